@@ -1,0 +1,75 @@
+"""Alertmanager with its data (silences, what was notified) and the configuration release that it runs."""
+
+from collections.abc import Mapping
+
+import pulumi
+
+import plan
+from components.engine import Engine
+from components.release import Live, Release, ReleaseArgs
+from components.secrets import Secrets, SecretsArgs
+from components.service import Health, Service, place
+from rules.alertmanager import JOB
+from stacks.settings import Fate
+
+HOME = "/etc/alertmanager"
+DATA = "/alertmanager"
+USER = "65534:65534"  # nobody, as in the official image
+
+
+class AlertmanagerArgs:
+    """`secrets` are the files that the receivers read, by name."""
+
+    def __init__(
+        self, *, engine: Engine, release: plan.Release, live: Live, secrets: Mapping[str, pulumi.Input[str]]
+    ) -> None:
+        self.engine = engine
+        self.release = release
+        self.live = live
+        self.secrets = secrets
+
+
+class Alertmanager(pulumi.ComponentResource):
+    """`url` is the published address; it resolves when the container is healthy and runs the wanted release."""
+
+    url: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AlertmanagerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("softfactory:monitoring:Alertmanager", name, None, opts)
+        engine, settings = args.engine, args.engine.settings
+        own = pulumi.ResourceOptions(parent=self)
+        configuration = engine.volume("alertmanager", "config", self, fate=Fate.DELETE)
+        data = engine.volume("alertmanager", "data", self)
+        secrets = None
+        if args.secrets:
+            secrets = Secrets(
+                "alertmanager-secrets",
+                SecretsArgs(engine=engine, service="alertmanager", image="alertmanager", user=USER, files=args.secrets),
+                own,
+            )
+        service = Service(
+            name="alertmanager",
+            image="alertmanager",
+            user=USER,
+            command=(
+                f"--config.file={HOME}/current/alertmanager.yml",
+                f"--storage.path={DATA}",
+                "--cluster.listen-address=",  # a single one: without this it wants a private address to gossip on
+            ),
+            ports={JOB.port: settings.ports.alertmanager},
+            volumes={HOME: configuration.name, DATA: data.name},
+            health=Health.http(JOB.port, "/-/ready"),
+            secrets=secrets.volume if secrets else None,
+        )
+        release = Release(
+            "alertmanager-release",
+            ReleaseArgs(
+                engine=engine, service=service, release=args.release, home=HOME,
+                url=f"http://alertmanager:{JOB.port}", volume=configuration, live=args.live, secrets=secrets,
+            ),
+            own,
+        )  # fmt: skip
+        container = place(service, engine, self, depends_on=[release.succeeded])
+        published = f"http://{settings.bind_address}:{settings.ports.alertmanager}"
+        self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: published)
+        self.register_outputs({"url": self.url})

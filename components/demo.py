@@ -1,0 +1,170 @@
+"""The monitored system of the dev stack: the demo's API with PostgreSQL, Redis, a search engine and an inbox."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pulumi
+import pulumi_docker as docker
+
+from components.engine import Engine
+from components.secrets import Secrets, SecretsArgs
+from components.service import SECRETS, Health, Service, place
+
+SOURCE = Path(__file__).parent.parent / "demo"
+POSTGRES_USER = "999:999"
+REDIS_USER = "999:999"
+SEARCH_USER = "1000:1000"
+DEMO_USER = "10001:10001"
+
+
+class DemoArgs:
+    """`secrets` are Pulumi secrets by name: `postgres_password` and `redis_password`."""
+
+    def __init__(self, *, engine: Engine, secrets: Mapping[str, pulumi.Input[str]]) -> None:
+        servers = engine.settings.servers
+        if not (servers.postgres and servers.redis):
+            raise ValueError("demo: the settings must name its servers.postgres and servers.redis")
+        self.engine = engine
+        self.secrets = secrets
+        self.postgres = servers.postgres
+        self.redis = servers.redis
+        self.elasticsearch = servers.elasticsearch
+
+
+class Demo(pulumi.ComponentResource):
+    """`servers` are the containers that the exporters ask; `ready` resolves to the API's address once it is healthy."""
+
+    servers: Sequence[docker.Container]
+    ready: pulumi.Output[str]
+
+    def __init__(self, name: str, args: DemoArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("softfactory:monitoring:Demo", name, None, opts)
+        self._args = args
+        engine, ports = args.engine, args.engine.settings.ports
+        image = self._image()
+        self.servers = [self._postgres(), self._redis(), *([self._elasticsearch()] if args.elasticsearch else [])]
+        inbox = place(
+            Service(
+                name="inbox", image="python", image_id=image.image_id, user=DEMO_USER,
+                command=("python", "-m", "demo.inbox"),
+                ports={8025: ports.inbox},
+                health=Health(command=("python", "-m", "demo.probe", "http://127.0.0.1:8025/healthz")),
+            ),
+            engine, self,
+        )  # fmt: skip
+        secrets = self._secrets("api", "python", DEMO_USER, {
+            "postgres_password": args.secrets["postgres_password"],
+            "redis_password": args.secrets["redis_password"],
+        })  # fmt: skip
+        api = place(
+            Service(
+                name="api", image="python", image_id=image.image_id, user=DEMO_USER,
+                env={
+                    "DATABASE_HOST": "postgres",
+                    "DATABASE_NAME": args.postgres.database,
+                    "DATABASE_USER": args.postgres.user,
+                    "DATABASE_PASSWORD_FILE": f"{SECRETS}/postgres_password",
+                    "REDIS_HOST": "redis",
+                    "REDIS_PASSWORD_FILE": f"{SECRETS}/redis_password",
+                    "SEARCH_URL": "http://elasticsearch:9200",
+                    "SMTP_HOST": "inbox",
+                    "SMTP_PORT": "1025",
+                    "MAIL_FROM": "api@softfactory.invalid",
+                },
+                ports={8000: ports.api},
+                health=Health(command=("python", "-m", "demo.probe", "http://127.0.0.1:8000/healthz")),
+                memory=512,  # each of its eight threads may hash a password at once
+                secrets=secrets.volume,
+            ),
+            engine, self, depends_on=[secrets.staged, inbox, *self.servers],
+            labels={"softfactory.secrets": secrets.staged.id},
+        )  # fmt: skip
+        address = f"http://{engine.settings.bind_address}:{ports.api}"
+        self.ready = api.id.apply(lambda _: address)
+        self.register_outputs({"ready": self.ready})
+
+    def _image(self) -> docker.RemoteImage:
+        """Built from the demo's folder on the pinned Python image, anew where either changes."""
+        base = self._args.engine.image("python")
+        digest = hashlib.sha256()
+        for path in sorted(p for p in SOURCE.rglob("*") if p.is_file() and p.suffix != ".pyc"):
+            digest.update(f"{path.relative_to(SOURCE)}\0".encode() + path.read_bytes())
+        tag = digest.hexdigest()[:12]
+        return docker.RemoteImage(
+            "image-demo",
+            name=f"{self._args.engine.settings.prefix}-demo:{tag}",
+            build=docker.RemoteImageBuildArgs(
+                context=str(SOURCE),
+                build_args={"BASE": base.name},
+                label={"softfactory.source": tag},
+            ),
+            triggers={"source": tag},
+            keep_locally=True,
+            opts=pulumi.ResourceOptions(parent=self, provider=self._args.engine.provider, depends_on=[base]),
+        )
+
+    def _secrets(self, service: str, image: str, user: str, files: Mapping[str, pulumi.Input[str]]) -> Secrets:
+        return Secrets(
+            f"{service}-secrets",
+            SecretsArgs(engine=self._args.engine, service=service, image=image, user=user, files=files),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _postgres(self) -> docker.Container:
+        server = self._args.postgres
+        secrets = self._secrets("postgres", "postgres", POSTGRES_USER, {
+            "postgres_password": self._args.secrets["postgres_password"],
+        })  # fmt: skip
+        service = Service(
+            name="postgres", image="postgres", user=POSTGRES_USER,
+            env={
+                "POSTGRES_DB": server.database,
+                "POSTGRES_USER": server.user,
+                "POSTGRES_PASSWORD_FILE": f"{SECRETS}/postgres_password",  # read at the first start only
+            },
+            volumes={"/var/lib/postgresql": self._args.engine.volume("postgres", "data", self).name},
+            tmpfs=("/tmp", "/var/run/postgresql"),
+            # By TCP: the server that runs during initialisation does not listen there.
+            health=Health(command=("pg_isready", "-q", "-h", "127.0.0.1", "-U", server.user, "-d", server.database)),
+            memory=256,
+            secrets=secrets.volume,
+        )  # fmt: skip
+        return place(service, self._args.engine, self, depends_on=[secrets.staged])
+
+    def _redis(self) -> docker.Container:
+        # A cache: nothing is written to disk. The password stands in the file, not on the command line.
+        configuration = pulumi.Output.concat("requirepass ", self._args.secrets["redis_password"], "\nsave \"\"\n")
+        secrets = self._secrets("redis", "redis", REDIS_USER, {"redis.conf": configuration})
+        password = f"$(sed -n 's/^requirepass //p' {SECRETS}/redis.conf)"
+        service = Service(
+            name="redis", image="redis", user=REDIS_USER,
+            command=("redis-server", f"{SECRETS}/redis.conf", "--protected-mode", "no", "--maxmemory", "64mb"),
+            tmpfs=("/tmp", "/data"),
+            health=Health(command=("sh", "-c", f'REDISCLI_AUTH="{password}" redis-cli ping | grep -q PONG')),
+            secrets=secrets.volume,
+        )  # fmt: skip
+        return place(
+            service, self._args.engine, self, depends_on=[secrets.staged],
+            labels={"softfactory.secrets": secrets.staged.id},
+        )  # fmt: skip
+
+    def _elasticsearch(self) -> docker.Container:
+        service = Service(
+            name="elasticsearch", image="elasticsearch", user=SEARCH_USER,
+            env={
+                "discovery.type": "single-node",
+                "DISABLE_SECURITY_PLUGIN": "true",  # loopback and the stack's network only, demo data only
+                "DISABLE_INSTALL_DEMO_CONFIG": "true",
+                "DISABLE_PERFORMANCE_ANALYZER_AGENT_CLI": "true",
+                "OPENSEARCH_JAVA_OPTS": "-Xms512m -Xmx512m",
+            },
+            volumes={"/usr/share/opensearch/data": self._args.engine.volume("elasticsearch", "data", self).name},
+            read_only=False,  # it writes a keystore beside its configuration
+            health=Health(
+                command=("curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:9200/_cluster/health"), retries=30
+            ),
+            memory=1280,
+            processes=4096,
+        )  # fmt: skip
+        return place(service, self._args.engine, self)

@@ -1,0 +1,77 @@
+"""The Docker engine of one environment: provider, network, images, and the names and labels that everything there gets."""
+
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_docker as docker
+
+from stacks.settings import Fate, Settings
+
+PROJECT = "softfactory-monitoring"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Where containers are placed. Make it with `Engine.of`, once per program."""
+
+    settings: Settings
+    provider: docker.Provider
+    network: docker.Network
+    _images: dict[str, docker.RemoteImage] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Engine":
+        """The engine that the settings name, with the environment's own network on it."""
+        provider = docker.Provider("engine", host=settings.engine_host)
+        network = docker.Network(
+            "network",
+            name=settings.prefix,
+            labels=[docker.NetworkLabelArgs(label=k, value=v) for k, v in _labels(settings, "network").items()],
+            opts=pulumi.ResourceOptions(provider=provider),
+        )
+        return cls(settings=settings, provider=provider, network=network)
+
+    def name(self, service: str) -> str:
+        """The name of a service's container, e.g. `softfactory-prometheus`."""
+        return f"{self.settings.prefix}-{service}"
+
+    def labels(self, service: str) -> dict[str, str]:
+        return _labels(self.settings, service)
+
+    def image(self, key: str) -> docker.RemoteImage:
+        """The pinned image of that key, pulled once; it stays on the engine, where another stack may use it."""
+        if key not in self._images:
+            self._images[key] = docker.RemoteImage(
+                f"image-{key}",
+                name=self.settings.images.reference(key),
+                keep_locally=True,
+                opts=pulumi.ResourceOptions(provider=self.provider),
+            )
+        return self._images[key]
+
+    def volume(
+        self, service: str, role: str, parent: pulumi.Resource, fate: Fate | None = None
+    ) -> docker.Volume:
+        """The volume `<prefix>-<service>-<role>`; its fate on destroy is the environment's unless given."""
+        kept = (fate or self.settings.data) is Fate.KEEP
+        return docker.Volume(
+            f"{service}-{role}",
+            name=f"{self.name(service)}-{role}",
+            labels=[docker.VolumeLabelArgs(label=k, value=v) for k, v in self.labels(service).items()],
+            opts=pulumi.ResourceOptions(
+                parent=parent,
+                provider=self.provider,
+                retain_on_delete=kept,
+                # A volume cannot be changed without losing what is in it: nothing after its creation may replace it.
+                ignore_changes=["labels", "driver", "driverOpts"],
+            ),
+        )
+
+
+def _labels(settings: Settings, service: str) -> dict[str, str]:
+    return {
+        "softfactory.project": PROJECT,
+        "softfactory.prefix": settings.prefix,
+        "softfactory.environment": settings.environment.value,
+        "softfactory.service": service,
+    }

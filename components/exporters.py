@@ -1,0 +1,123 @@
+"""The exporters of an environment: the engine's host, and one for each server that the settings name."""
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+import pulumi_docker as docker
+
+from components.engine import Engine
+from components.secrets import Secrets, SecretsArgs
+from components.service import SECRETS, Health, Service, place
+from rules import elasticsearch, node, postgres, redis
+from stacks.settings import ElasticsearchServer, PostgresServer, RedisServer
+
+NOBODY = "65534:65534"
+REDIS_EXPORTER = "59000:59000"  # as in the official image
+
+
+class ExportersArgs:
+    """`secrets` are Pulumi secrets by name. `servers` are what the exporters ask, where they are containers of ours."""
+
+    def __init__(
+        self, *, engine: Engine, secrets: Mapping[str, pulumi.Input[str]], servers: Sequence[pulumi.Resource] = ()
+    ) -> None:
+        self.engine = engine
+        self.secrets = secrets
+        self.servers = servers
+
+
+class Exporters(pulumi.ComponentResource):
+    """`ready` resolves to the exporters' container ids once each answers."""
+
+    ready: pulumi.Output[Sequence[str]]
+
+    def __init__(self, name: str, args: ExportersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("softfactory:monitoring:Exporters", name, None, opts)
+        self._args = args
+        servers = args.engine.settings.servers
+        made = [place(_node(), args.engine, self)]
+        if servers.postgres:
+            made.append(self._postgres(servers.postgres))
+        if servers.redis:
+            made.append(self._redis(servers.redis))
+        if servers.elasticsearch:
+            made.append(place(_elasticsearch(servers.elasticsearch), args.engine, self, depends_on=args.servers))
+        self.ready = pulumi.Output.all(*(container.id for container in made))
+        self.register_outputs({"ready": self.ready})
+
+    def _postgres(self, server: PostgresServer) -> docker.Container:
+        secrets = self._secrets("postgres-exporter", NOBODY, {"postgres_password": self._args.secrets["postgres_password"]})
+        service = Service(
+            name="postgres-exporter",
+            image="postgres-exporter",
+            user=NOBODY,
+            env={
+                "DATA_SOURCE_URI": f"{server.address}/{server.database}?sslmode={server.sslmode}",
+                "DATA_SOURCE_USER": server.user,
+                "DATA_SOURCE_PASS_FILE": f"{SECRETS}/postgres_password",
+            },
+            health=Health.http(postgres.JOB.port, "/"),  # /metrics would ask the database each time
+            secrets=secrets.volume,
+        )
+        return self._place_with(service, secrets)
+
+    def _redis(self, server: RedisServer) -> docker.Container:
+        address = f"redis://{server.address}"
+        passwords = pulumi.Output.json_dumps({address: self._args.secrets["redis_password"]})
+        secrets = self._secrets("redis-exporter", REDIS_EXPORTER, {"redis_passwords.json": passwords})
+        service = Service(
+            name="redis-exporter",
+            image="redis-exporter",
+            user=REDIS_EXPORTER,
+            env={"REDIS_ADDR": address, "REDIS_PASSWORD_FILE": f"{SECRETS}/redis_passwords.json"},
+            health=Health.http(redis.JOB.port, "/health"),
+            secrets=secrets.volume,
+        )
+        return self._place_with(service, secrets)
+
+    def _secrets(self, service: str, user: str, files: Mapping[str, pulumi.Input[str]]) -> Secrets:
+        return Secrets(
+            f"{service}-secrets",
+            SecretsArgs(engine=self._args.engine, service=service, image=service, user=user, files=files),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _place_with(self, service: Service, secrets: Secrets) -> docker.Container:
+        # These exporters read their password when they start, so a new one must start them anew.
+        return place(
+            service, self._args.engine, self, depends_on=[secrets.staged, *self._args.servers],
+            labels={"softfactory.secrets": secrets.staged.id},
+        )  # fmt: skip
+
+
+def _node() -> Service:
+    return Service(
+        name="node-exporter",
+        image="node-exporter",
+        user=NOBODY,
+        # The host's root, read-only, and its process ids: the exceptions that this exporter exists for. It stays in the
+        # network of the stack, where the host's network cards are not to be seen, so their collectors are off.
+        command=(
+            "--path.rootfs=/host",
+            "--path.procfs=/host/proc",
+            "--path.sysfs=/host/sys",
+            "--no-collector.arp",
+            "--no-collector.netclass",
+            "--no-collector.netdev",
+            "--no-collector.netstat",
+            "--no-collector.sockstat",
+        ),
+        binds={"/host": "/"},
+        pid_mode="host",
+        health=Health.http(node.JOB.port, "/"),
+    )
+
+
+def _elasticsearch(server: ElasticsearchServer) -> Service:
+    return Service(
+        name="elasticsearch-exporter",
+        image="elasticsearch-exporter",
+        user=NOBODY,
+        command=(f"--es.uri={server.url}", "--es.all", "--es.indices"),
+        health=Health.http(elasticsearch.JOB.port, "/healthz"),
+    )

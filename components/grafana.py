@@ -1,0 +1,67 @@
+"""The Grafana server with its database."""
+
+import pulumi
+
+from components.engine import Engine
+from components.secrets import Secrets, SecretsArgs
+from components.service import SECRETS, Health, Service, place
+from rules.grafana import JOB
+
+USER = "472:0"  # as in the official image
+ADMIN = "admin"
+PASSWORD = "grafana_admin_password"
+
+
+class GrafanaArgs:
+    def __init__(self, *, engine: Engine, admin_password: pulumi.Input[str]) -> None:
+        self.engine = engine
+        self.admin_password = admin_password
+
+
+class Grafana(pulumi.ComponentResource):
+    """`container` is healthy once made. `url` is the published address, a plain string: the Grafana provider needs it
+    before the container is there.
+    """
+
+    url: str
+
+    def __init__(self, name: str, args: GrafanaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("softfactory:monitoring:Grafana", name, None, opts)
+        engine, settings = args.engine, args.engine.settings
+        data = engine.volume("grafana", "data", self)
+        secrets = Secrets(
+            "grafana-secrets",
+            SecretsArgs(
+                engine=engine, service="grafana", image="grafana", user=USER, files={PASSWORD: args.admin_password}
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        service = Service(
+            name="grafana",
+            image="grafana",
+            user=USER,
+            env={
+                "GF_SECURITY_ADMIN_USER": ADMIN,
+                "GF_SECURITY_ADMIN_PASSWORD__FILE": f"{SECRETS}/{PASSWORD}",  # read at the first start only
+                "GF_SERVER_ROOT_URL": f"http://{settings.bind_address}:{settings.ports.grafana}/",
+                # Nothing is to leave the machine, and no bundled plugin is to be replaced while it starts.
+                "GF_ANALYTICS_REPORTING_ENABLED": "false",
+                "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+                "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+                "GF_NEWS_NEWS_FEED_ENABLED": "false",
+                "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+                "GF_USERS_DEFAULT_THEME": "system",
+            },
+            ports={JOB.port: settings.ports.grafana},
+            volumes={"/var/lib/grafana": data.name},
+            tmpfs=("/tmp", "/var/log/grafana"),
+            health=Health(
+                command=("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{JOB.port}/api/health"),
+                retries=24,  # its first start migrates a database
+            ),
+            memory=512,
+            secrets=secrets.volume,
+        )
+        self.container = place(service, engine, self, depends_on=[secrets.staged])
+        self.url = f"http://{settings.bind_address}:{settings.ports.grafana}"
+        self.register_outputs({"url": self.url})

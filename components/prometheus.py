@@ -1,0 +1,61 @@
+"""Prometheus with its data and the configuration release that it runs."""
+
+import pulumi
+
+import plan
+from components.engine import Engine
+from components.release import Live, Release, ReleaseArgs
+from components.service import Health, Service, place
+from rules.prometheus import JOB
+from stacks.settings import Fate
+
+HOME = "/etc/prometheus"
+DATA = "/prometheus"
+USER = "65534:65534"  # nobody, as in the official image
+
+
+class PrometheusArgs:
+    def __init__(self, *, engine: Engine, release: plan.Release, live: Live) -> None:
+        self.engine = engine
+        self.release = release
+        self.live = live
+
+
+class Prometheus(pulumi.ComponentResource):
+    """`url` is the published address; it resolves when the container is healthy and runs the wanted release."""
+
+    url: pulumi.Output[str]
+
+    def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("softfactory:monitoring:Prometheus", name, None, opts)
+        engine, settings = args.engine, args.engine.settings
+        configuration = engine.volume("prometheus", "config", self, fate=Fate.DELETE)
+        data = engine.volume("prometheus", "data", self)
+        service = Service(
+            name="prometheus",
+            image="prometheus",
+            user=USER,
+            # Arguments replace the image's own: what is left out here would be unset.
+            command=(
+                f"--config.file={HOME}/current/prometheus.yml",
+                f"--storage.tsdb.path={DATA}",
+                f"--storage.tsdb.retention.time={settings.retention}",
+                "--web.enable-lifecycle",
+            ),
+            ports={JOB.port: settings.ports.prometheus},
+            volumes={HOME: configuration.name, DATA: data.name},
+            health=Health.http(JOB.port, "/-/ready"),
+            memory=1024,
+        )
+        release = Release(
+            "prometheus-release",
+            ReleaseArgs(
+                engine=engine, service=service, release=args.release, home=HOME,
+                url=f"http://prometheus:{JOB.port}", volume=configuration, live=args.live,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )  # fmt: skip
+        container = place(service, engine, self, depends_on=[release.succeeded])
+        published = f"http://{settings.bind_address}:{settings.ports.prometheus}"
+        self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: published)
+        self.register_outputs({"url": self.url})

@@ -1,0 +1,38 @@
+"""The API and what the business asks of it."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+
+from dashboards.draw import Draw
+from rules import api
+
+
+def build(draw: Draw) -> Dashboard:
+    return (
+        draw.page("API and business", uid="api", job=api.JOB,
+                  description="Whether the API's users are served, and what they do with it.")
+        .with_row(Row("Are the users served?"))
+        .with_panel(draw.stat(api.REACHABLE))
+        .with_panel(draw.stat(api.REQUESTS))
+        .with_panel(draw.stat(api.ERROR_RATIO))
+        .with_panel(draw.stat(api.RESPONSE_TIME))
+        .with_panel(draw.stat(api.CACHE_HIT_RATIO))
+        .with_panel(draw.stat(api.UPTIME))
+        .with_panel(draw.timeseries(api.REQUESTS_BY_STATUS))
+        .with_panel(draw.timeseries(api.REQUESTS_BY_ENDPOINT))
+        .with_panel(draw.timeseries(api.RESPONSE_TIME))
+        .with_panel(draw.timeseries(api.RESPONSE_TIME_P95))
+        .with_panel(draw.timeseries(api.ERROR_RATIO))
+        .with_panel(draw.timeseries(api.SLOW_REQUESTS))
+        .with_row(Row("What do they do?"))
+        .with_panel(draw.timeseries(api.LOGINS))
+        .with_panel(draw.timeseries(api.EMAILS))
+        .with_panel(draw.timeseries(api.ACTIVE_USERS))
+        .with_panel(draw.timeseries(api.SCHEDULED_JOBS))
+        .with_row(Row("What does it need?"))
+        .with_panel(draw.timeseries(api.QUERIES))
+        .with_panel(draw.timeseries(api.SLOW_QUERIES))
+        .with_panel(draw.timeseries(api.QUERY_ERRORS))
+        .with_panel(draw.timeseries(api.CACHE_HIT_RATIO))
+        .with_panel(draw.timeseries(api.CPU))
+        .with_panel(draw.timeseries(api.MEMORY))
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Commands for people that talk to a running stack. Never imports pulumi."""

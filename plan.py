@@ -1,0 +1,327 @@
+"""The whole of one environment as data: every file that is deployed and the live state that is expected, checked."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import promql_parser
+
+from dashboards import dashboard_files
+from routing.render import alertmanager_files
+from routing.tree import Tree, tree
+from rules import ALERTS, JOBS, alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
+from rules.model import Alert, ScrapeJob
+from rules.render import rule_files, to_yaml, tune
+from stacks.settings import Settings, Target, seconds
+
+CURRENT: Final = "/etc/prometheus/current"  # the link to the live release; a release's own path would reset alerts
+RELEASE_INFO: Final = "monitoring_release_info"
+
+
+class PlanError(Exception):
+    """The settings and the model do not fit together; the message lists every problem."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("the plan has problems:\n" + "\n".join(f"  {problem}" for problem in self.problems))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """One service's configuration: path (relative to the release) to text, the hash of it, and what confirms it live.
+
+    `confirmation` is what the running service says when it has loaded this release: Prometheus the release's hash,
+    Alertmanager its `alertmanager_config_hash`.
+    """
+
+    files: Mapping[str, str]
+    hash: str
+    confirmation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """A Grafana data source; `url` is as Grafana's own container sees it."""
+
+    uid: str
+    name: str
+    type: str
+    url: str
+    options: Mapping[str, Any]
+    default: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What must be live after a deployment."""
+
+    targets: frozenset[tuple[str, str]]  # (job, instance)
+    rules: frozenset[tuple[str, str]]  # (group, alert)
+    datasources: frozenset[str]
+    dashboards: frozenset[str]
+    releases: Mapping[str, str]  # service to confirmation
+    scrape_interval: float  # seconds
+    own_targets: frozenset[tuple[str, str]]  # those that are the stack's own parts
+    services: frozenset[str]  # the long-running containers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All of one environment."""
+
+    settings: Settings
+    prometheus: Release
+    alertmanager: Release
+    dashboards: Mapping[str, str]  # uid to JSON
+    datasources: tuple[DataSource, ...]
+    secrets: Mapping[str, tuple[str, ...]]  # service to the names of the secrets that it reads
+    expected: Expected
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        return tuple(sorted({name for names in self.secrets.values() for name in names}))
+
+    def files(self) -> dict[str, str]:
+        """Every file that would be deployed, path to text."""
+        sources = [_api_object(source) for source in self.datasources]
+        return {
+            **{f"prometheus/{path}": text for path, text in self.prometheus.files.items()},
+            **{f"alertmanager/{path}": text for path, text in self.alertmanager.files.items()},
+            **{f"grafana/dashboards/{uid}.json": text + "\n" for uid, text in self.dashboards.items()},
+            "grafana/datasources.json": json.dumps(sources, indent=2, sort_keys=True) + "\n",
+        }
+
+
+def plan(settings: Settings) -> Plan:
+    """Everything that one environment's settings ask for.
+
+    Raises PlanError, which lists every problem found.
+    """
+    targets = scrape_targets(settings)
+    problems = [*_unknown_jobs(settings), *_instances_twice(targets)]
+    try:
+        alerts = tune(ALERTS, settings.alerts)
+    except ValueError as error:
+        problems.append(str(error))
+        alerts = ALERTS
+    # An alert about something that this environment does not have could only cry wolf.
+    alerts = tuple(alert for alert in alerts if alert.job.name in targets and alert.enabled)
+    routes = tree(settings.notifications)
+    problems += [*_unparsable(alerts), *_names_twice(alerts), *_short_holds(alerts, settings), *_unrouted(alerts, routes)]
+    if problems:
+        raise PlanError(problems)
+
+    prometheus_release = _prometheus_release(settings, targets, alerts)
+    alertmanager_release = _alertmanager_release(routes)
+    pages = dashboard_files(alerts)
+    sources = _datasources(settings)
+    return Plan(
+        settings=settings,
+        prometheus=prometheus_release,
+        alertmanager=alertmanager_release,
+        dashboards=pages,
+        datasources=sources,
+        secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": ("grafana_admin_password",)},
+        expected=Expected(
+            targets=frozenset((job, target.instance) for job, there in targets.items() for target in there),
+            rules=frozenset((alert.group or alert.subject, alert.name) for alert in alerts),
+            datasources=frozenset(source.uid for source in sources),
+            dashboards=frozenset(pages),
+            releases={
+                "prometheus": prometheus_release.confirmation,
+                "alertmanager": alertmanager_release.confirmation,
+            },
+            scrape_interval=seconds(settings.scrape_interval),
+            own_targets=frozenset((job, target.instance) for job, target in _own_targets(settings).items()),
+            services=_services(settings),
+        ),
+    )
+
+
+def scrape_targets(settings: Settings) -> dict[str, tuple[Target, ...]]:
+    """Job name to targets, in the order of the subjects; a job without targets is left out."""
+    own = _own_targets(settings)
+    found = {
+        job.name: (*([own[job.name]] if job.name in own else []), *settings.targets.get(job.name, ())) for job in JOBS
+    }
+    return {name: there for name, there in found.items() if there}
+
+
+def _own_targets(settings: Settings) -> dict[str, Target]:
+    """Job name to the target that is a container of the stack itself."""
+    servers = settings.servers
+    own = {
+        prometheus.JOB.name: _own(prometheus.JOB, "prometheus", "prometheus"),
+        alertmanager.JOB.name: _own(alertmanager.JOB, "alertmanager", "alertmanager"),
+        grafana.JOB.name: _own(grafana.JOB, "grafana", "grafana"),
+        node.JOB.name: _own(node.JOB, "node-exporter", "engine-host"),
+    }
+    if servers.postgres:
+        own[postgres.JOB.name] = _own(postgres.JOB, "postgres-exporter", servers.postgres.instance)
+    if servers.redis:
+        own[redis.JOB.name] = _own(redis.JOB, "redis-exporter", servers.redis.instance)
+    if servers.elasticsearch:
+        own[elasticsearch.JOB.name] = _own(elasticsearch.JOB, "elasticsearch-exporter", servers.elasticsearch.instance)
+    return own
+
+
+def _services(settings: Settings) -> frozenset[str]:
+    exporters = {target.address.partition(":")[0] for target in _own_targets(settings).values()}
+    servers = {name for name, server in settings.servers if server is not None}
+    return frozenset(exporters | ({"api", "inbox", *servers} if settings.demo else set()))
+
+
+def _own(job: ScrapeJob, alias: str, instance: str) -> Target:
+    return Target(address=f"{alias}:{job.port}", instance=instance)
+
+
+def _prometheus_release(
+    settings: Settings, targets: Mapping[str, tuple[Target, ...]], alerts: tuple[Alert, ...]
+) -> Release:
+    jobs = {job.name: job for job in JOBS}
+    configuration = {
+        "global": {
+            "scrape_interval": settings.scrape_interval,
+            "evaluation_interval": settings.scrape_interval,
+            "external_labels": {"environment": settings.environment.value},
+        },
+        "rule_files": [f"{CURRENT}/rules/*.yml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"alertmanager:{alertmanager.JOB.port}"]}]}]},
+        "scrape_configs": [
+            {
+                "job_name": name,
+                "metrics_path": jobs[name].path,
+                "static_configs": [{"targets": [t.address], "labels": {"instance": t.instance}} for t in there],
+            }
+            for name, there in targets.items()
+        ],
+    }
+    grafana_url = f"http://{settings.bind_address}:{settings.ports.grafana}"
+    rules = rule_files(alerts, str(settings.runbooks or ""), grafana_url)
+    files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
+    digest = _digest(files)
+    # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.
+    info = {"record": RELEASE_INFO, "expr": "vector(1)", "labels": {"release": digest}}
+    files["rules/release.yml"] = to_yaml({"groups": [{"name": "release", "rules": [info]}]})
+    return Release(files=files, hash=digest, confirmation=digest)
+
+
+def _alertmanager_release(routes: Tree) -> Release:
+    files = alertmanager_files(routes)
+    return Release(files=files, hash=_digest(files), confirmation=alertmanager_config_hash(files["alertmanager.yml"]))
+
+
+def alertmanager_config_hash(text: str) -> str:
+    """The value of Alertmanager's metric of that name for a configuration file, as a whole number.
+
+    The first six bytes of the file's MD5, read as a little-endian integer (prometheus/alertmanager, config/coordinator.go).
+    """
+    return str(int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:6], "little"))
+
+
+def _datasources(settings: Settings) -> tuple[DataSource, ...]:
+    return (
+        DataSource(
+            uid="prometheus", name="Prometheus", type="prometheus", default=True,
+            url=f"http://prometheus:{prometheus.JOB.port}",
+            options={"httpMethod": "POST", "timeInterval": settings.scrape_interval},
+        ),
+        DataSource(
+            uid="alertmanager", name="Alertmanager", type="alertmanager",
+            url=f"http://alertmanager:{alertmanager.JOB.port}",
+            options={"implementation": "prometheus"},
+        ),
+    )  # fmt: skip
+
+
+def _api_object(source: DataSource) -> dict[str, Any]:
+    return {
+        "uid": source.uid,
+        "name": source.name,
+        "type": source.type,
+        "url": source.url,
+        "access": "proxy",
+        "isDefault": source.default,
+        "jsonData": dict(source.options),
+    }
+
+
+def _server_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The passwords that the exporters, and in a demo the servers and the API, read."""
+    secrets: dict[str, tuple[str, ...]] = {}
+    if settings.servers.postgres:
+        secrets["postgres-exporter"] = ("postgres_password",)
+    if settings.servers.redis:
+        secrets["redis-exporter"] = ("redis_password",)
+    if settings.demo:
+        secrets |= {
+            "postgres": ("postgres_password",),
+            "redis": ("redis_password",),
+            "api": ("postgres_password", "redis_password"),
+        }
+    return secrets
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    return hashlib.sha256("\0".join(f"{path}\0{text}" for path, text in sorted(files.items())).encode()).hexdigest()[:12]
+
+
+def _unknown_jobs(settings: Settings) -> list[str]:
+    """Every job that the settings give targets to must exist."""
+    known = {job.name for job in JOBS}
+    return [
+        f"targets: no such job: {name} (there are: {', '.join(sorted(known))})"
+        for name in sorted(set(settings.targets) - known)
+    ]
+
+
+def _instances_twice(targets: Mapping[str, tuple[Target, ...]]) -> list[str]:
+    """Two targets of one job must not share an instance: their series would overwrite each other."""
+    problems = []
+    for job, there in targets.items():
+        names = [target.instance for target in there]
+        problems += [f"targets: {job} has the instance {n} twice" for n in sorted({n for n in names if names.count(n) > 1})]
+    return problems
+
+
+def _unparsable(alerts: Iterable[Alert]) -> list[str]:
+    """Every rule must be PromQL."""
+    problems = []
+    for alert in alerts:
+        try:
+            promql_parser.parse(alert.expr())
+        except (ValueError, KeyError) as error:
+            problems.append(f"rules/{alert.subject}.py: {alert.name}: {error}")
+    return problems
+
+
+def _names_twice(alerts: tuple[Alert, ...]) -> list[str]:
+    """A pager's word must lead to one alert."""
+    names = [alert.name for alert in alerts]
+    return [f"rules: the alert {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+
+
+def _short_holds(alerts: Iterable[Alert], settings: Settings) -> list[str]:
+    """An alert must outlast two scrapes, or one lost sample pages somebody."""
+    least = 2 * seconds(settings.scrape_interval)
+    return [
+        f"rules/{alert.subject}.py: {alert.name}: for {alert.for_} is shorter than two scrapes ({least:g}s)"
+        for alert in alerts
+        if seconds(alert.for_) < least
+    ]
+
+
+def _unrouted(alerts: Iterable[Alert], routes: Tree) -> list[str]:
+    """Every severity in use must have a route to a receiver that exists."""
+    receivers = {receiver.name for receiver in routes.receivers}
+    routed = {route.severity for route in routes.routes if route.receiver in receivers}
+    return [
+        f"rules/{alert.subject}.py: {alert.name}: no route takes severity {alert.severity.value}"
+        for alert in alerts
+        if alert.severity not in routed
+    ]
+
+
+__all__ = ["DataSource", "Expected", "Plan", "PlanError", "Release", "alertmanager_config_hash", "api", "plan"]

@@ -1,0 +1,1 @@
+"""Who is told: receivers, the route tree and Alertmanager's configuration."""

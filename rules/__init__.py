@@ -1,0 +1,14 @@
+"""What is watched, one file per subject. Each module ends with an ALERTS tuple; a test fails on a file not listed here."""
+
+from types import ModuleType
+from typing import Final
+
+from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
+from rules.model import Alert, ScrapeJob
+
+SUBJECTS: Final[tuple[ModuleType, ...]] = (
+    api, postgres, redis, elasticsearch, node, prometheus, alertmanager, grafana,
+)  # fmt: skip
+
+JOBS: Final[tuple[ScrapeJob, ...]] = tuple(module.JOB for module in SUBJECTS)
+ALERTS: Final[tuple[Alert, ...]] = tuple(alert for module in SUBJECTS for alert in module.ALERTS)

@@ -1,0 +1,161 @@
+"""The SoftFactory API: what its users meet, and what it sees of the servers behind it."""
+
+from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, reachable
+
+JOB = ScrapeJob(name="softfactory-api", subject="api", port=8000)
+
+REACHABLE = reachable(JOB)
+
+REQUESTS = Signal(
+    title="Requests", unit=Unit.PER_SECOND, job=JOB,
+    description="Requests answered per second.",
+    expr="sum by ($by) (rate(http_requests_total{$scope}[$window]))",
+)  # fmt: skip
+
+REQUESTS_BY_STATUS = Signal(
+    title="Requests by status", unit=Unit.PER_SECOND, job=JOB, by=("instance", "status"),
+    description="Requests answered per second, by HTTP status. Good: hardly anything but 2xx.",
+    expr="sum by ($by) (rate(http_requests_total{$scope}[$window]))",
+)  # fmt: skip
+
+REQUESTS_BY_ENDPOINT = Signal(
+    title="Requests by endpoint", unit=Unit.PER_SECOND, job=JOB, by=("instance", "endpoint"),
+    description="Requests answered per second, by endpoint.",
+    expr="sum by ($by) (rate(http_requests_total{$scope}[$window]))",
+)  # fmt: skip
+
+ERROR_RATIO = Signal(
+    title="Failed requests", unit=Unit.RATIO, job=JOB,
+    description="Share of the requests that were answered with 5xx. No value without traffic. Good: 0.",
+    expr="""
+    (sum by ($by) (rate(http_requests_total{$scope,status=~"5.."}[$window]))
+      or 0 * sum by ($by) (rate(http_requests_total{$scope}[$window])))
+    / (sum by ($by) (rate(http_requests_total{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
+RESPONSE_TIME = Signal(
+    title="Average response time", unit=Unit.SECONDS, job=JOB,
+    description="Mean time from a request's arrival to its answer. No value without traffic. Good: under 0.5 s.",
+    expr="""
+    sum by ($by) (rate(http_request_duration_seconds_sum{$scope}[$window]))
+    / (sum by ($by) (rate(http_request_duration_seconds_count{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
+RESPONSE_TIME_P95 = Signal(
+    title="Response time, 95th percentile", unit=Unit.SECONDS, job=JOB,
+    description="95 of 100 requests were answered within this time. Good: under 1 s.",
+    expr="""
+    histogram_quantile(0.95, sum by ($by, le) (rate(http_request_duration_seconds_bucket{$scope}[$window])))
+    and on ($by) sum by ($by) (rate(http_request_duration_seconds_count{$scope}[$window])) > 0""",
+)  # fmt: skip
+
+SLOW_REQUESTS = Signal(
+    title="Slow requests", unit=Unit.PER_SECOND, job=JOB,
+    description="Requests per second that took longer than 1 s. Good: 0.",
+    expr="sum by ($by) (rate(http_slow_requests_total{$scope}[$window]))",
+)  # fmt: skip
+
+QUERIES = Signal(
+    title="Database queries", unit=Unit.PER_SECOND, job=JOB,
+    description="Queries per second that the API sent to PostgreSQL.",
+    expr="sum by ($by) (rate(db_query_count{$scope}[$window]))",
+)  # fmt: skip
+
+QUERY_ERRORS = Signal(
+    title="Failed database queries", unit=Unit.PER_SECOND, job=JOB,
+    description="Queries per second that failed. Good: 0.",
+    expr="sum by ($by) (rate(db_query_errors{$scope}[$window]))",
+)  # fmt: skip
+
+SLOW_QUERIES = Signal(
+    title="Slow database queries", unit=Unit.COUNT, job=JOB,
+    description="Queries in the window that took longer than 1 s, extrapolated by Prometheus to the whole window.",
+    # The bound of the bucket is in ms; Prometheus 3 stores it as 1000.0, older exposition as 1000.
+    expr="""
+    sum by ($by) (increase(db_query_duration_ms_count{$scope}[$window]))
+    - sum by ($by) (increase(db_query_duration_ms_bucket{$scope,le=~"1000(\\\\.0)?"}[$window]))""",
+)  # fmt: skip
+
+CACHE_HIT_RATIO = Signal(
+    title="Cache hit ratio", unit=Unit.RATIO, job=JOB,
+    description="Share of the cache look-ups that were answered from Redis. No value without look-ups. Good: over 70 %.",
+    expr="""
+    sum by ($by) (rate(cache_hits_total{$scope}[$window]))
+    / (sum by ($by) (rate(cache_hits_total{$scope}[$window]))
+       + sum by ($by) (rate(cache_misses_total{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
+LOGINS = Signal(
+    title="Logins", unit=Unit.PER_SECOND, job=JOB,
+    description="Successful logins per second.",
+    expr="sum by ($by) (rate(auth_successful_logins{$scope}[$window]))",
+)  # fmt: skip
+
+EMAILS = Signal(
+    title="E-mails sent", unit=Unit.PER_SECOND, job=JOB,
+    description="E-mails per second that the mail server accepted.",
+    expr="sum by ($by) (rate(email_sent_total{$scope}[$window]))",
+)  # fmt: skip
+
+ACTIVE_USERS = Signal(
+    title="Active users", unit=Unit.COUNT, job=JOB,
+    description="Users seen in the last 15 minutes.",
+    expr="sum by ($by) (active_users_gauge{$scope})",
+)  # fmt: skip
+
+SCHEDULED_JOBS = Signal(
+    title="Scheduled jobs", unit=Unit.COUNT, job=JOB,
+    description="Jobs that the API's scheduler holds. Good: as many as the application registers.",
+    expr="sum by ($by) (scheduled_jobs_gauge{$scope})",
+)  # fmt: skip
+
+MEMORY = Signal(
+    title="Memory of the process", unit=Unit.BYTES, job=JOB,
+    description="Resident memory of the API's process. Good: level, not rising from day to day.",
+    expr="sum by ($by) (process_memory_mb{$scope}) * 1024 * 1024",
+)  # fmt: skip
+
+CPU = Signal(
+    title="CPU of the process", unit=Unit.RATIO, job=JOB,
+    description="Share of one core that the API's process uses.",
+    expr="sum by ($by) (process_cpu_percent{$scope}) / 100",
+)  # fmt: skip
+
+UPTIME = Signal(
+    title="Time since start", unit=Unit.SECONDS, job=JOB,
+    description="Time since the API's process started. A saw-tooth is a process that dies and comes back.",
+    expr="min by ($by) (app_uptime_seconds{$scope})",
+)  # fmt: skip
+
+ALERTS = (
+    Alert(
+        name="ApiDown", group=CHECKLIST, severity=Severity.CRITICAL, for_="5m",  # the checklist's own hold time
+        when=REACHABLE.below(1), or_absent=True,
+        summary="{{ $labels.instance }}: the API is unreachable",
+        description="Prometheus could not read the API's /metrics for 5 minutes: users most likely get no answer at all.",
+    ),
+    Alert(
+        name="HighErrorRate", group=CHECKLIST, severity=Severity.CRITICAL, for_="2m",
+        when=ERROR_RATIO.above(0.05),  # the checklist's bound; the window already smooths, two minutes skip a restart
+        summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the requests fail",
+        description="More than 5 % of the requests of the last 5 minutes were answered with 5xx.",
+    ),
+    Alert(
+        name="HighResponseTime", group=CHECKLIST, severity=Severity.WARNING, for_="5m",
+        when=RESPONSE_TIME.above(0.5),  # the checklist's bound, 500 ms
+        summary="{{ $labels.instance }} answers in {{ $value | humanizeDuration }} on average",
+        description="The average response time of the last 5 minutes is over 500 ms.",
+    ),
+    Alert(
+        name="SlowQueries", group=CHECKLIST, severity=Severity.WARNING, for_="1m",
+        when=SLOW_QUERIES.above(5),  # the checklist's bound, in its window of 5 minutes
+        summary="{{ $labels.instance }}: {{ $value | humanize }} database queries took longer than 1 s",
+        description="More than 5 queries of the last 5 minutes took longer than a second, as the API measured them.",
+    ),
+    Alert(
+        name="CacheHitRatioDegraded", group=CHECKLIST, severity=Severity.WARNING, for_="5m",
+        when=CACHE_HIT_RATIO.below(0.70),  # the checklist's bound
+        summary="{{ $labels.instance }} finds {{ $value | humanizePercentage }} of its look-ups in the cache",
+        description="Under 70 % of the look-ups of the last 5 minutes hit the cache: the database carries the rest.",
+    ),
+)  # fmt: skip

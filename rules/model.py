@@ -1,0 +1,140 @@
+"""What is watched: scrape jobs, signals and alerts as values.
+
+A signal's PromQL has three placeholders, because a rule and a panel need different renderings of one definition:
+`$scope` (label matchers), `$window` (a range) and `$by` (the labels that the result carries).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from string import Template
+from typing import Final
+
+CHECKLIST: Final = "softfactory"  # the group of the deployment checklist's alerts
+
+
+class Unit(StrEnum):
+    """What a signal's values are measured in; the value is Grafana's id for it."""
+
+    RATIO = "percentunit"
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    BYTES = "bytes"
+    PER_SECOND = "reqps"
+    COUNT = "short"
+    UP = "bool_yes_no"
+
+
+class Severity(StrEnum):
+    """How soon a person must act: now, or in working hours."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScrapeJob:
+    """One Prometheus scrape job; `port` is where its exporter listens, `path` what is scraped there."""
+
+    name: str
+    port: int
+    subject: str
+    path: str = "/metrics"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """One question asked of a job, answered by an instant vector that carries exactly the labels in `by`.
+
+    `window` is the range of a rule's rates; a panel uses Grafana's own.
+    """
+
+    title: str
+    unit: Unit
+    job: ScrapeJob
+    description: str
+    expr: str
+    by: tuple[str, ...] = ("instance",)
+    window: str = "5m"
+
+    def render(self, scope: str, window: str) -> str:
+        """The PromQL with its placeholders filled; KeyError for a placeholder that does not exist."""
+        text = Template(self.expr).substitute(scope=scope, window=window, by=", ".join(self.by))
+        return "\n".join(line.strip() for line in text.strip().splitlines())
+
+    def for_rule(self) -> str:
+        """The rendering for a rule: this job, all its instances, the signal's own window."""
+        return self.render(f'job="{self.job.name}"', self.window)
+
+    def for_panel(self) -> str:
+        """The rendering for a panel: the instances that the dashboard's variable names, the panel's own window."""
+        return self.render(f'job="{self.job.name}",instance=~"$instance"', "$__rate_interval")
+
+    def above(self, threshold: float) -> "Condition":
+        return Condition(signal=self, comparison=">", threshold=threshold)
+
+    def below(self, threshold: float) -> "Condition":
+        return Condition(signal=self, comparison="<", threshold=threshold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """A signal on the wrong side of a threshold, which is in the signal's unit."""
+
+    signal: Signal
+    comparison: str
+    threshold: float
+
+    def render(self) -> str:
+        return f"(\n{self.signal.for_rule()}\n) {self.comparison} {self.threshold:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """When a person must be told, and what.
+
+    `also` are further conditions that must hold for the same instance. `or_absent` fires too where Prometheus has no
+    target of the signal's job at all. Texts are Prometheus templates; `$value` is the first condition's value.
+    """
+
+    name: str
+    when: Condition
+    severity: Severity
+    for_: str
+    summary: str
+    description: str
+    also: tuple[Condition, ...] = ()
+    or_absent: bool = False
+    group: str = ""
+    enabled: bool = field(default=True, kw_only=True)
+
+    @property
+    def subject(self) -> str:
+        return self.when.signal.job.subject
+
+    @property
+    def job(self) -> ScrapeJob:
+        return self.when.signal.job
+
+    def expr(self) -> str:
+        """The PromQL of the rule."""
+        text = self.when.render()
+        for condition in self.also:
+            text += f"\nand on ({', '.join(condition.signal.by)}) {condition.render()}"
+        if self.or_absent:
+            # The label gives summaries and inhibition the same shape as a present series does.
+            absent = f'absent(up{{job="{self.job.name}"}})'
+            text += f'\nor label_replace({absent}, "instance", "{self.subject} (no target)", "", "")'
+        return text
+
+
+def reachable(job: ScrapeJob, probe: str = "") -> Signal:
+    """1 where the server behind an exporter answers; 0 where the probe or the scrape fails or the probe's metric is gone.
+
+    `probe` is the exporter's own answer, with `$scope` (`pg_up{$scope}`); without it the scrape itself is the answer.
+    """
+    scraped = "min by ($by) (up{$scope})"
+    expr = f"{scraped} * (min by ($by) ({probe}) or 0 * {scraped})" if probe else scraped
+    return Signal(
+        title="Reachable", unit=Unit.UP, job=job, expr=expr,
+        description="1 where it answers; 0 where its exporter says that it does not, or cannot be scraped.",
+    )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Prometheus rule files from alerts: tuned for one environment, one file per group, in a stable order."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from rules.model import Alert
+from stacks.settings import Tuning
+
+RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
+
+
+def tune(alerts: Iterable[Alert], tuning: Mapping[str, Tuning]) -> tuple[Alert, ...]:
+    """The alerts with one environment's thresholds, hold times and switches.
+
+    Raises ValueError for a name that no alert has.
+    """
+    known = tuple(alerts)
+    unknown = sorted(set(tuning) - {alert.name for alert in known})
+    if unknown:
+        names = ", ".join(sorted(alert.name for alert in known))
+        raise ValueError(f"alerts: no such alert: {', '.join(unknown)} (there are: {names})")
+    return tuple(_tuned(alert, tuning[alert.name]) if alert.name in tuning else alert for alert in known)
+
+
+def _tuned(alert: Alert, tuning: Tuning) -> Alert:
+    threshold = alert.when.threshold if tuning.threshold is None else tuning.threshold
+    return replace(
+        alert,
+        when=replace(alert.when, threshold=threshold),
+        for_=tuning.for_ or alert.for_,
+        enabled=tuning.enabled,
+    )
+
+
+def rule_files(alerts: Iterable[Alert], runbooks: str, grafana: str) -> dict[str, str]:
+    """File name to YAML text, one file per group (`softfactory.yml`); alerts that are off are left out.
+
+    `runbooks` and `grafana` are the addresses that the rules' links begin with; without one for the runbooks the link
+    is a path in this repository.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for alert in alerts:
+        if alert.enabled:
+            groups.setdefault(alert.group or alert.subject, []).append(_rule(alert, runbooks, grafana))
+    return {f"{name}.yml": to_yaml({"groups": [{"name": name, "rules": groups[name]}]}) for name in sorted(groups)}
+
+
+def _rule(alert: Alert, runbooks: str, grafana: str) -> dict[str, Any]:
+    page = RUNBOOK_PAGE.format(subject=alert.subject)
+    return {
+        "alert": alert.name,
+        "expr": alert.expr(),
+        "for": alert.for_,
+        "labels": {"severity": alert.severity.value, "subject": alert.subject},
+        "annotations": {
+            "summary": alert.summary,
+            "description": alert.description,
+            "runbook_url": f"{runbooks.rstrip('/')}/{page}#{alert.name.lower()}".lstrip("/"),
+            "dashboard_url": f"{grafana.rstrip('/')}/d/{alert.subject}?var-instance={{{{ $labels.instance }}}}",
+        },
+    }
+
+
+class _Dumper(yaml.CSafeDumper):
+    """The C dumper (the pure one takes 7 s for 10,000 rules), with several lines of text as a block."""
+
+
+def _block(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _block)
+
+
+def to_yaml(value: object) -> str:
+    """YAML in the order of the mapping's keys, readable by a person."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
