@@ -20,8 +20,13 @@ USAGE = """usage: grafana server
        grafana --version"""
 
 
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def fail(message: str) -> int:
-    print(f"grafana (stand-in): {message}", file=sys.stderr)
+    sys.stderr.write(f"grafana (stand-in): {message}\n")
     return 1
 
 
@@ -42,18 +47,13 @@ def serve(env: Mapping[str, str]) -> int:
     password = env.get("GF_SECURITY_ADMIN_PASSWORD", "admin")
     made = store.prepare(settings.database, admin, password)
     state = "created" if made else "found; it keeps the password that it has"
-    print(
-        f"{NOTICE}. Stand-in {STAND_IN_VERSION}, API of {GRAFANA_API_VERSION}; port {port}; database {state}",
-        flush=True,
-    )
+    say(f"{NOTICE}. Stand-in {STAND_IN_VERSION}, API of {GRAFANA_API_VERSION}; port {port}; database {state}")
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
-    address = (
-        env.get("GF_SERVER_HTTP_ADDR") or "0.0.0.0"
-    )  # a container publishes it; loopback cannot be published
+    address = env.get("GF_SERVER_HTTP_ADDR") or "0.0.0.0"  # a container publishes it; loopback cannot be published
     waitress.serve(create_app(settings), host=address, port=int(port), threads=8, ident=None, _quiet=True)
     return 0
 
@@ -73,24 +73,20 @@ def reset_admin_password(env: Mapping[str, str], arguments: Sequence[str]) -> in
         store.set_password(opened, admin["id"], password)
     finally:
         opened.close()
-    print("Admin password changed successfully ✔")
+    say("Admin password changed successfully ✔")
     return 0
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    given = [
-        argument
-        for argument in arguments
-        if argument == "--password-from-stdin" or not argument.startswith("--")
-    ]
+    given = [argument for argument in arguments if argument == "--password-from-stdin" or not argument.startswith("--")]
     if "--version" in arguments or "-v" in arguments:
-        print(f"grafana stand-in {STAND_IN_VERSION} (API of Grafana {GRAFANA_API_VERSION})")
+        say(f"grafana stand-in {STAND_IN_VERSION} (API of Grafana {GRAFANA_API_VERSION})")
         return 0
     if given[:1] == ["server"]:
         return serve(env)
     if given[:3] == ["cli", "admin", "reset-admin-password"] and len(given) == 4:
         return reset_admin_password(env, given[3:])
-    print(USAGE, file=sys.stderr)
+    sys.stderr.write(f"{USAGE}\n")
     return 2
 
 

@@ -44,7 +44,7 @@ def health() -> dict[str, Any]:
 @api.get("/api/org")
 @needs("Viewer")
 def org() -> dict[str, Any]:
-    address = {key: "" for key in ("address1", "address2", "city", "zipCode", "state", "country")}
+    address = dict.fromkeys(("address1", "address2", "city", "zipCode", "state", "country"), "")
     return {"id": 1, "name": "Main Org.", "address": address}
 
 
@@ -167,9 +167,7 @@ def create_user() -> dict[str, Any]:
         bad_request("Password is missing or too short")
     email = text(wanted, "email") or name
     db().begin()
-    if db().one(
-        "SELECT id FROM user WHERE lower(login) = ? OR lower(email) = ?", name.lower(), email.lower()
-    ):
+    if db().one("SELECT id FROM user WHERE lower(login) = ? OR lower(email) = ?", name.lower(), email.lower()):
         raise ApiError(412, f"User with email '{email}' or username '{name}' already exists")
     number = db().run(
         "INSERT INTO user (login, email, name, password, role) VALUES (?, ?, ?, ?, 'Viewer')",
@@ -222,9 +220,7 @@ def show_account(row: sqlite3.Row) -> dict[str, Any]:
 def find_account(number: int) -> sqlite3.Row:
     row = db().one("SELECT * FROM service_account WHERE id = ?", number)
     if row is None:
-        raise ApiError(
-            404, "service account not found", messageId="serviceaccounts.ErrNotFound", statusCode=404
-        )
+        raise ApiError(404, "service account not found", messageId="serviceaccounts.ErrNotFound", statusCode=404)
     return row
 
 
@@ -257,9 +253,7 @@ def create_account() -> tuple[dict[str, Any], int]:
 @needs("Admin")
 def search_accounts() -> dict[str, Any]:
     query = flask.request.args.get("query", "").lower()
-    rows = [
-        row for row in db().all("SELECT * FROM service_account ORDER BY name") if query in row["name"].lower()
-    ]
+    rows = [row for row in db().all("SELECT * FROM service_account ORDER BY name") if query in row["name"].lower()]
     shown = [show_account(row) for row in rows]
     return {"totalCount": len(shown), "serviceAccounts": shown, "page": 1, "perPage": 1000}
 

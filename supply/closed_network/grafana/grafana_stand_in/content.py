@@ -103,8 +103,7 @@ def list_folders() -> flask.Response:
     )
     return flask.jsonify(
         [
-            {key: row[key] for key in ("id", "uid", "title")}
-            | ({"parentUid": row["parent"]} if row["parent"] else {})
+            {key: row[key] for key in ("id", "uid", "title")} | ({"parentUid": row["parent"]} if row["parent"] else {})
             for row in rows
         ]
     )
@@ -122,9 +121,7 @@ def create_folder() -> dict[str, Any]:
     if parent:
         find_folder(parent)
     uid = uid or new_uid()
-    if db().one(
-        "SELECT uid FROM folder WHERE uid = ? UNION SELECT uid FROM dashboard WHERE uid = ?", uid, uid
-    ):
+    if db().one("SELECT uid FROM folder WHERE uid = ? UNION SELECT uid FROM dashboard WHERE uid = ?", uid, uid):
         raise ApiError(409, "a folder/dashboard with the same uid already exists")
     now = store.timestamp()
     db().run(
@@ -169,9 +166,7 @@ def move_folder(uid: str) -> dict[str, Any]:
     parent = text(body(), "parentUid")
     db().begin()
     find_folder(uid)
-    if parent and (
-        parent == uid or uid in [above["uid"] for above in [*ancestors(parent), find_folder(parent)]]
-    ):
+    if parent and (parent == uid or uid in [above["uid"] for above in [*ancestors(parent), find_folder(parent)]]):
         bad_request("failed to move folder: a folder cannot lie in itself")
     db().run("UPDATE folder SET parent = ?, version = version + 1 WHERE uid = ?", parent, uid)
     return show_folder(find_folder(uid))
@@ -209,9 +204,7 @@ def check_model(model: Any) -> dict[str, Any]:
     if not isinstance(title, str) or not title.strip():
         raise ApiError(400, "Dashboard title cannot be empty", status="empty-name")
     if len(title) > TITLE_LENGTH:
-        raise ApiError(
-            400, "Dashboard title cannot contain more than 5 000 characters", status="title-too-long"
-        )
+        raise ApiError(400, "Dashboard title cannot contain more than 5 000 characters", status="title-too-long")
     check_uid(text(model, "uid"))
     refresh = model.get("refresh")
     if isinstance(refresh, str) and refresh not in ("", "auto"):
@@ -338,9 +331,7 @@ def search() -> flask.Response:
     folders = {row["uid"]: row for row in db().all("SELECT * FROM folder")}
     hits = []
     if args.get("type") != "dash-db" and not args.getlist("tag"):
-        hits += [
-            _hit(row, "dash-folder", folder_url(row), row["parent"], [], folders) for row in folders.values()
-        ]
+        hits += [_hit(row, "dash-folder", folder_url(row), row["parent"], [], folders) for row in folders.values()]
     if args.get("type") != "dash-folder":
         for row in db().all("SELECT * FROM dashboard"):
             tags = [tag for tag in json.loads(row["model"]).get("tags") or [] if isinstance(tag, str)]

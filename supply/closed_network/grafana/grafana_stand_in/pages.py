@@ -42,9 +42,7 @@ class Variable:
             return self.every or "(" + "|".join(_escape(one) for one in self.choices if one != ALL) + ")"
         if not self.multi:
             return self.chosen[0] if self.chosen else ""
-        return (
-            "(" + "|".join(map(_escape, self.chosen)) + ")" if len(self.chosen) > 1 else _escape(*self.chosen)
-        )
+        return "(" + "|".join(map(_escape, self.chosen)) + ")" if len(self.chosen) > 1 else _escape(*self.chosen)
 
 
 def _escape(value: str = "") -> str:
@@ -77,9 +75,7 @@ def read_variables(model: dict[str, Any]) -> dict[str, Variable]:
         name, multi = each.get("name", ""), bool(each.get("multi"))
         choices = _choices(each, found)
         current = (each.get("current") or {}).get("value") or []
-        chosen = flask.request.args.getlist(f"var-{name}") or (
-            current if isinstance(current, list) else [current]
-        )
+        chosen = flask.request.args.getlist(f"var-{name}") or (current if isinstance(current, list) else [current])
         if each.get("includeAll"):
             choices = [ALL, *choices]
         if "All" in chosen or not chosen or chosen == [""]:
@@ -98,9 +94,7 @@ def read_variables(model: dict[str, Any]) -> dict[str, Variable]:
 def _choices(each: dict[str, Any], known: dict[str, Variable]) -> list[str]:
     asked = each.get("query", "")
     if each.get("type") == "datasource":
-        rows = db().all(
-            "SELECT uid FROM data_source WHERE json_extract(body, '$.type') = ? ORDER BY name", asked
-        )
+        rows = db().all("SELECT uid FROM data_source WHERE json_extract(body, '$.type') = ? ORDER BY name", asked)
         return [row["uid"] for row in rows]
     if each.get("type") != "query":
         return [part.strip() for part in str(asked).split(",") if part.strip()]
@@ -154,8 +148,7 @@ def _query(target: dict[str, Any], reference: Any, variables: dict[str, Variable
     except sources.SourceError as error:
         return shown | {"error": str(error)}
     values = [
-        (frame["schema"]["fields"][1]["config"]["displayNameFromDS"], frame["data"]["values"][1][0])
-        for frame in frames
+        (frame["schema"]["fields"][1]["config"]["displayNameFromDS"], frame["data"]["values"][1][0]) for frame in frames
     ]
     return shown | {"values": values[:VALUES_SHOWN], "more": max(0, len(values) - VALUES_SHOWN)}
 
@@ -182,9 +175,7 @@ def dashboard_links(model: dict[str, Any], variables: dict[str, Variable]) -> li
         elif link := _link(each, variables):
             shown.append(link)
         if each.get("includeVars") and chosen:
-            shown = [
-                one | {"url": f"{one['url']}{'&' if '?' in one['url'] else '?'}{chosen}"} for one in shown
-            ]
+            shown = [one | {"url": f"{one['url']}{'&' if '?' in one['url'] else '?'}{chosen}"} for one in shown]
         found += shown
     return found
 

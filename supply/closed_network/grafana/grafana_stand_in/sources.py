@@ -76,16 +76,12 @@ def _wanted() -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
     kept |= {key: wanted.get(key) is True for key in FLAGS}
     kept["jsonData"] = wanted.get("jsonData") or {}
     secure = wanted.get("secureJsonData") or {}
-    if (
-        not kept["type"]
-        or kept["access"] not in ("proxy", "direct")
-        or not isinstance(kept["jsonData"], dict)
-    ):
+    if not kept["type"] or kept["access"] not in ("proxy", "direct") or not isinstance(kept["jsonData"], dict):
         bad_request()
     if not isinstance(secure, dict) or not all(isinstance(value, str) for value in secure.values()):
         bad_request()
     try:
-        valid = not kept["url"] or bool(urlsplit(kept["url"]).netloc) and urlsplit(kept["url"]).port != 0
+        valid = not kept["url"] or (bool(urlsplit(kept["url"]).netloc) and urlsplit(kept["url"]).port != 0)
     except ValueError:
         valid = False
     if not valid:
@@ -137,9 +133,7 @@ def update_source(uid: str) -> dict[str, Any]:
     old = find_source(uid)
     name, new = text(wanted, "name") or old["name"], text(wanted, "uid") or uid
     if wanted.get("version") and wanted["version"] < old["version"]:
-        raise ApiError(
-            409, "Datasource has already been updated by someone else. Please reload and try again"
-        )
+        raise ApiError(409, "Datasource has already been updated by someone else. Please reload and try again")
     if db().one("SELECT id FROM data_source WHERE name = ? AND id != ?", name, old["id"]):
         raise ApiError(409, "Failed to update datasource: data source with the same name already exists")
     if wanted.get("isDefault") is True:
@@ -204,9 +198,7 @@ def send(row: sqlite3.Row, method: str, path: str, **request: Any) -> httpx.Resp
     auth = (kept["basicAuthUser"], secure.get("basicAuthPassword", "")) if kept["basicAuth"] else None
     code = "error"
     try:
-        answer = _client.request(
-            method, f"{kept['url'].rstrip('/')}/{path}", headers=headers, auth=auth, **request
-        )
+        answer = _client.request(method, f"{kept['url'].rstrip('/')}/{path}", headers=headers, auth=auth, **request)
         code = str(answer.status_code)
         return answer
     finally:
@@ -229,9 +221,7 @@ def prometheus(row: sqlite3.Row, path: str, arguments: dict[str, str]) -> Any:
     except ValueError as error:
         raise SourceError(f"{answer.status_code} {answer.reason_phrase}, and no JSON") from error
     if not isinstance(found, dict) or found.get("status") != "success":
-        raise SourceError(
-            found.get("error", "an unknown answer") if isinstance(found, dict) else "an unknown answer"
-        )
+        raise SourceError(found.get("error", "an unknown answer") if isinstance(found, dict) else "an unknown answer")
     return found["data"]
 
 
@@ -258,11 +248,7 @@ def source_health(uid: str) -> tuple[dict[str, Any], int]:
 def proxy(uid: str, path: str) -> flask.Response:
     """Pass a call on to the data source, with its answer unchanged."""
     row = find_source(uid)
-    passed = {
-        name: flask.request.headers[name]
-        for name in ("Accept", "Content-Type")
-        if name in flask.request.headers
-    }
+    passed = {name: flask.request.headers[name] for name in ("Accept", "Content-Type") if name in flask.request.headers}
     try:
         answer = send(row, flask.request.method, path, headers=passed, content=flask.request.get_data(),
                       params=flask.request.args.to_dict(flat=False))  # fmt: skip
@@ -305,9 +291,7 @@ def interpolate(expr: str, start: float, end: float, step: float) -> str:
 def legend(form: str, labels: dict[str, str]) -> str:
     if form in ("", "__auto"):
         inner = ", ".join(f'{key}="{value}"' for key, value in labels.items() if key != "__name__")
-        return (
-            f"{labels.get('__name__', '')}{{{inner}}}" if inner or not labels else labels.get("__name__", "")
-        )
+        return f"{labels.get('__name__', '')}{{{inner}}}" if inner or not labels else labels.get("__name__", "")
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: labels.get(match[1], ""), form)
 
 
@@ -338,9 +322,7 @@ def frame(query: dict[str, Any], series: dict[str, Any], expr: str, kind: str) -
                 },
             ],
         },
-        "data": {
-            "values": [[int(moment * 1000) for moment, _ in points], [_float(value) for _, value in points]]
-        },
+        "data": {"values": [[int(moment * 1000) for moment, _ in points], [_float(value) for _, value in points]]},
     }
 
 

@@ -107,9 +107,7 @@ def needs(role: str, *, server_admin: bool = False) -> Callable[[Handler], Handl
 
 
 def failed_login() -> ApiError:
-    return ApiError(
-        401, "Invalid username or password", messageId="password-auth.failed", statusCode=401, traceID=""
-    )
+    return ApiError(401, "Invalid username or password", messageId="password-auth.failed", statusCode=401, traceID="")
 
 
 def login(user: str, password: str) -> Caller:
@@ -118,9 +116,7 @@ def login(user: str, password: str) -> Caller:
     failures = db().all("SELECT 1 FROM login_attempt WHERE login = ? AND created > ?", user.lower(), since)
     if flask.current_app.config["SETTINGS"].lockout and len(failures) >= LOCKOUT_FAILURES:
         raise failed_login()
-    row = db().one(
-        "SELECT * FROM user WHERE lower(login) = ? OR lower(email) = ?", user.lower(), user.lower()
-    )
+    row = db().one("SELECT * FROM user WHERE lower(login) = ? OR lower(email) = ?", user.lower(), user.lower())
     if row is None or not store.check_password(password, row["password"]):
         db().run("INSERT INTO login_attempt VALUES (?, ?)", user.lower(), time.time())
         db().run("DELETE FROM login_attempt WHERE created < ?", since)
@@ -229,9 +225,7 @@ class Telemetry:
             ["version", "revision", "branch", "edition", "goversion"],
             registry=self.registry,
         )
-        build.labels(GRAFANA_API_VERSION, "stand-in", f"stand-in-{STAND_IN_VERSION}", "stand-in", "none").set(
-            1
-        )
+        build.labels(GRAFANA_API_VERSION, "stand-in", f"stand-in-{STAND_IN_VERSION}", "stand-in", "none").set(1)
         self.registry.register(self)
 
     def collect(self) -> list[GaugeMetricFamily]:
@@ -290,11 +284,7 @@ def frame(settings: Settings) -> flask.Flask:
         response.headers["X-Frame-Options"] = "deny"
         if flask.request.path != "/metrics":
             rule = flask.request.url_rule
-            handler = (
-                rule.rule.replace("<path:", ":").replace("<int:", ":").replace("<", ":")
-                if rule
-                else "notfound"
-            )
+            handler = rule.rule.replace("<path:", ":").replace("<int:", ":").replace("<", ":") if rule else "notfound"
             telemetry().duration.labels(
                 handler.replace(">", ""), str(response.status_code), flask.request.method
             ).observe(time.perf_counter() - flask.g.started)
