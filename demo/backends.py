@@ -44,12 +44,16 @@ class Database:
         """Runs one query, each in a transaction of its own. Raises Unavailable while the database is away."""
         try:
             with self._metrics.db_query():
-                if time.monotonic() < self._retry_at:  # fail at once: one try a second is enough
+                now = time.monotonic()
+                if now < self._retry_at:
                     raise Unavailable("the database does not answer")
+                if self._retry_at:  # in an outage one thread tries, and the others fail at once meanwhile
+                    self._retry_at = now + 3
                 with self._pool.connection() as connection:
                     if self._panel.now.slow_queries:
                         connection.execute(SLOW_QUERY)
                     cursor = connection.execute(query, params or None)
+                    self._retry_at = 0.0
                     return cursor.fetchall() if cursor.description else []
         except OUTAGE as error:
             self._retry_at = time.monotonic() + 1
