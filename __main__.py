@@ -13,20 +13,21 @@ from components.prometheus import Prometheus, PrometheusArgs
 from components.verify import verify
 from ops import probes
 from ops.truth import Access
-from plan import plan
-from stacks.settings import load_settings
+from plan import PlanError, plan
+from stacks.settings import SettingsError, load_settings
 
 config = pulumi.Config()
-settings = load_settings(pulumi.get_stack(), images=config.get_object("images"))
-wanted = plan(settings)
+try:
+    settings = load_settings(pulumi.get_stack(), images=config.get_object("images"))
+    wanted = plan(settings)
+except (SettingsError, PlanError) as problem:
+    raise pulumi.RunError(str(problem)) from None  # a message, not a traceback
 secrets = {name: config.require_secret(name) for name in wanted.secret_names}
 live = live_releases(settings, probes.client)
 
 engine = Engine.of(settings)
 demo = Demo("demo", DemoArgs(engine=engine, secrets=secrets)) if settings.demo else None
-exporters = Exporters(
-    "exporters", ExportersArgs(engine=engine, secrets=secrets, servers=demo.servers if demo else ())
-)
+exporters = Exporters("exporters", ExportersArgs(engine=engine, secrets=secrets, servers=demo.servers if demo else ()))
 alertmanager = Alertmanager(
     "alertmanager",
     AlertmanagerArgs(
@@ -34,9 +35,7 @@ alertmanager = Alertmanager(
         secrets={name: secrets[name] for name in wanted.secrets["alertmanager"]},
     ),
 )  # fmt: skip
-prometheus = Prometheus(
-    "prometheus", PrometheusArgs(engine=engine, release=wanted.prometheus, live=live["prometheus"])
-)
+prometheus = Prometheus("prometheus", PrometheusArgs(engine=engine, release=wanted.prometheus, live=live["prometheus"]))
 grafana = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=secrets[PASSWORD]))
 content = GrafanaContent(
     "grafana-content",
@@ -52,7 +51,9 @@ access = pulumi.Output.all(prometheus.url, alertmanager.url, secrets[PASSWORD]).
     )
 )  # fmt: skip
 deployed = [exporters.ready, content.ready, *([demo.ready] if demo else [])]
-pulumi.export("verified", pulumi.Output.unsecret(verify(wanted.expected, access, settings.verification, deployed, probes.client)))
+pulumi.export(
+    "verified", pulumi.Output.unsecret(verify(wanted.expected, access, settings.verification, deployed, probes.client))
+)
 pulumi.export("prometheus", prometheus.url)
 pulumi.export("alertmanager", alertmanager.url)
 pulumi.export("grafana", grafana.url)

@@ -109,7 +109,12 @@ def plan(settings: Settings) -> Plan:
     # An alert about something that this environment does not have could only cry wolf.
     alerts = tuple(alert for alert in alerts if alert.job.name in targets and alert.enabled)
     routes = tree(settings.notifications)
-    problems += [*_unparsable(alerts), *_names_twice(alerts), *_short_holds(alerts, settings), *_unrouted(alerts, routes)]
+    problems += [
+        *_unparsable(alerts),
+        *_names_twice(alerts),
+        *_short_holds(alerts, settings),
+        *_unrouted(alerts, routes),
+    ]
     if problems:
         raise PlanError(problems)
 
@@ -216,7 +221,7 @@ def _alertmanager_release(routes: Tree) -> Release:
 def alertmanager_config_hash(text: str) -> str:
     """The value of Alertmanager's metric of that name for a configuration file, as a whole number.
 
-    The first six bytes of the file's MD5, read as a little-endian integer (prometheus/alertmanager, config/coordinator.go).
+    The first six bytes of the file's MD5 as a little-endian integer (prometheus/alertmanager, config/coordinator.go).
     """
     return str(int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:6], "little"))
 
@@ -265,7 +270,9 @@ def _server_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def _digest(files: Mapping[str, str]) -> str:
-    return hashlib.sha256("\0".join(f"{path}\0{text}" for path, text in sorted(files.items())).encode()).hexdigest()[:12]
+    return hashlib.sha256("\0".join(f"{path}\0{text}" for path, text in sorted(files.items())).encode()).hexdigest()[
+        :12
+    ]
 
 
 def _unknown_jobs(settings: Settings) -> list[str]:
@@ -282,7 +289,9 @@ def _instances_twice(targets: Mapping[str, tuple[Target, ...]]) -> list[str]:
     problems = []
     for job, there in targets.items():
         names = [target.instance for target in there]
-        problems += [f"targets: {job} has the instance {n} twice" for n in sorted({n for n in names if names.count(n) > 1})]
+        problems += [
+            f"targets: {job} has the instance {n} twice" for n in sorted({n for n in names if names.count(n) > 1})
+        ]
     return problems
 
 

@@ -1,6 +1,7 @@
 """The monitored system of the dev stack: the demo's API with PostgreSQL, Redis, a search engine and an inbox."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -86,22 +87,23 @@ class Demo(pulumi.ComponentResource):
 
     def _image(self) -> docker.RemoteImage:
         """Built from the demo's folder on the pinned Python image, anew where either changes."""
-        base = self._args.engine.image("python")
-        digest = hashlib.sha256()
-        for path in sorted(p for p in SOURCE.rglob("*") if p.is_file() and p.suffix != ".pyc"):
-            digest.update(f"{path.relative_to(SOURCE)}\0".encode() + path.read_bytes())
+        base = self._args.engine.settings.images.reference("python")
+        digest = hashlib.sha256(base.encode())
+        for path in sorted(p for p in SOURCE.iterdir() if p.is_file()):
+            digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
         tag = digest.hexdigest()[:12]
         return docker.RemoteImage(
             "image-demo",
             name=f"{self._args.engine.settings.prefix}-demo:{tag}",
             build=docker.RemoteImageBuildArgs(
-                context=str(SOURCE),
-                build_args={"BASE": base.name},
-                label={"softfactory.source": tag},
+                context=os.path.relpath(SOURCE),  # another checkout's state must not see another path
+                build_args={"BASE": base, **_package_index()},
             ),
             triggers={"source": tag},
-            keep_locally=True,
-            opts=pulumi.ResourceOptions(parent=self, provider=self._args.engine.provider, depends_on=[base]),
+            keep_locally=False,  # the tag says all that went in, and the prefix is this environment's: nobody else's
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=self._args.engine.provider, depends_on=[self._args.engine.image("python")]
+            ),
         )
 
     def _secrets(self, service: str, image: str, user: str, files: Mapping[str, pulumi.Input[str]]) -> Secrets:
@@ -134,7 +136,7 @@ class Demo(pulumi.ComponentResource):
 
     def _redis(self) -> docker.Container:
         # A cache: nothing is written to disk. The password stands in the file, not on the command line.
-        configuration = pulumi.Output.concat("requirepass ", self._args.secrets["redis_password"], "\nsave \"\"\n")
+        configuration = pulumi.Output.concat("requirepass ", self._args.secrets["redis_password"], '\nsave ""\n')
         secrets = self._secrets("redis", "redis", REDIS_USER, {"redis.conf": configuration})
         password = f"$(sed -n 's/^requirepass //p' {SECRETS}/redis.conf)"
         service = Service(
@@ -168,3 +170,8 @@ class Demo(pulumi.ComponentResource):
             processes=4096,
         )  # fmt: skip
         return place(service, self._args.engine, self)
+
+
+def _package_index() -> dict[str, str]:
+    """The machine's own package index, where its environment names one: the build cannot see the machine's settings."""
+    return {name: os.environ[name] for name in ("PIP_INDEX_URL",) if name in os.environ}

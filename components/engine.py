@@ -1,4 +1,4 @@
-"""The Docker engine of one environment: provider, network, images, and the names and labels that everything there gets."""
+"""The Docker engine of one environment: provider, network, images, volumes, and everything's names and labels."""
 
 from dataclasses import dataclass, field
 
@@ -49,9 +49,7 @@ class Engine:
             )
         return self._images[key]
 
-    def volume(
-        self, service: str, role: str, parent: pulumi.Resource, fate: Fate | None = None
-    ) -> docker.Volume:
+    def volume(self, service: str, role: str, parent: pulumi.Resource, fate: Fate | None = None) -> docker.Volume:
         """The volume `<prefix>-<service>-<role>`; its fate on destroy is the environment's unless given."""
         kept = (fate or self.settings.data) is Fate.KEEP
         return docker.Volume(

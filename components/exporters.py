@@ -46,7 +46,9 @@ class Exporters(pulumi.ComponentResource):
         self.register_outputs({"ready": self.ready})
 
     def _postgres(self, server: PostgresServer) -> docker.Container:
-        secrets = self._secrets("postgres-exporter", NOBODY, {"postgres_password": self._args.secrets["postgres_password"]})
+        secrets = self._secrets(
+            "postgres-exporter", NOBODY, {"postgres_password": self._args.secrets["postgres_password"]}
+        )
         service = Service(
             name="postgres-exporter",
             image="postgres-exporter",

@@ -27,9 +27,7 @@ def live_releases(settings: Settings, client: Callable[[], httpx.Client]) -> dic
     except probes.ProbeError:
         attempts = {}
     return {
-        service: Live(
-            confirmation=confirmation, last_attempt=attempts.get(f"{settings.prefix}-{service}-release", "")
-        )
+        service: Live(confirmation=confirmation, last_attempt=attempts.get(f"{settings.prefix}-{service}-release", ""))
         for service, confirmation in confirmations.items()
     }
 

@@ -112,5 +112,7 @@ class Release(pulumi.ComponentResource):
 def _result(name: str, release: str, exit_code: int | None, logs: str | None) -> str:
     # A failed attempt stays in the state; only a real run may say so, or preview could not show what is pending.
     if exit_code not in (0, None) and not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(f"{name}: the configuration was not released (exit code {exit_code}).\n{(logs or '').strip()}")
+        raise pulumi.RunError(
+            f"{name}: the configuration was not released (exit code {exit_code}).\n{(logs or '').strip()}"
+        )
     return release

@@ -9,13 +9,31 @@ from components.engine import Engine
 from components.service import SECRETS, TMPFS, common, label_args
 from stacks.settings import Fate
 
+STAGE = "/stage"
+# An upload cannot name an owner (the engine looks it up in the image's passwd), and a service's own read-only container
+# refuses uploads: so root, with nothing but CHOWN, hands the files over. A rename leaves no moment without a secret.
+SCRIPT = f"""set -eu
+for file in {STAGE}/*; do
+    name=${{file##*/}}
+    cp "$file" "{SECRETS}/.$name"
+    chmod 0400 "{SECRETS}/.$name"
+    chown "$OWNER" "{SECRETS}/.$name"
+    mv -f "{SECRETS}/.$name" "{SECRETS}/$name"
+done
+for file in {SECRETS}/*; do
+    [ -e "{STAGE}/${{file##*/}}" ] || rm -f "$file"
+done
+"""
+
 
 class SecretsArgs:
     """`image` is a key of stacks/images.py whose image has a shell, `user` the numeric `uid:gid` that reads the files,
     `files` maps a file's name to its content.
     """
 
-    def __init__(self, *, engine: Engine, service: str, image: str, user: str, files: Mapping[str, pulumi.Input[str]]) -> None:
+    def __init__(
+        self, *, engine: Engine, service: str, image: str, user: str, files: Mapping[str, pulumi.Input[str]]
+    ) -> None:
         if not files:
             raise ValueError(f"{service}: no secrets to stage")
         self.engine = engine
@@ -35,24 +53,24 @@ class Secrets(pulumi.ComponentResource):
         super().__init__("softfactory:monitoring:Secrets", name, None, opts)
         engine = args.engine
         self.volume = engine.volume(args.service, "secrets", self, fate=Fate.DELETE)
-        uid, _, gid = args.user.partition(":")
         self.staged = docker.Container(
             name,
             name=engine.name(name),
             image=engine.image(args.image).image_id,
             entrypoints=["/bin/sh", "-c"],
-            command=["exit 0"],  # the upload does the work; a service's own read-only container refuses uploads
-            user=args.user,
+            command=[SCRIPT],
+            user="0:0",
             uploads=[
                 docker.ContainerUploadArgs(
-                    file=f"{SECRETS}/{file}", content=pulumi.Output.secret(content), owner=uid, group=gid, permissions="0400"
+                    file=f"{STAGE}/{file}", content=pulumi.Output.secret(content), permissions="0400"
                 )
                 for file, content in sorted(args.files.items())
             ],
             mounts=[docker.ContainerMountArgs(type="volume", source=self.volume.name, target=SECRETS)],
+            envs=[f"OWNER={args.user}"],
             labels=label_args(engine.labels(name)),
             tmpfs={"/tmp": TMPFS}, must_run=False, attach=True, restart="no", memory=64, memory_swap=64,
-            **common(engine, name),
+            **common(engine, name, capabilities=("CHOWN",)),
             opts=pulumi.ResourceOptions(parent=self, provider=engine.provider, delete_before_replace=True),
         )  # fmt: skip
         self.register_outputs({"volume": self.volume.name})

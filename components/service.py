@@ -60,7 +60,14 @@ class Service:
 
     def fingerprint(self, image_id: str) -> str:
         """A hash of what makes the engine replace the container: image, command, environment and mounts."""
-        parts = [image_id, self.entrypoint, self.command, dict(self.env), sorted(self.volumes), sorted(self.ports.items())]
+        parts = [
+            image_id,
+            self.entrypoint,
+            self.command,
+            dict(self.env),
+            sorted(self.volumes),
+            sorted(self.ports.items()),
+        ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -111,12 +118,12 @@ def place(
     )  # fmt: skip
 
 
-def common(engine: Engine, service: str, processes: int = 128) -> dict[str, Any]:
+def common(engine: Engine, service: str, processes: int = 128, capabilities: tuple[str, ...] = ()) -> dict[str, Any]:
     """What every container of ours has, the one-shot ones too: network, no privileges, bounded logs and processes."""
     return {
         "network_mode": "bridge",
         "networks_advanced": [docker.ContainerNetworksAdvancedArgs(name=engine.network.name, aliases=[service])],
-        "capabilities": docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+        "capabilities": docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=list(capabilities) or None),
         "security_opts": ["no-new-privileges"],
         # The provider offers no pids limit; this bounds the processes of the service's user.
         "ulimits": [docker.ContainerUlimitArgs(name="nproc", soft=processes, hard=processes)],

@@ -24,9 +24,7 @@ def verify(
     return pulumi.Output.all(access, *after).apply(lambda seen: _judge(expected, seen[0], strictness, client))
 
 
-def _judge(
-    expected: Expected, access: truth.Access, strictness: Strictness, client: Callable[[], httpx.Client]
-) -> str:
+def _judge(expected: Expected, access: truth.Access, strictness: Strictness, client: Callable[[], httpx.Client]) -> str:
     summary = (
         f"{len(expected.targets)} targets, {len(expected.rules)} rules, "
         f"{len(expected.datasources)} data sources, {len(expected.dashboards)} dashboards"

@@ -125,5 +125,3 @@ class Draw:
             base, beyond = (GOOD, BAD) if above else (BAD, GOOD)
             steps = [Threshold(color=base, value=None), Threshold(color=beyond, value=alert.when.threshold)]
         return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
-
-

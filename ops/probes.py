@@ -1,4 +1,4 @@
-"""What a running stack says of itself: the engine, Prometheus, Alertmanager, Grafana and the API, asked over their APIs."""
+"""What a running stack says of itself: engine, Prometheus, Alertmanager and Grafana, asked over their APIs."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -51,7 +51,7 @@ class ContainerState:
 
 
 def client() -> httpx.Client:
-    """The HTTP client for all probes; `trust_env` off, because a proxy of the machine must not stand before loopback."""
+    """The HTTP client for all probes; a proxy of the machine must not stand before loopback, hence no `trust_env`."""
     return httpx.Client(timeout=TIMEOUT, trust_env=False)
 
 
@@ -199,6 +199,4 @@ def _microseconds(timestamp: str) -> str:
     if not dot:
         return timestamp
     digits = len(tail) - len(tail.lstrip("0123456789"))
-    return f"{head}.{tail[:min(digits, 6)]}{tail[digits:]}"
-
-
+    return f"{head}.{tail[: min(digits, 6)]}{tail[digits:]}"

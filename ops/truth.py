@@ -14,7 +14,7 @@ from plan import RELEASE_INFO, Expected
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """How a running stack is reached. `grafana_auth` is user and password; `engine_host` is None for the default one."""
+    """How a running stack is reached; `grafana_auth` is user and password, `engine_host` None for the default one."""
 
     prometheus: str
     alertmanager: str
@@ -63,7 +63,7 @@ def problems(expected: Expected, access: Access, http: httpx.Client, now: dateti
 
 
 def settle(expected: Expected, access: Access, http: httpx.Client) -> list[Problem]:
-    """The problems that are left after at most two scrape intervals and a little; returns at once when there are none."""
+    """The problems left after at most two scrape intervals and a little; returns at once when there are none."""
     deadline = time.monotonic() + 2 * expected.scrape_interval + 5
     while True:
         found = problems(expected, access, http)
@@ -77,7 +77,7 @@ def _containers(prefix: str, expected: Expected, states: list[ContainerState]) -
     for service in sorted(expected.services):
         state = by_name.get(f"{prefix}-{service}")
         if state is None:
-            yield Problem(part=service, cause="its container is not on the engine; run `pulumi refresh`, then `pulumi up`")
+            yield Problem(part=service, cause="its container is gone; run `pulumi refresh`, then `pulumi up`")
         elif not state.running:
             yield Problem(
                 part=service,

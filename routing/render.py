@@ -14,7 +14,9 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 def alertmanager_files(tree: Tree) -> dict[str, str]:
     """Path to text: `alertmanager.yml` and the message templates under `templates/`."""
-    templates = {f"templates/{path.name}": path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.tmpl"))}
+    templates = {
+        f"templates/{path.name}": path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.tmpl"))
+    }
     # Alertmanager reports a hash of this file alone, so a change of a template must show in it.
     head = f"# templates {_digest(templates)}\n"
     return {"alertmanager.yml": head + to_yaml(_configuration(tree)), **templates}
@@ -54,4 +56,6 @@ def _configuration(tree: Tree) -> dict[str, Any]:
 
 
 def _digest(files: Mapping[str, str]) -> str:
-    return hashlib.sha256("\0".join(f"{path}\0{text}" for path, text in sorted(files.items())).encode()).hexdigest()[:12]
+    return hashlib.sha256("\0".join(f"{path}\0{text}" for path, text in sorted(files.items())).encode()).hexdigest()[
+        :12
+    ]

@@ -1,4 +1,4 @@
-"""What is watched, one file per subject. Each module ends with an ALERTS tuple; a test fails on a file not listed here."""
+"""What is watched, one file per subject. Each ends with an ALERTS tuple; a test fails on a file not listed here."""
 
 from types import ModuleType
 from typing import Final

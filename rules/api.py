@@ -78,7 +78,7 @@ SLOW_QUERIES = Signal(
 
 CACHE_HIT_RATIO = Signal(
     title="Cache hit ratio", unit=Unit.RATIO, job=JOB,
-    description="Share of the cache look-ups that were answered from Redis. No value without look-ups. Good: over 70 %.",
+    description="Share of the look-ups that Redis answered. No value without look-ups. Good: over 70 %.",
     expr="""
     sum by ($by) (rate(cache_hits_total{$scope}[$window]))
     / (sum by ($by) (rate(cache_hits_total{$scope}[$window]))
@@ -132,7 +132,7 @@ ALERTS = (
         name="ApiDown", group=CHECKLIST, severity=Severity.CRITICAL, for_="5m",  # the checklist's own hold time
         when=REACHABLE.below(1), or_absent=True,
         summary="{{ $labels.instance }}: the API is unreachable",
-        description="Prometheus could not read the API's /metrics for 5 minutes: users most likely get no answer at all.",
+        description="Prometheus could not read the API's /metrics for 5 minutes: users most likely get no answer.",
     ),
     Alert(
         name="HighErrorRate", group=CHECKLIST, severity=Severity.CRITICAL, for_="2m",

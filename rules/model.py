@@ -128,7 +128,7 @@ class Alert:
 
 
 def reachable(job: ScrapeJob, probe: str = "") -> Signal:
-    """1 where the server behind an exporter answers; 0 where the probe or the scrape fails or the probe's metric is gone.
+    """1 where a server answers; 0 where its exporter's probe or the scrape fails, or the probe's metric is gone.
 
     `probe` is the exporter's own answer, with `$scope` (`pg_up{$scope}`); without it the scrape itself is the answer.
     """

@@ -15,7 +15,9 @@ CPU_USED = Signal(
 MEMORY_USED = Signal(
     title="Memory in use", unit=Unit.RATIO, job=JOB,
     description="Share of the memory that programs cannot get any more.",
-    expr="1 - sum by ($by) (node_memory_MemAvailable_bytes{$scope}) / sum by ($by) (node_memory_MemTotal_bytes{$scope})",
+    expr="""
+    1 - sum by ($by) (node_memory_MemAvailable_bytes{$scope})
+    / sum by ($by) (node_memory_MemTotal_bytes{$scope})""",
 )  # fmt: skip
 
 ALERTS: tuple[Alert, ...] = ()

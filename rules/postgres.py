@@ -17,7 +17,7 @@ CONNECTIONS_USED = Signal(
 
 ALERTS = (
     Alert(
-        name="DatabaseDown", group=CHECKLIST, severity=Severity.CRITICAL, for_="1m",  # four scrapes: not a restart's blink
+        name="DatabaseDown", group=CHECKLIST, severity=Severity.CRITICAL, for_="1m",  # not a restart's blink
         when=REACHABLE.below(1), or_absent=True,
         summary="{{ $labels.instance }}: PostgreSQL is unreachable",
         description="The exporter cannot log in to PostgreSQL, cannot be scraped, or is gone.",

@@ -23,8 +23,18 @@ from pydantic import (
 from stacks.images import Images
 
 FOLDER: Final = Path(__file__).parent
-_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
-_DURATION: Final = re.compile(r"(?:(\d+)(y))?(?:(\d+)(w))?(?:(\d+)(d))?(?:(\d+)(h))?(?:(\d+)(m(?!s)))?(?:(\d+)(s))?(?:(\d+)(ms))?")
+_UNITS: Final = {
+    "ms": 1,
+    "s": 1000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+    "y": 31_536_000_000,
+}
+_DURATION: Final = re.compile(
+    r"(?:(\d+)(y))?(?:(\d+)(w))?(?:(\d+)(d))?(?:(\d+)(h))?(?:(\d+)(m(?!s)))?(?:(\d+)(s))?(?:(\d+)(ms))?"
+)
 
 
 class SettingsError(Exception):
@@ -50,7 +60,9 @@ def _positive(duration: str) -> str:
 Duration = Annotated[str, AfterValidator(_positive)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$", max_length=40)]
-Address = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$", max_length=260)]
+Address = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$", max_length=260)
+]
 
 
 class _Values(BaseModel):
@@ -132,7 +144,7 @@ class Servers(_Values):
 
 
 class Tuning(_Values):
-    """What an environment changes of one alert: its threshold (in the signal's unit), its hold time, or whether it is on."""
+    """What an environment changes of one alert: threshold (in the signal's unit), hold time, or whether it is on."""
 
     threshold: float | None = None
     for_: Duration | None = Field(default=None, alias="for")

@@ -1,0 +1,109 @@
+"""`python -m ops`: health and render."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from ops import health as report
+from ops.probes import ProbeError, client
+from ops.truth import Access
+from plan import Plan, PlanError, plan
+from stacks.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a file stacks/<name>.yaml.")]
+ADMIN = "admin"
+PASSWORD = "grafana_admin_password"
+
+
+@app.command()
+def health(
+    stack: Stack = "dev",
+    as_json: Annotated[bool, typer.Option("--json", help="The same facts for a program.")] = False,
+) -> None:
+    """Say whether all that was declared is live; exit code 1 and the causes where it is not."""
+    settings, wanted = _plan(stack)
+    with client() as http:
+        found = report.examine(wanted.expected, _access(settings, stack), _api(settings), http)
+    if as_json:
+        typer.echo(json.dumps(found.facts(), indent=2, sort_keys=True))
+    else:
+        Console(highlight=False, soft_wrap=True).print(found.text(), markup=False)
+    raise typer.Exit(0 if found.healthy else 1)
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Option(help="A folder for the files; made where it is missing.")],
+    stack: Stack = "dev",
+) -> None:
+    """Write exactly the files that `pulumi up` would deploy. Needs neither engine nor Docker."""
+    files = _plan(stack)[1].files()
+    strange = [path for path in out.rglob("*") if path.is_file() and str(path.relative_to(out)) not in files]
+    if strange:
+        _fail(f"{out} holds files that are not of this rendering, e.g. {strange[0]}; give an empty folder")
+    for path, text in files.items():
+        target = out / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    typer.echo(f"{len(files)} files of stack {stack} in {out}")
+
+
+def _plan(stack: str) -> tuple[Settings, Plan]:
+    try:
+        settings = load_settings(stack)
+        return settings, plan(settings)
+    except (SettingsError, PlanError) as error:
+        _fail(str(error))
+
+
+def _api(settings: Settings) -> str:
+    """Where the API's metrics can be read from here; empty where it runs elsewhere and only Prometheus sees it."""
+    return f"http://{settings.bind_address}:{settings.ports.api}" if settings.demo else ""
+
+
+def _access(settings: Settings, stack: str) -> Access:
+    address, ports = settings.bind_address, settings.ports
+    return Access(
+        prometheus=f"http://{address}:{ports.prometheus}",
+        alertmanager=f"http://{address}:{ports.alertmanager}",
+        grafana=f"http://{address}:{ports.grafana}",
+        grafana_auth=_grafana_auth(stack),
+        prefix=settings.prefix,
+        engine_host=settings.engine_host,
+    )
+
+
+def _grafana_auth(stack: str) -> tuple[str, str]:
+    """GRAFANA_AUTH (`user:password`), or the administrator with the stack's own secret."""
+    user, colon, password = os.environ.get("GRAFANA_AUTH", "").partition(":")
+    if colon:
+        return user, password
+    pulumi = shutil.which("pulumi")
+    if pulumi is None:
+        _fail("the Grafana password is not known: run `make health`, or set GRAFANA_AUTH=user:password")
+    answer = subprocess.run(
+        [pulumi, "config", "get", PASSWORD, "--stack", stack], capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        _fail(f"the Grafana password of stack {stack} cannot be read: {answer.stderr.strip()}")
+    return ADMIN, answer.stdout.rstrip("\n")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except ProbeError as error:
+        _fail(str(error))

@@ -1,0 +1,121 @@
+"""The health report: the deployment checklist's lines, with real figures and, where something fails, its cause."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import httpx
+
+from ops import probes, truth
+from ops.probes import ProbeError
+from plan import Expected
+
+TITLE: Final = "=== SoftFactory Monitoring Stack Health Check ==="
+T = TypeVar("T")
+WATCHDOG: Final = "Watchdog"  # always fires, by design: the dead-man's switch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was found. Counts are None where the part that knows them does not answer; `firing` are alerts' names."""
+
+    problems: tuple[truth.Problem, ...]
+    targets: int | None
+    rules: int | None
+    firing: tuple[str, ...] | None
+    datasources: int | None
+    stand_in: bool
+    checks: tuple[tuple[str, tuple[truth.Problem, ...]], ...]
+
+    @property
+    def healthy(self) -> bool:
+        return not self.problems and not self.firing
+
+    def text(self) -> str:
+        """The report for a person."""
+        lines = [TITLE]
+        for name, problems in self.checks:
+            lines.append(f"Checking {name}... {'✗ FAILED' if problems else '✓ OK'}")
+            lines += [f"  ✗ {problem}" for problem in problems]
+        lines += [
+            "",
+            f"Prometheus targets: {_count(self.targets)} active targets",
+            f"Alert rules: {_count(self.rules)} rules defined",
+            f"Alertmanager alerts: {_count(None if self.firing is None else len(self.firing))} alerts",
+            f"Grafana datasources: {_count(self.datasources)} datasources",
+        ]
+        lines += [f"  ✗ {name} is firing" for name in self.firing or ()]
+        if self.stand_in:
+            lines += ["", "Grafana is the closed network's stand-in: this machine cannot have Grafana itself."]
+        verdict = "✓ All monitoring components operational"
+        return "\n".join([*lines, "", verdict if self.healthy else "✗ Not all is well: see the lines marked ✗"])
+
+    def facts(self) -> dict[str, Any]:
+        """The report for a program."""
+        return {
+            "healthy": self.healthy,
+            "targets": self.targets,
+            "rules": self.rules,
+            "firing": None if self.firing is None else list(self.firing),
+            "datasources": self.datasources,
+            "grafana_stand_in": self.stand_in,
+            "problems": [{"part": p.part, "cause": p.cause, "own": p.own} for p in self.problems],
+        }
+
+
+def examine(expected: Expected, access: truth.Access, api: str, http: httpx.Client) -> Report:
+    """Asks every part. `api` is the API's address, empty where only Prometheus reaches it."""
+    problems = [*truth.problems(expected, access, http), *_api(api, http)]
+    checks: dict[str, list[truth.Problem]] = {"Prometheus": [], "Alertmanager": [], "Grafana": [], "API Metrics": []}
+    for problem in problems:
+        checks.setdefault(_check(problem), []).append(problem)
+    return Report(
+        problems=tuple(problems),
+        targets=_known(lambda: sum(state.up for state in probes.targets(http, access.prometheus))),
+        rules=_known(lambda: sum(rule.kind == "alerting" for rule in probes.rules(http, access.prometheus))),
+        firing=_known(lambda: _firing(http, access.alertmanager)),
+        datasources=_known(lambda: len(probes.datasources(http, access.grafana, access.grafana_auth))),
+        stand_in=bool(_known(lambda: probes.grafana_stand_in(http, access.grafana))),
+        checks=tuple((name, tuple(found)) for name, found in checks.items()),
+    )
+
+
+def _api(api: str, http: httpx.Client) -> Iterable[truth.Problem]:
+    if not api:
+        return
+    try:
+        text = probes.get(http, "The API", f"{api}/metrics").text
+        if "http_requests_total" not in text:
+            yield truth.Problem(part="API", cause=f"{api}/metrics has no http_requests_total", own=False)
+    except ProbeError as error:
+        yield truth.Problem(part="API", cause=str(error), own=False)
+
+
+def _check(problem: truth.Problem) -> str:
+    """The line of the report to which a problem belongs; a part without a line gets one of its own."""
+    part = problem.part
+    if part in ("API", "api") or part.startswith("target softfactory-api/"):
+        return "API Metrics"
+    if part.startswith(("data source ", "dashboard ")) or part in ("Grafana", "grafana"):
+        return "Grafana"
+    if part in ("Alertmanager", "alertmanager"):
+        return "Alertmanager"
+    if part.startswith(("target ", "rule ")) or part in ("Prometheus", "prometheus"):
+        return "Prometheus"
+    return part
+
+
+def _firing(http: httpx.Client, alertmanager: str) -> tuple[str, ...]:
+    names = [alert["labels"]["alertname"] for alert in probes.alerts(http, alertmanager)]
+    return tuple(sorted(name for name in names if name != WATCHDOG))
+
+
+def _known(question: Callable[[], T]) -> T | None:
+    try:
+        return question()
+    except ProbeError:
+        return None
+
+
+def _count(number: int | None) -> str:
+    return "unknown" if number is None else str(number)
