@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from demo.backends import Cache, Database, Mailer, Search, Unavailable, open_cache, open_pool
+from demo.backends import Cache, Database, Mailer, Search, UnavailableError, open_cache, open_pool
 from demo.jobs import schedule
 from demo.metrics import Metrics
 from demo.settings import Settings
@@ -55,8 +55,8 @@ def create_app(
     def say_error(error: HTTPException) -> ResponseReturnValue:
         return {"error": error.description}, error.code or 500
 
-    @app.errorhandler(Unavailable)
-    def say_unavailable(error: Unavailable) -> ResponseReturnValue:
+    @app.errorhandler(UnavailableError)
+    def say_unavailable(error: UnavailableError) -> ResponseReturnValue:
         return {"error": str(error)}, 503
 
     @app.post("/api/auth/signup")

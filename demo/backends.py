@@ -29,7 +29,7 @@ CACHE_SECONDS = 300
 OUTAGE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UndefinedTable)
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """A backend that the request needs does not answer; the API says 503."""
 
 
@@ -41,12 +41,12 @@ class Database:
         self._retry_at = 0.0
 
     def rows(self, query: LiteralString, *params: object) -> list[tuple[Any, ...]]:
-        """Runs one query, each in a transaction of its own. Raises Unavailable while the database is away."""
+        """Runs one query, each in a transaction of its own. Raises UnavailableError while the database is away."""
         try:
             with self._metrics.db_query():
                 now = time.monotonic()
                 if now < self._retry_at:
-                    raise Unavailable("the database does not answer")
+                    raise UnavailableError("the database does not answer")
                 if self._retry_at:  # in an outage one thread tries, and the others fail at once meanwhile
                     self._retry_at = now + 3
                 with self._pool.connection() as connection:
@@ -57,7 +57,7 @@ class Database:
                     return cursor.fetchall() if cursor.description else []
         except OUTAGE as error:
             self._retry_at = time.monotonic() + 1
-            raise Unavailable(f"the database does not answer: {type(error).__name__}") from error
+            raise UnavailableError(f"the database does not answer: {type(error).__name__}") from error
 
 
 def open_pool(settings: Settings) -> ConnectionPool[psycopg.Connection[Any]]:
@@ -69,10 +69,11 @@ def open_pool(settings: Settings) -> ConnectionPool[psycopg.Connection[Any]]:
             "user": settings.database_user,
             "password": settings.database_password,
             "connect_timeout": 2,
+            "tcp_user_timeout": 5000,
             "autocommit": True,
         },
         min_size=1,
-        max_size=8,
+        max_size=6,  # below the web server's 8 threads: a database that hangs leaves two for /metrics
         timeout=2,
         reconnect_timeout=5,  # then the next query starts anew; a longer backoff would outlast the outage
         check=ConnectionPool.check_connection,
@@ -137,27 +138,25 @@ class Search:
             for key, title, body in articles
         )
         if self._call("POST", "/articles/_bulk?refresh=true", "".join(lines)).get("errors") is not False:
-            raise Unavailable("the search engine did not take the articles")
+            raise UnavailableError("the search engine did not take the articles")
 
     def find(self, words: str) -> list[dict[str, Any]]:
-        """The ten best articles, as id and title. Raises Unavailable where the engine or the index is not there."""
+        """The ten best articles, as id and title. UnavailableError where engine or index is not there."""
         query = {"size": 10, "query": {"multi_match": {"query": words, "fields": ["title", "body"]}}}
         answer = self._call("POST", "/articles/_search", query)
         if "hits" not in answer:
-            raise Unavailable("the search index is not there yet; it is made within 15 seconds")
+            raise UnavailableError("the search index is not there yet; it is made within 15 seconds")
         return [{"id": int(hit["_id"]), "title": hit["_source"]["title"]} for hit in answer["hits"]["hits"]]
 
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         content = body if isinstance(body, str) or body is None else json.dumps(body)
         try:
-            answer = self._client.request(
-                method, path, content=content, headers={"Content-Type": "application/json"}
-            )
+            answer = self._client.request(method, path, content=content, headers={"Content-Type": "application/json"})
             if answer.status_code >= 500 or answer.status_code == 429:
-                raise Unavailable(f"the search engine answers {answer.status_code}")
+                raise UnavailableError(f"the search engine answers {answer.status_code}")
             found = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise Unavailable(f"the search engine does not answer: {type(error).__name__}") from error
+            raise UnavailableError(f"the search engine does not answer: {type(error).__name__}") from error
         return found if isinstance(found, dict) else {}
 
 

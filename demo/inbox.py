@@ -32,7 +32,7 @@ class Inbox:
         self.mails: deque[dict[str, Any]] = deque(maxlen=keep)
         self.notifications: deque[dict[str, Any]] = deque(maxlen=keep)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the name that aiosmtpd calls
         mail = message_from_bytes(envelope.original_content or b"", policy=policy.default)
         text = mail.get_body(("plain", "html"))
         try:
@@ -99,7 +99,7 @@ def main() -> None:
     inbox = Inbox()
     controller = Controller(inbox, hostname="0.0.0.0", port=1025, data_size_limit=LIMIT_BYTES)
     controller.start()
-    print("inbox: SMTP on port 1025, HTTP on port 8025", flush=True)
+    print("inbox: SMTP on port 1025, HTTP on port 8025", flush=True)  # noqa: T201  # the container's log
     waitress.serve(create_app(inbox), host="0.0.0.0", port=8025, threads=4)
 
 

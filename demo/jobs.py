@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
-from demo.backends import Database, Search, Unavailable
+from demo.backends import Database, Search, UnavailableError
 from demo.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def schedule(database: Database, search: Search, metrics: Metrics) -> Background
         def run() -> None:
             try:
                 job()
-            except Unavailable as error:
+            except UnavailableError as error:
                 log.warning("job %s put off: %s", job.__name__, error)
 
         scheduler.add_job(run, "interval", seconds=15, id=job.__name__, next_run_time=datetime.now(UTC))

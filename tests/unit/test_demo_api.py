@@ -14,7 +14,7 @@ import redis
 from flask.testing import FlaskClient
 
 from demo.app import create_app
-from demo.backends import SLOW_QUERY, Cache, Database, Mailer, Search, Unavailable
+from demo.backends import SLOW_QUERY, Cache, Database, Mailer, Search, UnavailableError
 from demo.jobs import schedule
 from demo.metrics import Metrics
 from demo.settings import Settings
@@ -128,9 +128,7 @@ class World:
         self.pool, self.redis, self.engine = FakePool(), FakeRedis(), FakeEngine()
         self.metrics, self.panel = Metrics(statuses=(200, 201, 500, 503)), Panel()
         self.database = Database(self.pool, self.metrics, self.panel)  # type: ignore[arg-type]
-        self.search = Search(
-            httpx.Client(transport=httpx.MockTransport(self.engine), base_url="http://search")
-        )
+        self.search = Search(httpx.Client(transport=httpx.MockTransport(self.engine), base_url="http://search"))
         cache = Cache(self.redis, self.metrics, self.panel)  # type: ignore[arg-type]
         self.app = create_app(
             self.database, cache, self.search, Mailer(SETTINGS, self.metrics), self.metrics, self.panel
@@ -189,9 +187,7 @@ def test_every_metric_moves_through_requests_and_jobs(world: World, monkeypatch:
     assert after["cache_hits_total"] == 2 and after["cache_misses_total"] == 2
 
 
-def test_sign_up_sends_the_welcome_mail_and_survives_its_failure(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sign_up_sends_the_welcome_mail_and_survives_its_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.client.post("/api/auth/signup", json=ANN).json == {"id": 1, "welcome_mail_sent": True}
     assert FakeMailServer.sent[0]["To"] == "ann@example.org"
     monkeypatch.setattr(FakeMailServer, "down", True)
@@ -275,7 +271,7 @@ def test_an_engine_that_comes_back_empty_is_filled_again(world: World) -> None:
 
 def test_an_engine_that_refuses_the_articles_is_reported(world: World) -> None:
     refusing = httpx.MockTransport(lambda _: httpx.Response(200, json={"errors": True}))
-    with pytest.raises(Unavailable, match="did not take"):
+    with pytest.raises(UnavailableError, match="did not take"):
         Search(httpx.Client(transport=refusing, base_url="http://search")).fill([(1, "One", "Body")])
 
 
@@ -332,7 +328,4 @@ def test_settings_name_what_is_missing(tmp_path: Any) -> None:
     with pytest.raises(SystemExit, match="cannot read the file"):
         Settings.from_environment(environ | {"DATABASE_PASSWORD_FILE": str(secret)})
     secret.write_text("s3cret\n")
-    assert (
-        Settings.from_environment(environ | {"DATABASE_PASSWORD_FILE": str(secret)}).database_password
-        == "s3cret"
-    )
+    assert Settings.from_environment(environ | {"DATABASE_PASSWORD_FILE": str(secret)}).database_password == "s3cret"

@@ -37,9 +37,7 @@ def test_mails_are_kept_newest_first(inbox: Inbox, client: FlaskClient) -> None:
     assert deliver(inbox, b"Subject: second\r\n\r\nHello\r\n") == "250 OK"
     mails = client.get("/api/messages").get_json()["mails"]
     assert [mail["subject"] for mail in mails] == ["second", "first"]
-    assert (
-        mails[0]["to"] == ["ann@example.org"] and mails[0]["body"].strip() == "Hello" and mails[0]["received"]
-    )
+    assert mails[0]["to"] == ["ann@example.org"] and mails[0]["body"].strip() == "Hello" and mails[0]["received"]
 
 
 def test_a_malformed_mail_is_kept_too(inbox: Inbox) -> None:

@@ -134,9 +134,7 @@ def test_scrapes_and_probes_are_not_counted(app: Flask, metrics: Metrics) -> Non
     assert 'endpoint="/healthz"' not in metrics.render()
 
 
-def test_requests_over_the_limit_are_slow(
-    app: Flask, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requests_over_the_limit_are_slow(app: Flask, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     app.test_client().get("/things/1")
     monkeypatch.setattr(module, "SLOW_REQUEST_SECONDS", -1.0)
     app.test_client().get("/things/1")

@@ -13,9 +13,7 @@ app = typer.Typer()
 app.command()(traffic.main)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8000", "http://localhost", "http://[::1]:1", "http://127.9.9.9"]
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost", "http://[::1]:1", "http://127.9.9.9"])
 def test_this_machine_is_accepted(url: str) -> None:
     assert traffic.is_loopback(url)
 
@@ -42,9 +40,7 @@ def test_visits_are_mixed_and_counted() -> None:
         paths[request.url.path] += 1
         return httpx.Response(201 if request.url.path.endswith("signup") else 200)
 
-    visitors = traffic.Visitors(
-        httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1")
-    )
+    visitors = traffic.Visitors(httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1"))
     for _ in range(400):
         visitors.visit()
     assert visitors.answers.total() == 400
@@ -56,9 +52,7 @@ def test_an_outage_is_counted_and_survived() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    visitors = traffic.Visitors(
-        httpx.Client(transport=httpx.MockTransport(refuse), base_url="http://127.0.0.1")
-    )
+    visitors = traffic.Visitors(httpx.Client(transport=httpx.MockTransport(refuse), base_url="http://127.0.0.1"))
     traffic.run(visitors, seconds=1, rate=20)
     assert {status for _, status in visitors.answers} == {traffic.NO_ANSWER}
     assert visitors.answers.total() <= 20
