@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ import httpx
 import pytest
 
 NEEDED = "GRAFANA_URL"
+TRUST = ssl.create_default_context()  # made once: each client would read the certificates again
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,12 +38,14 @@ class Server:
     user: str
     password: str
 
-    def client(self, user: str | None = None, password: str | None = None, token: str = "") -> httpx.Client:
-        """A client with the administrator's credentials, others, or a token."""
-        if token:
-            return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    def client(self, user: str | None = None, password: str | None = None) -> httpx.Client:
+        """A client with the administrator's credentials, or others."""
         auth = (user or self.user, self.password if password is None else password)
-        return httpx.Client(base_url=self.url, auth=auth, timeout=30)
+        return httpx.Client(base_url=self.url, auth=auth, timeout=30, verify=TRUST)
+
+    def stranger(self, **headers: str) -> httpx.Client:
+        """A client without credentials."""
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, verify=TRUST)
 
 
 @pytest.fixture(scope="session")

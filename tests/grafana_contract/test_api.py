@@ -32,7 +32,8 @@ def message(answer: httpx.Response, status: int) -> str:
 
 
 def test_health_needs_no_credentials_and_says_the_version(server: Server) -> None:
-    answer = httpx.get(f"{server.url}/api/health")
+    with server.stranger() as client:
+        answer = client.get("/api/health")
     assert answer.status_code == 200
     assert answer.json()["database"] == "ok"
     assert answer.json()["version"].split(".")[0].isdigit()
@@ -40,14 +41,15 @@ def test_health_needs_no_credentials_and_says_the_version(server: Server) -> Non
 
 
 def test_a_call_without_credentials_is_401(server: Server) -> None:
-    message(httpx.get(f"{server.url}/api/org"), 401)
+    with server.stranger() as client:
+        message(client.get("/api/org"), 401)
 
 
 def test_a_wrong_password_is_401_with_its_message_id(server: Server, uid: str) -> None:
     with server.client(f"nobody-{uid}", "wrong") as client:
         answer = client.get("/api/org")
     assert message(answer, 401) == "Invalid username or password"
-    assert answer.json()["messageId"] == "password-auth.failed"
+    assert answer.json().get("messageId") == "password-auth.failed"
 
 
 def test_five_wrong_passwords_lock_the_user_out(server: Server, grafana: httpx.Client, uid: str, later: Later) -> None:
@@ -72,7 +74,7 @@ def test_the_organization_is_told(grafana: httpx.Client) -> None:
 
 
 def test_the_organization_header_of_the_plugin_is_accepted(grafana: httpx.Client) -> None:
-    assert grafana.get("/api/org", headers={"X-Grafana-Org-Id": "1"}).json()["id"] == 1
+    assert grafana.get("/api/org", headers={"X-Grafana-Org-Id": "1"}).status_code == 200
 
 
 def test_the_user_is_told(server: Server, grafana: httpx.Client) -> None:
@@ -104,7 +106,7 @@ def test_a_viewer_may_read_but_not_write(server: Server, grafana: httpx.Client, 
 
 
 def test_the_login_form_opens_a_session(server: Server) -> None:
-    with httpx.Client(base_url=server.url) as browser:
+    with server.stranger() as browser:
         answer = browser.post("/login", json={"user": server.user, "password": server.password})
         assert answer.status_code == 200
         assert answer.json()["message"] == "Logged in"
@@ -112,15 +114,13 @@ def test_the_login_form_opens_a_session(server: Server) -> None:
         assert browser.get("/api/user").status_code == 200
 
 
-def test_a_service_account_token_is_a_credential(
-    server: Server, grafana: httpx.Client, uid: str, later: Later
-) -> None:
+def test_a_service_account_token_is_a_credential(server: Server, grafana: httpx.Client, uid: str, later: Later) -> None:
     account = grafana.post("/api/serviceaccounts", json={"name": uid, "role": "Viewer"})
     assert account.status_code == 201, account.text
     number = account.json()["id"]
     later(f"/api/serviceaccounts/{number}")
     token = grafana.post(f"/api/serviceaccounts/{number}/tokens", json={"name": uid}).json()
-    with server.client(token=token["key"]) as client:
+    with server.stranger(Authorization=f"Bearer {token['key']}") as client:
         assert client.get("/api/org").json()["id"] == 1
         message(client.post("/api/folders", json={"uid": uid, "title": "No"}), 403)
         grafana.delete(f"/api/serviceaccounts/{number}/tokens/{token['id']}")
@@ -192,9 +192,7 @@ def test_an_old_folder_version_is_412(grafana: httpx.Client, folder: dict[str, A
     assert grafana.get(path).json()["title"] == folder["title"]
 
 
-def test_a_folder_is_nested_and_moved(
-    grafana: httpx.Client, folder: dict[str, Any], uid: str, later: Later
-) -> None:
+def test_a_folder_is_nested_and_moved(grafana: httpx.Client, folder: dict[str, Any], uid: str, later: Later) -> None:
     later(f"/api/folders/{uid}-c")
     child = {"uid": f"{uid}-c", "title": f"Child {uid}", "parentUid": folder["uid"]}
     assert grafana.post("/api/folders", json=child).json()["parentUid"] == folder["uid"]
@@ -388,7 +386,11 @@ def test_a_data_source_is_found_by_name_and_in_the_list(grafana: httpx.Client, u
     grafana.post("/api/datasources", json=prometheus_source(uid, "http://prometheus:9090"))
     assert grafana.get(f"/api/datasources/name/Contract {uid}").json()["uid"] == uid
     listed = next(each for each in grafana.get("/api/datasources").json() if each["uid"] == uid)
-    assert (listed["type"], listed["typeName"], listed["url"]) == ("prometheus", "Prometheus", "http://prometheus:9090")
+    assert (listed["type"], listed.get("typeName"), listed["url"]) == (
+        "prometheus",
+        "Prometheus",
+        "http://prometheus:9090",
+    )
     assert listed["jsonData"]["timeInterval"] == "15s"
 
 
@@ -435,7 +437,7 @@ def test_an_alertmanager_source_has_no_health_call(grafana: httpx.Client, uid: s
     assert grafana.post("/api/datasources", json=wanted).status_code == 200
     answer = grafana.get(f"/api/datasources/uid/{uid}/health")
     message(answer, 500)
-    assert answer.json()["messageId"] == "plugin.unavailable"
+    assert answer.json().get("messageId") == "plugin.unavailable"
 
 
 def test_a_real_prometheus_is_healthy(grafana: httpx.Client, source: str) -> None:
@@ -516,7 +518,7 @@ def test_the_home_dashboard_is_a_preference_of_the_organization(grafana: httpx.C
     try:
         answer = grafana.put("/api/org/preferences", json=before | {"homeDashboardUID": uid})
         assert answer.status_code == 200, answer.text
-        assert grafana.get("/api/org/preferences").json()["homeDashboardUID"] == uid
+        assert grafana.get("/api/org/preferences").json().get("homeDashboardUID") == uid
         cleared = {key: value for key, value in before.items() if key != "homeDashboardUID"}
         grafana.put("/api/org/preferences", json=cleared)
         assert not grafana.get("/api/org/preferences").json().get("homeDashboardUID")
@@ -536,7 +538,8 @@ def test_totals_count_what_was_made(grafana: httpx.Client, uid: str, later: Late
 
 def test_metrics_are_prometheus_text_with_grafanas_names(server: Server, grafana: httpx.Client) -> None:
     grafana.get("/api/org")
-    answer = httpx.get(f"{server.url}/metrics")
+    with server.stranger() as scraper:
+        answer = scraper.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.text.splitlines()

@@ -135,8 +135,14 @@ class Api:
             auth = httpx.BasicAuth(user.strip(), password.strip())
         elif self.config.auth != "anonymous":
             headers["Authorization"] = f"Bearer {self.config.auth.strip()}"
+        host = urlsplit(self.config.url).hostname or ""
         return httpx.Client(
-            headers=headers, auth=auth, timeout=TIMEOUT_SECONDS, verify=self._tls(), follow_redirects=True
+            headers=headers,
+            auth=auth,
+            timeout=TIMEOUT_SECONDS,
+            verify=self._tls(),
+            follow_redirects=True,
+            trust_env=host not in ("localhost", "::1") and not host.startswith("127."),  # no proxy for loopback
         )
 
     def _tls(self) -> ssl.SSLContext | bool:

@@ -463,11 +463,12 @@ class DataSource(Kind):
         data = found.get("jsonData") or {}
         headers = {value for key, value in data.items() if key.startswith("httpHeaderName")}
         kept = {key: value for key, value in data.items() if not key.startswith(("httpHeaderName", "teamHttpHeaders"))}
+        secure = known.get("secureJsonDataEncoded")
         state = {name: found.get(field, self.properties[name].default) for field, name in self.fields.items()} | {
             "jsonDataEncoded": go_json(kept),
             "orgId": str(found["orgId"]),
             "privateDataSourceConnectNetworkId": known.get("privateDataSourceConnectNetworkId", ""),
-            "secureJsonDataEncoded": known.get("secureJsonDataEncoded"),
+            "secureJsonDataEncoded": go_json(_json(secure)) if secure else None,
             "__meta": META,
         }
         if known.get("httpHeaders"):  # Grafana never tells the values: only headers that are gone are news

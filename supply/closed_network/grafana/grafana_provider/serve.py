@@ -284,7 +284,7 @@ def main() -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine gets it too, and decides
+    signal.signal(signal.SIGINT, stop)  # how the engine ends its plugins; it waits five seconds for those that stay
     while os.getppid() == parent:
         server.wait_for_termination(timeout=PARENT_CHECK_SECONDS)
     sys.exit("the engine is gone")
