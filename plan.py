@@ -118,9 +118,9 @@ def plan(settings: Settings) -> Plan:
     if problems:
         raise PlanError(problems)
 
-    prometheus_release = _prometheus_release(settings, targets, alerts)
-    alertmanager_release = _alertmanager_release(routes)
     pages = dashboard_files(alerts)
+    prometheus_release = _prometheus_release(settings, targets, alerts, frozenset(pages))
+    alertmanager_release = _alertmanager_release(routes)
     sources = _datasources(settings)
     return Plan(
         settings=settings,
@@ -183,7 +183,7 @@ def _own(job: ScrapeJob, alias: str, instance: str) -> Target:
 
 
 def _prometheus_release(
-    settings: Settings, targets: Mapping[str, tuple[Target, ...]], alerts: tuple[Alert, ...]
+    settings: Settings, targets: Mapping[str, tuple[Target, ...]], alerts: tuple[Alert, ...], pages: frozenset[str]
 ) -> Release:
     jobs = {job.name: job for job in JOBS}
     configuration = {
@@ -204,7 +204,7 @@ def _prometheus_release(
         ],
     }
     grafana_url = f"http://{settings.bind_address}:{settings.ports.grafana}"
-    rules = rule_files(alerts, str(settings.runbooks or ""), grafana_url)
+    rules = rule_files(alerts, str(settings.runbooks or ""), grafana_url, pages)
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     digest = _digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.
@@ -315,11 +315,15 @@ def _names_twice(alerts: tuple[Alert, ...]) -> list[str]:
 def _short_holds(alerts: Iterable[Alert], settings: Settings) -> list[str]:
     """An alert must outlast two scrapes, or one lost sample pages somebody."""
     least = 2 * seconds(settings.scrape_interval)
-    return [
-        f"rules/{alert.subject}.py: {alert.name}: for {alert.for_} is shorter than two scrapes ({least:g}s)"
-        for alert in alerts
-        if seconds(alert.for_) < least
-    ]
+    problems = []
+    for alert in alerts:
+        where = f"rules/{alert.subject}.py: {alert.name}"
+        try:
+            if seconds(alert.for_) < least:
+                problems.append(f"{where}: for {alert.for_} is shorter than two scrapes ({least:g}s)")
+        except ValueError as error:
+            problems.append(f"{where}: for: {error}")
+    return problems
 
 
 def _unrouted(alerts: Iterable[Alert], routes: Tree) -> list[str]:

@@ -70,7 +70,7 @@ class Secrets(pulumi.ComponentResource):
             envs=[f"OWNER={args.user}"],
             labels=label_args(engine.labels(name)),
             tmpfs={"/tmp": TMPFS}, must_run=False, attach=True, restart="no", memory=64, memory_swap=64,
-            **common(engine, name, capabilities=("CHOWN",)),
+            **common(engine, name, capabilities=("CAP_CHOWN",)),
             opts=pulumi.ResourceOptions(parent=self, provider=engine.provider, delete_before_replace=True),
         )  # fmt: skip
         self.register_outputs({"volume": self.volume.name})

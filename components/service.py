@@ -111,7 +111,11 @@ def place(
         read_only=service.read_only,
         memory=service.memory,
         memory_swap=service.memory,  # no swap on top
-        **common(engine, service.name, service.processes),
+        **{
+            **common(engine, service.name, service.processes),
+            # The engine itself adds this where a service sees the host's processes; unsaid, a refresh would differ.
+            **({"security_opts": ["label=disable", "no-new-privileges"]} if service.pid_mode == "host" else {}),
+        },
         opts=pulumi.ResourceOptions(
             parent=parent, provider=engine.provider, depends_on=list(depends_on), delete_before_replace=True
         ),

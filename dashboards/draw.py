@@ -89,7 +89,7 @@ class Draw:
                 })
             ])  # fmt: skip
         if signal.unit is Unit.RATIO:
-            panel = panel.no_value("0")  # a ratio is silent without traffic
+            panel = panel.no_value("no traffic")  # a ratio is silent without
         return panel
 
     def timeseries(self, signal: Signal, title: str = "") -> timeseries.Panel:

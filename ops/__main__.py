@@ -1,4 +1,4 @@
-"""`python -m ops`: health and render."""
+"""`python -m ops`: the commands for people."""
 
 import json
 import os
@@ -15,12 +15,13 @@ from ops import health as report
 from ops.probes import ProbeError, client
 from ops.truth import Access
 from plan import Plan, PlanError, plan
-from stacks.settings import Settings, SettingsError, load_settings
+from stacks.settings import Fate, Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a file stacks/<name>.yaml.")]
 ADMIN = "admin"
 PASSWORD = "grafana_admin_password"
+DEMO_PORTS = ("api", "inbox")
 
 
 @app.command()
@@ -54,6 +55,28 @@ def render(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     typer.echo(f"{len(files)} files of stack {stack} in {out}")
+
+
+@app.command()
+def links(stack: Stack = "dev") -> None:
+    """Print where the stack can be opened and how to read the Grafana password."""
+    settings = _plan(stack)[0]
+    parts = [name for name, _ in settings.ports if settings.demo or name not in DEMO_PORTS]
+    for name in parts:
+        typer.echo(f"{name.capitalize():13} http://{settings.bind_address}:{getattr(settings.ports, name)}")
+    typer.echo(f"Grafana's user is {ADMIN}; its password: make password{'' if stack == 'dev' else f' STACK={stack}'}")
+
+
+@app.command()
+def fate(stack: Stack = "dev") -> None:
+    """Print what `make down` does with the data."""
+    settings = _plan(stack)[0]
+    volumes = f"the volumes {settings.prefix}-*-data (samples, silences, Grafana's database)"
+    if settings.data is Fate.KEEP:
+        typer.echo(f"stacks/{stack}.yaml says data: keep. {volumes} stay; the next `make up` uses them again.")
+    else:
+        typer.echo(f"stacks/{stack}.yaml says data: delete. {volumes} are removed with everything else.")
+    typer.echo("A fate changed since the last `make up` counts only after another `make up`.")
 
 
 def _plan(stack: str) -> tuple[Settings, Plan]:

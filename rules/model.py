@@ -85,7 +85,7 @@ class Condition:
     threshold: float
 
     def render(self) -> str:
-        return f"(\n{self.signal.for_rule()}\n) {self.comparison} {self.threshold:g}"
+        return f"(\n{self.signal.for_rule()}\n) {self.comparison} {self.threshold:.15g}"
 
 
 @dataclass(frozen=True, kw_only=True)

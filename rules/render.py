@@ -1,6 +1,6 @@
 """Prometheus rule files from alerts: tuned for one environment, one file per group, in a stable order."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from rules.model import Alert
 from stacks.settings import Tuning
 
 RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
+OVERVIEW = "overview"
 
 
 def tune(alerts: Iterable[Alert], tuning: Mapping[str, Tuning]) -> tuple[Alert, ...]:
@@ -35,21 +36,24 @@ def _tuned(alert: Alert, tuning: Tuning) -> Alert:
     )
 
 
-def rule_files(alerts: Iterable[Alert], runbooks: str, grafana: str) -> dict[str, str]:
+def rule_files(alerts: Iterable[Alert], runbooks: str, grafana: str, pages: Container[str]) -> dict[str, str]:
     """File name to YAML text, one file per group (`softfactory.yml`); alerts that are off are left out.
 
     `runbooks` and `grafana` are the addresses that the rules' links begin with; without one for the runbooks the link
-    is a path in this repository.
+    is a path in this repository. `pages` are the uids of the dashboards: an alert links to its subject's, or to the
+    overview where it has none.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for alert in alerts:
         if alert.enabled:
-            groups.setdefault(alert.group or alert.subject, []).append(_rule(alert, runbooks, grafana))
+            groups.setdefault(alert.group or alert.subject, []).append(
+                _rule(alert, runbooks, grafana, alert.subject if alert.subject in pages else OVERVIEW)
+            )
     return {f"{name}.yml": to_yaml({"groups": [{"name": name, "rules": groups[name]}]}) for name in sorted(groups)}
 
 
-def _rule(alert: Alert, runbooks: str, grafana: str) -> dict[str, Any]:
-    page = RUNBOOK_PAGE.format(subject=alert.subject)
+def _rule(alert: Alert, runbooks: str, grafana: str, page: str) -> dict[str, Any]:
+    runbook = RUNBOOK_PAGE.format(subject=alert.subject)
     return {
         "alert": alert.name,
         "expr": alert.expr(),
@@ -58,8 +62,8 @@ def _rule(alert: Alert, runbooks: str, grafana: str) -> dict[str, Any]:
         "annotations": {
             "summary": alert.summary,
             "description": alert.description,
-            "runbook_url": f"{runbooks.rstrip('/')}/{page}#{alert.name.lower()}".lstrip("/"),
-            "dashboard_url": f"{grafana.rstrip('/')}/d/{alert.subject}?var-instance={{{{ $labels.instance }}}}",
+            "runbook_url": f"{runbooks.rstrip('/')}/{runbook}#{alert.name.lower()}".lstrip("/"),
+            "dashboard_url": f"{grafana.rstrip('/')}/d/{page}?var-instance={{{{ $labels.instance | urlquery }}}}",
         },
     }
 

@@ -60,8 +60,19 @@ def _positive(duration: str) -> str:
 Duration = Annotated[str, AfterValidator(_positive)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$", max_length=40)]
+Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=63)]  # PostgreSQL's limit
+
+
+def _port_exists(address: str) -> str:
+    if not 1 <= int(address.rpartition(":")[2]) <= 65535:
+        raise ValueError("the port must lie between 1 and 65535")
+    return address
+
+
 Address = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$", max_length=260)
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$", max_length=260),
+    AfterValidator(_port_exists),
 ]
 
 
@@ -119,8 +130,8 @@ class Target(_Values):
 class PostgresServer(Target):
     """A PostgreSQL server for which the stack runs an exporter; its password is the secret `postgres_password`."""
 
-    user: Name
-    database: Name
+    user: Role
+    database: Role
     sslmode: Annotated[str, StringConstraints(pattern="^(disable|require|verify-ca|verify-full)$")] = "require"
 
 
@@ -210,10 +221,11 @@ def load_settings(stack: str, images: Mapping[str, str] | None = None, folder: P
 
 
 def _with_images(values: dict[Any, Any], overrides: Mapping[str, str]) -> dict[Any, Any]:
-    if not overrides or not isinstance(values.get("images", {}), dict):
-        return values
-    images = values.get("images", {})
-    return {**values, "images": {**images, "overrides": {**images.get("overrides", {}), **overrides}}}
+    images = values.get("images") or {}
+    own = (images.get("overrides") or {}) if isinstance(images, dict) else None
+    if not overrides or not isinstance(own, dict):
+        return values  # nothing to add, or something that validation will name
+    return {**values, "images": {**images, "overrides": {**own, **overrides}}}
 
 
 def _place(location: tuple[int | str, ...]) -> str:

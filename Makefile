@@ -1,0 +1,75 @@
+# Thin lines over supply/setup, pulumi, pytest and `python -m ops`; `make help` lists them.
+# `eval "$(make -s env)"` gives a shell in which plain pulumi works as well.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help up preview down health test check unit tools e2e render password traffic env lock
+STACK ?= dev
+export STACK
+
+RUN := . .local/env &&
+# The dev stack is made without questions; for others pulumi shows what it would do and asks.
+ASK := $(if $(filter dev,$(STACK)),--yes --skip-preview,)
+# Pulumi warns once per plugin that it found on PATH; that is in .local/pulumi.log.
+QUIET := $(if $(filter dev,$(STACK)),2>&1 | tee .local/pulumi.log | grep --line-buffered -v 'using pulumi-resource-',)
+
+help: ## List the commands
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+up: ## Bring the stack up (STACK=dev) and show that it is healthy
+	@supply/setup stack $(STACK)
+	@$(RUN) pulumi up --stack $(STACK) $(ASK) $(QUIET)
+	@$(RUN) python -m ops health
+	@$(RUN) python -m ops links
+
+preview: ## Show what `make up` would change
+	@supply/setup stack $(STACK)
+	@$(RUN) pulumi preview --stack $(STACK) $(QUIET)
+
+down: ## Take the stack down; its settings say whether the data is kept
+	@supply/setup stack $(STACK)
+	@$(RUN) python -m ops fate
+	@$(RUN) pulumi destroy --stack $(STACK) $(ASK) $(QUIET)
+
+health: ## Say whether all that was declared is live
+	@supply/setup stack $(STACK)
+	@$(RUN) python -m ops health
+
+password: ## Print the Grafana administrator's password
+	@$(RUN) pulumi stack output grafana_admin_password --show-secrets --stack $(STACK)
+
+traffic: ## Send the demo API a minute of requests
+	@$(RUN) python -m demo.traffic --seconds 60 --rate 5
+
+render: ## Write the files that would be deployed: make render STACK=dev OUT=dir
+	@supply/setup python
+	@.venv/bin/python -m ops render --stack $(STACK) --out $(or $(OUT),out/$(STACK))
+
+test: check unit tools e2e ## All checks and tests, the end-to-end test on a real engine included
+
+check: ## Types, style and import order
+	@supply/setup python
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+unit: ## Unit tests: no engine, no network
+	@supply/setup python
+	.venv/bin/pytest tests/unit
+
+tools: ## Rule tests by promtool, routing by amtool, the stand-in against its contract
+	@supply/setup tools
+	$(RUN) pytest tests/test_promtool.py tests/test_amtool.py supply
+
+e2e: ## The end-to-end test, on a stack of its own
+	@supply/setup tools
+	$(RUN) pytest tests/e2e
+
+env: ## Print the environment in which plain pulumi works
+	@supply/setup stack $(STACK) >&2
+	@cat .local/env
+
+lock: ## Renew uv.lock and demo/requirements.txt from pyproject.toml
+	@supply/setup lock

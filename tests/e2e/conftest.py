@@ -1,0 +1,163 @@
+"""One real stack for the whole end-to-end test: a copy of the project, a prefix, ports and a state of its own."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import httpx
+import pytest
+import yaml
+
+from ops import probes
+
+ROOT = Path(__file__).parents[2]
+NAME = "e2e"
+PREFIX = "softfactory-e2e"
+PORTS = {"prometheus": 29090, "alertmanager": 29093, "grafana": 23000, "api": 28000, "inbox": 28025}
+SECRETS = ("grafana_admin_password", "postgres_password", "redis_password")
+
+
+@dataclass
+class Stack:
+    """A deployed copy of the project. Every method talks to this machine only."""
+
+    folder: Path
+    environment: dict[str, str]
+    passwords: dict[str, str]
+    engine: docker.DockerClient
+    http: httpx.Client
+
+    def url(self, part: str) -> str:
+        return f"http://127.0.0.1:{PORTS[part]}"
+
+    @property
+    def grafana_auth(self) -> tuple[str, str]:
+        return "admin", self.passwords["grafana_admin_password"]
+
+    def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Runs pulumi in the copy, for at most ten minutes; its whole output is in the failure."""
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"], cwd=self.folder, env=self.environment,
+            input=stdin, capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+        if check and done.returncode:
+            pytest.fail(f"pulumi {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def up(self, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.pulumi("up", "--stack", NAME, "--yes", "--skip-preview", check=check)
+
+    def ops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["python", "-m", "ops", *arguments], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def container(self, service: str) -> Any:
+        return self.engine.containers.get(f"{PREFIX}-{service}")
+
+    def settings(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = yaml.safe_load((self.folder / "stacks" / f"{NAME}.yaml").read_text(encoding="utf-8"))
+        return loaded
+
+    def write_settings(self, values: dict[str, Any]) -> None:
+        (self.folder / "stacks" / f"{NAME}.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+
+    def query(self, expr: str) -> float:
+        """The sum of an instant vector; 0 where it is empty."""
+        return sum(float(row["value"][1]) for row in probes.query(self.http, self.url("prometheus"), expr))
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """The condition's first true value; fails, saying what was waited for, when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what}")
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    try:
+        client = docker.from_env(timeout=120)
+        client.ping()
+    except docker.errors.DockerException as error:
+        pytest.fail(f"the end-to-end test needs a Docker engine; `make e2e` sets one up where it can: {error}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack `e2e`, up and verified. Whatever an aborted run left of it on the engine is cleared first."""
+    clear(engine)
+    folder = tmp_path_factory.mktemp("project") / "softfactory"
+    copy_project(folder)
+    state = tmp_path_factory.mktemp("state")
+    environment: dict[str, str] = {
+        **{key: value for key, value in os.environ.items() if key not in ("PULUMI_CONFIG_PASSPHRASE_FILE", "STACK")},
+        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_CONFIG_PASSPHRASE": secrets.token_urlsafe(16),
+    }
+    passwords = {name: secrets.token_urlsafe(24) for name in SECRETS}
+    with httpx.Client(timeout=10, trust_env=False) as http:
+        made = Stack(folder=folder, environment=environment, passwords=passwords, engine=engine, http=http)
+        values = yaml.safe_load((folder / "stacks" / "dev.yaml").read_text(encoding="utf-8"))
+        # Short holds, so that an outage is told within the test; they show in the rendered rules.
+        made.write_settings({**values, "prefix": PREFIX, "ports": PORTS, "alerts": {"RedisDown": {"for": "10s"}}})
+        made.pulumi("stack", "init", NAME)
+        images = ROOT / ".local" / "images.json"
+        if images.is_file() and json.loads(images.read_text(encoding="utf-8")):
+            made.pulumi("config", "set", "images", images.read_text(encoding="utf-8"), "--stack", NAME)
+        for name, password in passwords.items():
+            made.pulumi("config", "set", "--secret", name, "--stack", NAME, stdin=password)
+        try:
+            made.up()
+            yield made
+        finally:
+            made.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview", check=False)
+            clear(engine)
+
+
+def copy_project(folder: Path) -> None:
+    """What a clone of the checkout would hold, changes not committed yet included, with the checkout's .venv."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for path in filter(None, listed.stdout.split("\0")):
+        if (ROOT / path).is_file():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / path, folder / path)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+
+
+def leftovers(engine: docker.DockerClient) -> list[str]:
+    """Everything on the engine that carries the test stack's label or name."""
+    mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={PREFIX}"}
+    found = [f"container {item.name}" for item in engine.containers.list(all=True, filters=mine)]
+    found += [f"volume {item.name}" for item in engine.volumes.list() if item.name.startswith(f"{PREFIX}-")]
+    found += [f"network {item.name}" for item in engine.networks.list(names=[PREFIX]) if item.name == PREFIX]
+    return found + [f"image {tag}" for item in engine.images.list() for tag in item.tags if tag.startswith(PREFIX)]
+
+
+def clear(engine: docker.DockerClient) -> None:
+    for container in engine.containers.list(all=True, filters={"label": f"softfactory.prefix={PREFIX}"}):
+        container.remove(force=True, v=True)
+    for volume in engine.volumes.list():
+        if volume.name.startswith(f"{PREFIX}-"):
+            volume.remove()
+    for network in engine.networks.list(names=[PREFIX]):
+        if network.name == PREFIX:
+            network.remove()
