@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,12 @@ def hash_password(password: str) -> str:
     return f"{salt.hex()}:{_scrypt(password, salt).hex()}"
 
 
+_hashing = threading.Lock()  # one hash takes 16 MB; eight at once would be most of the container's memory
+
+
 def _scrypt(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1)
+    with _hashing:
+        return hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1)
 
 
 _PROCESS_KEY = secrets.token_bytes(32)
