@@ -8,7 +8,7 @@ from components.engine import Engine
 from components.exporters import Exporters, ExportersArgs
 from components.grafana import ADMIN, PASSWORD, Grafana, GrafanaArgs
 from components.grafana_content import GrafanaContent, GrafanaContentArgs
-from components.live import live_releases
+from components.live import look
 from components.prometheus import Prometheus, PrometheusArgs
 from components.verify import verify
 from ops import probes
@@ -23,19 +23,21 @@ try:
 except (SettingsError, PlanError) as problem:
     raise pulumi.RunError(str(problem)) from None  # a message, not a traceback
 secrets = {name: config.require_secret(name) for name in wanted.secret_names}
-live = live_releases(settings, probes.client)
+live = look(settings, probes.client)
 
-engine = Engine.of(settings)
+engine = Engine.of(settings, live.containers)
 demo = Demo("demo", DemoArgs(engine=engine, secrets=secrets)) if settings.demo else None
 exporters = Exporters("exporters", ExportersArgs(engine=engine, secrets=secrets, servers=demo.servers if demo else ()))
 alertmanager = Alertmanager(
     "alertmanager",
     AlertmanagerArgs(
-        engine=engine, release=wanted.alertmanager, live=live["alertmanager"],
+        engine=engine, release=wanted.alertmanager, live=live.releases["alertmanager"],
         secrets={name: secrets[name] for name in wanted.secrets["alertmanager"]},
     ),
 )  # fmt: skip
-prometheus = Prometheus("prometheus", PrometheusArgs(engine=engine, release=wanted.prometheus, live=live["prometheus"]))
+prometheus = Prometheus(
+    "prometheus", PrometheusArgs(engine=engine, release=wanted.prometheus, live=live.releases["prometheus"])
+)
 grafana = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=secrets[PASSWORD]))
 content = GrafanaContent(
     "grafana-content",

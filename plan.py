@@ -63,7 +63,7 @@ class Expected:
     dashboards: frozenset[str]
     releases: Mapping[str, str]  # service to confirmation
     scrape_interval: float  # seconds
-    own_targets: frozenset[tuple[str, str]]  # those that are the stack's own parts
+    own_targets: Mapping[tuple[str, str], str]  # those that are the stack's own parts, to their service
     services: frozenset[str]  # the long-running containers
 
 
@@ -139,7 +139,7 @@ def plan(settings: Settings) -> Plan:
                 "alertmanager": alertmanager_release.confirmation,
             },
             scrape_interval=seconds(settings.scrape_interval),
-            own_targets=frozenset((job, target.instance) for job, target in _own_targets(settings).items()),
+            own_targets={(job, t.instance): _service(t) for job, t in _own_targets(settings).items()},
             services=_services(settings),
         ),
     )
@@ -172,8 +172,12 @@ def _own_targets(settings: Settings) -> dict[str, Target]:
     return own
 
 
+def _service(target: Target) -> str:
+    return target.address.partition(":")[0]
+
+
 def _services(settings: Settings) -> frozenset[str]:
-    exporters = {target.address.partition(":")[0] for target in _own_targets(settings).values()}
+    exporters = {_service(target) for target in _own_targets(settings).values()}
     servers = {name for name, server in settings.servers if server is not None}
     return frozenset(exporters | ({"api", "inbox", *servers} if settings.demo else set()))
 

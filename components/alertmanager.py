@@ -6,7 +6,7 @@ import pulumi
 
 import plan
 from components.engine import Engine
-from components.release import Live, Release, ReleaseArgs
+from components.release import Release, ReleaseArgs
 from components.secrets import Secrets, SecretsArgs
 from components.service import Health, Service, place
 from rules.alertmanager import JOB
@@ -18,10 +18,10 @@ USER = "65534:65534"  # nobody, as in the official image
 
 
 class AlertmanagerArgs:
-    """`secrets` are the files that the receivers read, by name."""
+    """`live` is what the running one says of its release; `secrets` are the files that the receivers read, by name."""
 
     def __init__(
-        self, *, engine: Engine, release: plan.Release, live: Live, secrets: Mapping[str, pulumi.Input[str]]
+        self, *, engine: Engine, release: plan.Release, live: str, secrets: Mapping[str, pulumi.Input[str]]
     ) -> None:
         self.engine = engine
         self.release = release
@@ -69,7 +69,7 @@ class Alertmanager(pulumi.ComponentResource):
             ),
             own,
         )  # fmt: skip
-        container = place(service, engine, self, depends_on=[release.succeeded])
+        container = place(service, engine, self, depends_on=[release.done])
         published = f"http://{settings.bind_address}:{settings.ports.alertmanager}"
         self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: published)
         self.register_outputs({"url": self.url})

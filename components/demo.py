@@ -11,6 +11,7 @@ import pulumi_docker as docker
 from components.engine import Engine
 from components.secrets import Secrets, SecretsArgs
 from components.service import SECRETS, Health, Service, place
+from stacks.settings import Fate
 
 SOURCE = Path(__file__).parent.parent / "demo"
 POSTGRES_USER = "999:999"
@@ -79,7 +80,7 @@ class Demo(pulumi.ComponentResource):
                 secrets=secrets.volume,
             ),
             engine, self, depends_on=[secrets.staged, inbox, *self.servers],
-            labels={"softfactory.secrets": secrets.staged.id},
+            labels={"softfactory.secrets": secrets.version},
         )  # fmt: skip
         address = f"http://{engine.settings.bind_address}:{ports.api}"
         self.ready = api.id.apply(lambda _: address)
@@ -148,10 +149,11 @@ class Demo(pulumi.ComponentResource):
         )  # fmt: skip
         return place(
             service, self._args.engine, self, depends_on=[secrets.staged],
-            labels={"softfactory.secrets": secrets.staged.id},
+            labels={"softfactory.secrets": secrets.version},
         )  # fmt: skip
 
     def _elasticsearch(self) -> docker.Container:
+        engine = self._args.engine
         service = Service(
             name="elasticsearch", image="elasticsearch", user=SEARCH_USER,
             env={
@@ -161,17 +163,22 @@ class Demo(pulumi.ComponentResource):
                 "DISABLE_PERFORMANCE_ANALYZER_AGENT_CLI": "true",
                 "OPENSEARCH_JAVA_OPTS": "-Xms512m -Xmx512m",
             },
-            volumes={"/usr/share/opensearch/data": self._args.engine.volume("elasticsearch", "data", self).name},
-            read_only=False,  # it writes a keystore beside its configuration
+            volumes={
+                "/usr/share/opensearch/data": engine.volume("elasticsearch", "data", self).name,
+                # It writes a keystore beside its configuration.
+                "/usr/share/opensearch/config": engine.volume("elasticsearch", "config", self, fate=Fate.DELETE).name,
+            },
+            tmpfs=("/tmp", "/usr/share/opensearch/logs"),
             health=Health(
                 command=("curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:9200/_cluster/health"), retries=30
             ),
             memory=1280,
             processes=4096,
         )  # fmt: skip
-        return place(service, self._args.engine, self)
+        return place(service, engine, self)
 
 
-def _package_index() -> dict[str, str]:
+def _package_index() -> dict[str, pulumi.Output[str]]:
     """The machine's own package index, where its environment names one: the build cannot see the machine's settings."""
-    return {name: os.environ[name] for name in ("PIP_INDEX_URL",) if name in os.environ}
+    index = os.environ.get("PIP_INDEX_URL")
+    return {"PIP_INDEX_URL": pulumi.Output.secret(index)} if index else {}  # it may hold a password

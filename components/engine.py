@@ -1,10 +1,12 @@
 """The Docker engine of one environment: provider, network, images, volumes, and everything's names and labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
+from ops.probes import ContainerState
 from stacks.settings import Fate, Settings
 
 PROJECT = "softfactory-monitoring"
@@ -12,15 +14,16 @@ PROJECT = "softfactory-monitoring"
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Where containers are placed. Make it with `Engine.of`, once per program."""
+    """Where containers are placed, and what was `seen` there before. Make it with `Engine.of`, once per program."""
 
     settings: Settings
     provider: docker.Provider
     network: docker.Network
+    seen: Mapping[str, ContainerState]
     _images: dict[str, docker.RemoteImage] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Engine":
+    def of(cls, settings: Settings, seen: Mapping[str, ContainerState]) -> "Engine":
         """The engine that the settings name, with the environment's own network on it."""
         provider = docker.Provider("engine", host=settings.engine_host)
         network = docker.Network(
@@ -29,7 +32,7 @@ class Engine:
             labels=[docker.NetworkLabelArgs(label=k, value=v) for k, v in _labels(settings, "network").items()],
             opts=pulumi.ResourceOptions(provider=provider),
         )
-        return cls(settings=settings, provider=provider, network=network)
+        return cls(settings=settings, provider=provider, network=network, seen=seen)
 
     def name(self, service: str) -> str:
         """The name of a service's container, e.g. `softfactory-prometheus`."""

@@ -88,7 +88,7 @@ class Exporters(pulumi.ComponentResource):
         # These exporters read their password when they start, so a new one must start them anew.
         return place(
             service, self._args.engine, self, depends_on=[secrets.staged, *self._args.servers],
-            labels={"softfactory.secrets": secrets.staged.id},
+            labels={"softfactory.secrets": secrets.version},
         )  # fmt: skip
 
 

@@ -1,35 +1,40 @@
-"""What runs before the program begins, as far as it can be asked: it decides whether a release is tried again."""
+"""What runs before the program begins, as far as it can be asked: it decides what an update tries again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import httpx
 
-from components.release import Live
 from ops import probes
+from ops.probes import ContainerState
 from plan import RELEASE_INFO
 from stacks.settings import Settings
 
 
-def live_releases(settings: Settings, client: Callable[[], httpx.Client]) -> dict[str, Live]:
-    """Service to what it runs, for Prometheus and Alertmanager; empty where it does not answer."""
-    address = str(settings.bind_address)
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """`releases` maps prometheus and alertmanager to what each says of its configuration (empty where it does not
+    answer); `containers` maps a container's name to its state.
+    """
+
+    releases: Mapping[str, str] = field(default_factory=dict)
+    containers: Mapping[str, ContainerState] = field(default_factory=dict)
+
+
+def look(settings: Settings, client: Callable[[], httpx.Client]) -> Live:
+    """What the environment's engine and services say now; never fails."""
+    prometheus = f"http://{settings.bind_address}:{settings.ports.prometheus}"
+    alertmanager = f"http://{settings.bind_address}:{settings.ports.alertmanager}"
     with client() as http:
-        confirmations = {
-            "prometheus": _ask(lambda: probes.prometheus_release(
-                http, f"http://{address}:{settings.ports.prometheus}", RELEASE_INFO
-            )),
-            "alertmanager": _ask(lambda: probes.alertmanager_hash(
-                http, f"http://{address}:{settings.ports.alertmanager}"
-            )),
-        }  # fmt: skip
+        releases = {
+            "prometheus": _ask(lambda: probes.prometheus_release(http, prometheus, RELEASE_INFO)),
+            "alertmanager": _ask(lambda: probes.alertmanager_hash(http, alertmanager)),
+        }
     try:
-        attempts = {state.name: state.id[:12] for state in probes.containers(settings.prefix, settings.engine_host)}
+        containers = {state.name: state for state in probes.containers(settings.prefix, settings.engine_host)}
     except probes.ProbeError:
-        attempts = {}
-    return {
-        service: Live(confirmation=confirmation, last_attempt=attempts.get(f"{settings.prefix}-{service}-release", ""))
-        for service, confirmation in confirmations.items()
-    }
+        containers = {}
+    return Live(releases=releases, containers=containers)
 
 
 def _ask(question: Callable[[], str]) -> str:

@@ -4,7 +4,7 @@ import pulumi
 
 import plan
 from components.engine import Engine
-from components.release import Live, Release, ReleaseArgs
+from components.release import Release, ReleaseArgs
 from components.service import Health, Service, place
 from rules.prometheus import JOB
 from stacks.settings import Fate
@@ -15,7 +15,9 @@ USER = "65534:65534"  # nobody, as in the official image
 
 
 class PrometheusArgs:
-    def __init__(self, *, engine: Engine, release: plan.Release, live: Live) -> None:
+    """`live` is what the running one says of its release."""
+
+    def __init__(self, *, engine: Engine, release: plan.Release, live: str) -> None:
         self.engine = engine
         self.release = release
         self.live = live
@@ -55,7 +57,7 @@ class Prometheus(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )  # fmt: skip
-        container = place(service, engine, self, depends_on=[release.succeeded])
+        container = place(service, engine, self, depends_on=[release.done])
         published = f"http://{settings.bind_address}:{settings.ports.prometheus}"
         self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: published)
         self.register_outputs({"url": self.url})

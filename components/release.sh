@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stages, checks, switches to, and confirms one configuration release; runs in the service's own image, as its user.
-# BusyBox only. The last line of a failure says what to do.
+# BusyBox only. Whatever ends it before the release is live (a refusal, the time limit, a full disk) puts the old one back.
 #
 #   KIND          prometheus or alertmanager
 #   RELEASE       hash of the release
@@ -64,45 +64,61 @@ not_running() {
     esac
 }
 
+undo=  # the release to go back to; "none" where there was none
+put_back() {
+    [ -n "$undo" ] || return 0
+    previous=$undo undo=
+    if [ "$previous" = none ]; then
+        rm -f "$HOME_DIR/current"
+    else
+        rm -f "$HOME_DIR/.next"
+        switch_to "$previous"
+        reload > /dev/null || true
+    fi
+    say "what was live before was put back"
+}
+trap put_back EXIT
+trap 'say "FAILED: not done in time"; exit 143' TERM
+
 keep_last() {
     # shellcheck disable=SC2012  # names are hashes
     ls -1t "$HOME_DIR/releases" | tail -n "+$(($1 + 1))" | while read -r old; do
-        [ "$old" = "$RELEASE" ] || [ "releases/$old" = "$(readlink "$HOME_DIR/current")" ] || rm -rf "$HOME_DIR/releases/${old:?}"
+        [ "$old" = "$RELEASE" ] || rm -rf "$HOME_DIR/releases/${old:?}"
     done
 }
 
-mkdir -p "$HOME_DIR/releases"
-rm -rf "$HOME_DIR/.next" "$HOME_DIR/releases/.staged"
-cp -R "$IN" "$HOME_DIR/releases/.staged" || fail "the volume at $HOME_DIR cannot be written by user $(id -u)"
+staged=$HOME_DIR/releases/.staged
+mkdir -p "$HOME_DIR/releases" && rm -rf "$HOME_DIR/.next" "$staged" && cp -R "$IN" "$staged" ||
+    fail "the volume at $HOME_DIR cannot be written by user $(id -u)"
 say "checking"
-check "$HOME_DIR/releases/.staged" || fail "the checker refused it; what was live before is still live"
-rm -rf "$HOME_DIR/releases/${RELEASE:?}"
-mv "$HOME_DIR/releases/.staged" "$HOME_DIR/releases/$RELEASE"
+check "$staged" || fail "the checker refused it; what was live before is still live"
+if [ -d "$HOME_DIR/releases/$RELEASE" ]; then
+    # The name says what is in it; taking the live one away for a moment could catch a restart.
+    rm -rf "$staged"
+    touch "$HOME_DIR/releases/$RELEASE"
+else
+    mv "$staged" "$HOME_DIR/releases/$RELEASE"
+fi
 
 before=$(readlink "$HOME_DIR/current" 2>/dev/null || true)
+before=${before#releases/}
 spec_before=$(cat "$HOME_DIR/spec" 2>/dev/null || true)
+undo=${before:-none}
 switch_to "$RELEASE"
-printf '%s' "$SERVICE_SPEC" > "$HOME_DIR/spec"
 
 if [ -z "$before" ] || [ "$spec_before" != "$SERVICE_SPEC" ] || not_running; then
-    say "ready; the service reads it when it starts"
+    outcome="ready; the service reads it when it starts"
 else
-    problem=
-    if reload; then
-        tries=0
-        until confirmed; do
-            tries=$((tries + 1))
-            [ $tries -lt 20 ] || { problem="it was reloaded, but does not confirm the release"; break; }
-            sleep 1
-        done
-    else
-        problem="the running service refused to reload"
-    fi
-    if [ -n "$problem" ]; then
-        switch_to "${before#releases/}"
-        reload || true
-        fail "$problem; what was live before was put back"
-    fi
-    say "live"
+    reload || fail "the running service refused to reload"
+    tries=0
+    until confirmed; do
+        tries=$((tries + 1))
+        [ $tries -lt 20 ] || fail "the service was reloaded, but does not confirm the release"
+        sleep 1
+    done
+    outcome=live
 fi
+printf '%s' "$SERVICE_SPEC" > "$HOME_DIR/spec"
+undo=
+say "$outcome"
 keep_last 5

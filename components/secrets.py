@@ -1,24 +1,28 @@
 """Secrets as files: a one-shot container puts them into a volume of their own, readable by the service's user alone."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import pulumi
 import pulumi_docker as docker
 
+from components import one_shot
 from components.engine import Engine
-from components.service import SECRETS, TMPFS, common, label_args
+from components.one_shot import OneShot
+from components.service import SECRETS
 from stacks.settings import Fate
 
-STAGE = "/stage"
+STAGE: Final = "/stage"
 # An upload cannot name an owner (the engine looks it up in the image's passwd), and a service's own read-only container
 # refuses uploads: so root, with nothing but CHOWN, hands the files over. A rename leaves no moment without a secret.
-SCRIPT = f"""set -eu
+SCRIPT: Final = f"""set -eu
+rm -f {SECRETS}/.new.*
 for file in {STAGE}/*; do
     name=${{file##*/}}
-    cp "$file" "{SECRETS}/.$name"
-    chmod 0400 "{SECRETS}/.$name"
-    chown "$OWNER" "{SECRETS}/.$name"
-    mv -f "{SECRETS}/.$name" "{SECRETS}/$name"
+    cp "$file" "{SECRETS}/.new.$name"
+    chmod 0400 "{SECRETS}/.new.$name"
+    chown "$OWNER" "{SECRETS}/.new.$name"
+    mv -f "{SECRETS}/.new.$name" "{SECRETS}/$name"
 done
 for file in {SECRETS}/*; do
     [ -e "{STAGE}/${{file##*/}}" ] || rm -f "$file"
@@ -44,33 +48,34 @@ class SecretsArgs:
 
 
 class Secrets(pulumi.ComponentResource):
-    """The files under /run/secrets of one service (mode 0400, in `<prefix>-<service>-secrets`, removed on destroy)."""
+    """The files under /run/secrets of one service (mode 0400, in `<prefix>-<service>-secrets`, removed on destroy).
+
+    `staged` resolves once they are there. `version` is new whenever they are: a service that reads its secrets only as
+    it starts takes it as a label, and is replaced.
+    """
 
     volume: docker.Volume
-    staged: docker.Container
+    staged: pulumi.Output[docker.Container]
+    version: pulumi.Output[str]
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:Secrets", name, None, opts)
-        engine = args.engine
-        self.volume = engine.volume(args.service, "secrets", self, fate=Fate.DELETE)
-        self.staged = docker.Container(
-            name,
-            name=engine.name(name),
-            image=engine.image(args.image).image_id,
-            entrypoints=["/bin/sh", "-c"],
-            command=[SCRIPT],
+        self.volume = args.engine.volume(args.service, "secrets", self, fate=Fate.DELETE)
+        shot = OneShot(
+            name=name,
+            image=args.image,
             user="0:0",
+            command=SCRIPT,
+            env=[f"OWNER={args.user}"],
             uploads=[
                 docker.ContainerUploadArgs(
                     file=f"{STAGE}/{file}", content=pulumi.Output.secret(content), permissions="0400"
                 )
                 for file, content in sorted(args.files.items())
             ],
-            mounts=[docker.ContainerMountArgs(type="volume", source=self.volume.name, target=SECRETS)],
-            envs=[f"OWNER={args.user}"],
-            labels=label_args(engine.labels(name)),
-            tmpfs={"/tmp": TMPFS}, must_run=False, attach=True, restart="no", memory=64, memory_swap=64,
-            **common(engine, name, capabilities=("CAP_CHOWN",)),
-            opts=pulumi.ResourceOptions(parent=self, provider=engine.provider, delete_before_replace=True),
-        )  # fmt: skip
+            mounts=[(SECRETS, self.volume, False)],
+            capabilities=("CAP_CHOWN",),
+        )
+        self.staged = one_shot.run(shot, args.engine, self)
+        self.version = self.staged.apply(lambda container: container.id)
         self.register_outputs({"volume": self.volume.name})

@@ -55,7 +55,6 @@ class Service:
     memory: int = 128
     processes: int = 512
     pid_mode: str | None = None
-    read_only: bool = True
     secrets: docker.Volume | None = None
 
     def fingerprint(self, image_id: str) -> str:
@@ -108,7 +107,7 @@ def place(
         wait_timeout=180,
         labels=label_args(every_label),
         pid_mode=service.pid_mode,
-        read_only=service.read_only,
+        read_only=True,
         memory=service.memory,
         memory_swap=service.memory,  # no swap on top
         **{

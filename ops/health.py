@@ -106,8 +106,7 @@ def _check(problem: truth.Problem) -> str:
 
 
 def _firing(http: httpx.Client, alertmanager: str) -> tuple[str, ...]:
-    names = [alert["labels"]["alertname"] for alert in probes.alerts(http, alertmanager)]
-    return tuple(sorted(name for name in names if name != WATCHDOG))
+    return tuple(sorted(name for name in probes.alerts(http, alertmanager) if name != WATCHDOG))
 
 
 def _known(question: Callable[[], T]) -> T | None:

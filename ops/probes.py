@@ -1,7 +1,7 @@
 """What a running stack says of itself: engine, Prometheus, Alertmanager and Grafana, asked over their APIs."""
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,33 +19,46 @@ class ProbeError(Exception):
     """A part cannot be asked; the message names the part and the cause in one line."""
 
 
+class RefusedError(ProbeError):
+    """A part refuses the credentials. Asking again changes nothing, and makes Grafana lock the account."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TargetState:
+    """One active target; `interval` is in seconds."""
+
     job: str
     instance: str
     up: bool
     error: str
     last_scrape: datetime
-    interval: float  # seconds
+    interval: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleState:
+    """One loaded rule. `kind` is alerting or recording, `health` ok, err or unknown (not evaluated yet), and `state`
+    an alert's: inactive, pending or firing.
+    """
+
     group: str
     name: str
-    kind: str  # alerting or recording
-    health: str  # ok, err or unknown (not evaluated yet)
+    kind: str
+    health: str
     error: str
-    state: str  # of an alert: inactive, pending or firing
+    state: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerState:
+    """One container, running or not. `health` is healthy, unhealthy, starting, or empty without a health check."""
+
     name: str
     id: str
     image: str
     running: bool
-    health: str  # healthy, unhealthy, starting, or empty without a health check
+    paused: bool
+    health: str
     started: datetime | None
     exit_code: int
 
@@ -61,79 +74,91 @@ def get(http: httpx.Client, part: str, url: str, auth: tuple[str, str] | None = 
         answer = http.get(url, auth=auth) if auth else http.get(url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProbeError(f"{part} does not answer at {url}: {error or type(error).__name__}") from error
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        raise ProbeError(f"{part} refuses the credentials (401): its password is not the stack's secret")
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise RefusedError(
+            f"{part} refuses the credentials ({answer.status_code}): its password is not the stack's secret; "
+            "see the guide on passwords"
+        )
     if not answer.is_success:
-        raise ProbeError(f"{part} answers {answer.status_code} at {url}: {answer.text[:200].strip()}")
+        raise ProbeError(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
     return answer
-
-
-def _data(http: httpx.Client, url: str, path: str) -> Any:
-    try:
-        return get(http, "Prometheus", url + path).json()["data"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ProbeError(f"Prometheus answers no JSON of its own at {url}{path}") from error
 
 
 def targets(http: httpx.Client, prometheus: str) -> list[TargetState]:
     """The active targets."""
-    return [
-        TargetState(
-            job=target["labels"]["job"],
-            instance=target["labels"]["instance"],
-            up=target["health"] == "up",
-            error=target["lastError"],
-            last_scrape=datetime.fromisoformat(_microseconds(target["lastScrape"])),
-            interval=seconds(target["scrapeInterval"]),
-        )
-        for target in _data(http, prometheus, "/api/v1/targets?state=active")["activeTargets"]
-    ]
+    url = f"{prometheus}/api/v1/targets?state=active"
+    with _understood("Prometheus", url):
+        return [
+            TargetState(
+                job=target["labels"]["job"],
+                instance=target["labels"]["instance"],
+                up=target["health"] == "up",
+                error=target["lastError"],
+                last_scrape=_time(target["lastScrape"]),
+                interval=seconds(target["scrapeInterval"]),
+            )
+            for target in get(http, "Prometheus", url).json()["data"]["activeTargets"]
+        ]
 
 
 def rules(http: httpx.Client, prometheus: str) -> list[RuleState]:
     """The loaded rules, recordings included."""
-    return [
-        RuleState(
-            group=group["name"], name=rule["name"], kind=rule["type"], health=rule["health"],
-            error=rule.get("lastError", ""), state=rule.get("state", ""),
-        )
-        for group in _data(http, prometheus, "/api/v1/rules")["groups"]
-        for rule in group["rules"]
-    ]  # fmt: skip
+    url = f"{prometheus}/api/v1/rules"
+    with _understood("Prometheus", url):
+        return [
+            RuleState(
+                group=group["name"],
+                name=rule["name"],
+                kind=rule["type"],
+                health=rule["health"],
+                error=rule.get("lastError", ""),
+                state=rule.get("state", ""),
+            )
+            for group in get(http, "Prometheus", url).json()["data"]["groups"]
+            for rule in group["rules"]
+        ]
 
 
 def prometheus_release(http: httpx.Client, prometheus: str, record: str) -> str:
-    """The hash of the release whose rules are loaded; empty where none is."""
-    for group in _data(http, prometheus, "/api/v1/rules?type=record")["groups"]:
-        for rule in group["rules"]:
-            if rule["name"] == record:
-                return str(rule["labels"]["release"])
+    """The hash of the release whose rules are loaded, which the recording rule `record` carries; empty without one."""
+    url = f"{prometheus}/api/v1/rules?type=record"
+    with _understood("Prometheus", url):
+        for group in get(http, "Prometheus", url).json()["data"]["groups"]:
+            for rule in group["rules"]:
+                if rule["name"] == record:
+                    return str(rule["labels"]["release"])
     return ""
 
 
 def alertmanagers(http: httpx.Client, prometheus: str) -> list[str]:
     """The addresses of the Alertmanagers to which Prometheus sends."""
-    return [found["url"] for found in _data(http, prometheus, "/api/v1/alertmanagers")["activeAlertmanagers"]]
+    url = f"{prometheus}/api/v1/alertmanagers"
+    with _understood("Prometheus", url):
+        return [str(found["url"]) for found in get(http, "Prometheus", url).json()["data"]["activeAlertmanagers"]]
 
 
 def query(http: httpx.Client, prometheus: str, expr: str) -> list[dict[str, Any]]:
     """An instant vector: one mapping per series, with `metric` (labels) and `value` ([time, text])."""
-    found: list[dict[str, Any]] = _data(http, prometheus, f"/api/v1/query?{httpx.QueryParams(query=expr)}")["result"]
-    return found
+    url = f"{prometheus}/api/v1/query?{httpx.QueryParams(query=expr)}"
+    with _understood("Prometheus", url):
+        return list(get(http, "Prometheus", url).json()["data"]["result"])
 
 
 def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
     """`alertmanager_config_hash` as a whole number."""
-    for line in get(http, "Alertmanager", f"{alertmanager}/metrics").text.splitlines():
-        if line.startswith("alertmanager_config_hash "):
-            return str(int(float(line.split()[1])))
-    raise ProbeError(f"Alertmanager shows no alertmanager_config_hash at {alertmanager}/metrics")
+    url = f"{alertmanager}/metrics"
+    with _understood("Alertmanager", url):
+        for line in get(http, "Alertmanager", url).text.splitlines():
+            if line.startswith("alertmanager_config_hash "):
+                return str(int(float(line.split()[1])))
+    raise ProbeError(f"Alertmanager shows no alertmanager_config_hash at {url}")
 
 
-def alerts(http: httpx.Client, alertmanager: str) -> list[dict[str, Any]]:
-    """The alerts that are active in Alertmanager."""
-    found: list[dict[str, Any]] = get(http, "Alertmanager", f"{alertmanager}/api/v2/alerts").json()
-    return found
+def alerts(http: httpx.Client, alertmanager: str) -> list[str]:
+    """The names of the alerts that are active in Alertmanager, one for each alert."""
+    url = f"{alertmanager}/api/v2/alerts"
+    with _understood("Alertmanager", url):
+        return [str(alert["labels"]["alertname"]) for alert in get(http, "Alertmanager", url).json()]
 
 
 def grafana_stand_in(http: httpx.Client, grafana: str) -> bool:
@@ -141,26 +166,30 @@ def grafana_stand_in(http: httpx.Client, grafana: str) -> bool:
     return "X-Grafana-Stand-In" in get(http, "Grafana", f"{grafana}/api/health").headers
 
 
-def datasources(http: httpx.Client, grafana: str, auth: tuple[str, str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = get(http, "Grafana", f"{grafana}/api/datasources", auth).json()
-    return found
+def datasources(http: httpx.Client, grafana: str, auth: tuple[str, str]) -> dict[str, str]:
+    """A data source's uid to its type."""
+    url = f"{grafana}/api/datasources"
+    with _understood("Grafana", url):
+        return {str(source["uid"]): str(source["type"]) for source in get(http, "Grafana", url, auth).json()}
 
 
 def dashboards(http: httpx.Client, grafana: str, auth: tuple[str, str]) -> list[str]:
     """The uids of the dashboards that a logged-in user finds."""
-    found = get(http, "Grafana", f"{grafana}/api/search?type=dash-db&limit=5000", auth).json()
-    return [page["uid"] for page in found]
+    url = f"{grafana}/api/search?type=dash-db&limit=5000"
+    with _understood("Grafana", url):
+        return [str(page["uid"]) for page in get(http, "Grafana", url, auth).json()]
 
 
-def datasource_problem(http: httpx.Client, grafana: str, auth: tuple[str, str], source: Mapping[str, Any]) -> str:
-    """Why Grafana cannot use a data source; empty where it can.
+def datasource_problem(http: httpx.Client, grafana: str, auth: tuple[str, str], uid: str, kind: str) -> str:
+    """Why Grafana cannot use a data source of that type (`kind`); empty where it can.
 
     Alertmanager's has no health call in Grafana (grafana/grafana#83794): it is asked through the data source's proxy.
     """
-    uid = source["uid"]
-    path = f"proxy/uid/{uid}/api/v2/status" if source["type"] == "alertmanager" else f"uid/{uid}/health"
+    path = f"proxy/uid/{uid}/api/v2/status" if kind == "alertmanager" else f"uid/{uid}/health"
     try:
         get(http, f"Grafana's data source {uid}", f"{grafana}/api/datasources/{path}", auth)
+    except RefusedError:
+        raise
     except ProbeError as error:
         return str(error)
     return ""
@@ -168,15 +197,17 @@ def datasource_problem(http: httpx.Client, grafana: str, auth: tuple[str, str], 
 
 def containers(prefix: str, host: str | None = None) -> list[ContainerState]:
     """The containers of one environment on its engine, running or not."""
+    where = host or "DOCKER_HOST or the local socket"
+    mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
     try:
-        engine = docker.DockerClient(base_url=host) if host else docker.from_env()
-        with closing(engine):
-            found = engine.containers.list(all=True, filters={"label": f"softfactory.prefix={prefix}"})
+        # ssh itself, so that the person's ssh settings count as they do for Pulumi's provider.
+        ssh = (host or "").startswith("ssh://")
+        engine = docker.DockerClient(base_url=host, use_ssh_client=ssh) if host else docker.from_env()
+        with closing(engine), _understood("the Docker engine", where):
+            found = engine.containers.list(all=True, filters=mine, ignore_removed=True)
             return [_container(item.attrs) for item in found]
-    except docker.errors.DockerException as error:
-        raise ProbeError(
-            f"the Docker engine does not answer at {host or 'DOCKER_HOST or the local socket'}: {error}"
-        ) from error
+    except (docker.errors.DockerException, OSError) as error:
+        raise ProbeError(f"the Docker engine does not answer at {where}: {error}") from error
 
 
 def _container(attrs: Mapping[str, Any]) -> ContainerState:
@@ -187,16 +218,26 @@ def _container(attrs: Mapping[str, Any]) -> ContainerState:
         id=attrs["Id"],
         image=attrs["Config"]["Image"],
         running=bool(state["Running"]),
-        health=state.get("Health", {}).get("Status", ""),
-        started=None if started.startswith("0001") or not started else datetime.fromisoformat(_microseconds(started)),
+        paused=bool(state.get("Paused", False)),
+        health=(state.get("Health") or {}).get("Status", ""),
+        started=None if not started or started.startswith("0001") else _time(started),
         exit_code=int(state["ExitCode"]),
     )
 
 
-def _microseconds(timestamp: str) -> str:
-    """An RFC 3339 time with its nanoseconds cut to what datetime can read."""
+@contextmanager
+def _understood(part: str, url: str) -> Iterator[None]:
+    """Turns an answer of another shape (a login page, cut JSON) into a ProbeError."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ProbeError(f"what answers at {url} is not {part}: its answer cannot be understood") from error
+
+
+def _time(timestamp: str) -> datetime:
+    """An RFC 3339 time; its nanoseconds are cut to what datetime can hold."""
     head, dot, tail = timestamp.partition(".")
     if not dot:
-        return timestamp
+        return datetime.fromisoformat(timestamp)
     digits = len(tail) - len(tail.lstrip("0123456789"))
-    return f"{head}.{tail[: min(digits, 6)]}{tail[digits:]}"
+    return datetime.fromisoformat(f"{head}.{tail[: min(digits, 6)]}{tail[digits:]}")

@@ -1,14 +1,14 @@
 """Whether what a plan expects is live: the one list of checks behind `up`'s verification and `health`."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
 
 from ops import probes
-from ops.probes import ContainerState, ProbeError
+from ops.probes import ContainerState, ProbeError, RefusedError
 from plan import RELEASE_INFO, Expected
 
 
@@ -26,11 +26,14 @@ class Access:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is not as expected; `own` where it is a part of the stack itself, not something it watches."""
+    """One thing that is not as expected; `own` where it is a part of the stack itself, not something it watches, and
+    `final` where waiting cannot mend it.
+    """
 
     part: str
     cause: str
     own: bool = True
+    final: bool = False
 
     def __str__(self) -> str:
         return f"{self.part}: {self.cause}"
@@ -46,7 +49,7 @@ def problems(expected: Expected, access: Access, http: httpx.Client, now: dateti
         try:
             found.extend(check())
         except ProbeError as error:
-            found.append(Problem(part=part, cause=str(error)))
+            found.append(Problem(part=part, cause=str(error), final=isinstance(error, RefusedError)))
 
     def engine() -> Iterable[Problem]:
         states = probes.containers(access.prefix, access.engine_host)
@@ -54,7 +57,7 @@ def problems(expected: Expected, access: Access, http: httpx.Client, now: dateti
         return _containers(access.prefix, expected, states)
 
     ask("Docker engine", engine)
-    ask("Prometheus", lambda: _targets(expected, access, http, now, started.get(f"{access.prefix}-prometheus")))
+    ask("Prometheus", lambda: _targets(expected, access, http, now, started))
     ask("Prometheus", lambda: _rules(expected, access, http))
     ask("Prometheus", lambda: _release(expected, access, http))
     ask("Alertmanager", lambda: _alertmanager(expected, access, http))
@@ -63,11 +66,11 @@ def problems(expected: Expected, access: Access, http: httpx.Client, now: dateti
 
 
 def settle(expected: Expected, access: Access, http: httpx.Client) -> list[Problem]:
-    """The problems left after at most two scrape intervals and a little; returns at once when there are none."""
+    """The problems left after two scrape intervals and a little; at once where there are none, or final ones."""
     deadline = time.monotonic() + 2 * expected.scrape_interval + 5
     while True:
         found = problems(expected, access, http)
-        if not found or time.monotonic() >= deadline:
+        if not found or any(problem.final for problem in found) or time.monotonic() >= deadline:
             return found
         time.sleep(0.5)
 
@@ -84,38 +87,45 @@ def _containers(prefix: str, expected: Expected, states: list[ContainerState]) -
                 cause=f"its container exited with code {state.exit_code}; see `docker logs {state.name}`, "
                 f"then `docker start {state.name}`",
             )
+        elif state.paused:
+            yield Problem(part=service, cause=f"its container is paused; run `docker unpause {state.name}`")
         elif state.health not in ("healthy", ""):
             yield Problem(part=service, cause=f"its container is {state.health}; see `docker inspect {state.name}`")
 
 
 def _targets(
-    expected: Expected, access: Access, http: httpx.Client, now: datetime, since: datetime | None
+    expected: Expected, access: Access, http: httpx.Client, now: datetime, started: Mapping[str, datetime]
 ) -> Iterable[Problem]:
     there = {(state.job, state.instance): state for state in probes.targets(http, access.prometheus)}
     for job, instance in sorted(expected.targets):
         state = there.get((job, instance))
-        own = (job, instance) in expected.own_targets
+        service = expected.own_targets.get((job, instance))
+        own = service is not None
         part = f"target {job}/{instance}"
         if state is None:
             yield Problem(part=part, cause="Prometheus does not scrape it", own=own)
             continue
-        # An old success proves nothing: only a scrape of the last interval (and a timeout) does.
-        oldest = now - timedelta(seconds=2 * expected.scrape_interval)
-        if since is not None:
-            oldest = max(oldest, since)
-        if state.last_scrape < oldest:
-            yield Problem(part=part, cause="not scraped yet" if not state.error else state.error, own=own)
+        # An old success proves nothing: only a scrape that is newer than two intervals, than Prometheus' own start and
+        # than the start of the container that it is about.
+        oldest = [now - timedelta(seconds=2 * expected.scrape_interval)]
+        oldest += [started[name] for name in _names(access.prefix, "prometheus", service) if name in started]
+        if state.last_scrape < max(oldest):
+            yield Problem(part=part, cause=state.error or "not scraped yet", own=own)
         elif not state.up:
             yield Problem(part=part, cause=f"down: {state.error}", own=own)
 
 
+def _names(prefix: str, *services: str | None) -> list[str]:
+    return [f"{prefix}-{service}" for service in services if service]
+
+
 def _rules(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
-    there = {(state.group, state.name): state for state in probes.rules(http, access.prometheus)}
-    for group, name in sorted(expected.rules - set(there)):
+    loaded = probes.rules(http, access.prometheus)
+    for group, name in sorted(expected.rules - {(rule.group, rule.name) for rule in loaded}):
         yield Problem(part=f"rule {group}/{name}", cause="Prometheus has not loaded it")
-    for (group, name), state in sorted(there.items()):
-        if state.health != "ok":
-            yield Problem(part=f"rule {group}/{name}", cause=state.error or "not evaluated yet")
+    for rule in sorted(loaded, key=lambda rule: (rule.group, rule.name)):
+        if rule.health != "ok":
+            yield Problem(part=f"rule {rule.group}/{rule.name}", cause=rule.error or "not evaluated yet")
 
 
 def _release(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
@@ -133,12 +143,12 @@ def _alertmanager(expected: Expected, access: Access, http: httpx.Client) -> Ite
 
 
 def _grafana(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
-    sources = {source["uid"]: source for source in probes.datasources(http, access.grafana, access.grafana_auth)}
+    sources = probes.datasources(http, access.grafana, access.grafana_auth)
     for uid in sorted(expected.datasources):
         if uid not in sources:
             yield Problem(part=f"data source {uid}", cause="Grafana does not have it")
             continue
-        cause = probes.datasource_problem(http, access.grafana, access.grafana_auth, sources[uid])
+        cause = probes.datasource_problem(http, access.grafana, access.grafana_auth, uid, sources[uid])
         if cause:
             yield Problem(part=f"data source {uid}", cause=cause)
     missing = expected.dashboards - set(probes.dashboards(http, access.grafana, access.grafana_auth))
