@@ -41,7 +41,7 @@ watched() {
 
 is_debian_root() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 
-has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+has_candidate() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
 
 refresh_package_lists() { # once per set-up: apt-cache knows nothing before the first time
   [[ -z ${package_lists_fresh-} ]] || return 0

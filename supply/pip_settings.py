@@ -18,19 +18,22 @@ OPTIONS = {
     "trusted-host": ("UV_INSECURE_HOST", " "),
     "cert": ("SSL_CERT_FILE", " "),
 }
+MACHINE_FILES = tuple(
+    map(Path, ("/etc/xdg/pip/pip.conf", "/Library/Application Support/pip/pip.conf", "/etc/pip.conf"))
+)
 UV_INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 
 def pip_files(environ: Mapping[str, str]) -> list[Path]:
-    """pip's configuration files, the weakest first."""
-    home = Path.home()
-    user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
-    site_wide = [Path(folder) / "pip" / "pip.conf" for folder in ("/etc/xdg", "/Library/Application Support")]
-    files = [*site_wide, Path("/etc/pip.conf"), home / ".pip" / "pip.conf", user]
+    """pip's configuration files, the weakest first; PIP_CONFIG_FILE stands in the place of the user's."""
     own = environ.get("PIP_CONFIG_FILE")
     if own == os.devnull:
         return []
-    return [*files, Path(own)] if own else files
+    if own:
+        return [*MACHINE_FILES, Path(own)]
+    home = Path.home()
+    user = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
+    return [*MACHINE_FILES, home / ".pip" / "pip.conf", user]
 
 
 def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
