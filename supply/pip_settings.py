@@ -19,7 +19,7 @@ OPTIONS = {
     "cert": ("SSL_CERT_FILE", " "),
 }
 MACHINE_FILES = tuple(
-    map(Path, ("/etc/xdg/pip/pip.conf", "/Library/Application Support/pip/pip.conf", "/etc/pip.conf"))
+    Path(folder) / "pip.conf" for folder in ("/etc/xdg/pip", "/Library/Application Support/pip", "/etc")
 )
 UV_INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")
 
