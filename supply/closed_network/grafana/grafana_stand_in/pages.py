@@ -133,8 +133,10 @@ def read_panel(panel: dict[str, Any], variables: dict[str, Variable]) -> dict[st
 
 def _query(target: dict[str, Any], reference: Any, variables: dict[str, Variable]) -> dict[str, Any]:
     now = time.time()
-    expr = sources.interpolate(fill(str(target.get("expr", "")), variables), now - 3600, now, 15)
     row = source_of(reference, variables)
+    expr = fill(str(target.get("expr", "")), variables)
+    if row is not None:
+        expr = sources.interpolate(expr, now - 3600, now, 15, sources.scrape_interval(row))
     shown: dict[str, Any] = {"expr": expr, "values": [], "more": 0, "error": ""}
     if row is None:
         uid = reference.get("uid") if isinstance(reference, dict) else reference

@@ -275,10 +275,16 @@ def seconds_of(given: Any) -> float:
     return int(given) / 1000
 
 
-def interpolate(expr: str, start: float, end: float, step: float) -> str:
-    """Fill in the intervals, as Grafana's server does; four steps (at least a minute) per rate."""
+def scrape_interval(row: sqlite3.Row) -> float:
+    """The data source's own interval in seconds (jsonData.timeInterval), 15 where it has none."""
+    match = re.fullmatch(r"(\d+)(s|m)", str(json.loads(row["body"])["jsonData"].get("timeInterval", "")))
+    return int(match[1]) * {"s": 1, "m": 60}[match[2]] if match else 15
+
+
+def interpolate(expr: str, start: float, end: float, step: float, scrape: float) -> str:
+    """Fill in the intervals, as Grafana's server does: a rate spans four scrapes, or a step and a scrape."""
     for name, value in (
-        ("rate_interval", max(4 * step, 60)),
+        ("rate_interval", max(step + scrape, 4 * scrape)),
         ("interval", step),
         ("range_s", end - start),
         ("range", end - start),
@@ -341,7 +347,7 @@ def run_query(query: dict[str, Any], start: float, end: float) -> list[dict[str,
     if json.loads(row["body"])["type"] != "prometheus":
         raise SourceError("the stand-in asks data sources of the type prometheus only")
     step = max(1.0, float(query.get("intervalMs") or 15000) / 1000, (end - start) / 11000)
-    expr = interpolate(query.get("expr", ""), start, end, step)
+    expr = interpolate(query.get("expr", ""), start, end, step, scrape_interval(row))
     frames = []
     if query.get("instant"):
         found = prometheus(row, "query", {"query": expr, "time": str(end)})

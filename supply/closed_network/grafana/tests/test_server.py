@@ -13,6 +13,7 @@ import httpx
 import pytest
 from grafana_stand_in import NOTICE, store
 from grafana_stand_in.app import create_app
+from grafana_stand_in.sources import interpolate
 from grafana_stand_in.web import Settings
 from running import HERE, PASSWORD, Running
 
@@ -195,3 +196,13 @@ def test_data_survives_a_restart(tmp_path: Path) -> None:
     assert first.post("/api/folders", json={"uid": "f", "title": "F"}, auth=("admin", "pass")).status_code == 200
     second = create_app(settings).test_client()
     assert json.loads(second.get("/api/folders/f", auth=("admin", "pass")).data)["title"] == "F"
+
+
+@pytest.mark.parametrize(
+    ("step", "scrape", "rate"),
+    [(15, 15, "60s"), (120, 15, "135s"), (15, 30, "120s")],
+)
+def test_intervals_are_filled_in_as_grafana_does(step: float, scrape: float, rate: str) -> None:
+    expr = "rate(a[$__rate_interval]) + ${__interval} + $__range + $__range_s + $__rate_intervals"
+    filled = interpolate(expr, 1000, 4600, step, scrape)
+    assert filled == f"rate(a[{rate}]) + {step}s + 3600s + 3600 + $__rate_intervals"
