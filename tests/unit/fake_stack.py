@@ -1,0 +1,193 @@
+"""A deployed stack in which all is well, as its engine and its APIs tell it; a test breaks one thing of it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, Final
+
+import docker.errors
+import httpx
+import pytest
+
+from ops import probes, truth
+from ops.truth import Access
+from plan import RELEASE_INFO, Plan
+
+PASSWORD: Final = "the-right-password"
+Answer = httpx.Response | Exception
+
+
+class FakeStack:
+    """Answers as the plan's stack would; `targets`, `rules` and so on are what it answers, free to be changed.
+
+    `broken` maps a path of an API to the answer given there instead, or the error raised; `requests` and `listings`
+    hold what was asked. Its time of day stands still; `slept` is how long (in seconds) somebody waited.
+    """
+
+    def __init__(self, wanted: Plan) -> None:
+        settings = wanted.settings
+        self.prefix = settings.prefix
+        self.ports = settings.ports
+        self.password = PASSWORD
+        self.slept = 0.0
+        self.now = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+        self.requests: list[httpx.Request] = []
+        self.listings: list[dict[str, Any]] = []
+        self.hosts: list[str | None] = []
+        self.broken: dict[str, Answer | Callable[[], Answer]] = {}
+        self.engine_error: Exception | None = None
+        self.on_sleep: Callable[[], None] = lambda: None
+        interval = wanted.expected.scrape_interval
+        self.targets: dict[tuple[str, str], dict[str, Any]] = {
+            (job, instance): {
+                "labels": {"job": job, "instance": instance},
+                "health": "up",
+                "lastError": "",
+                "lastScrape": nanoseconds(self.now - timedelta(seconds=interval / 2)),
+                "scrapeInterval": settings.scrape_interval,
+            }
+            for job, instance in wanted.expected.targets
+        }
+        self.rules: list[tuple[str, dict[str, Any]]] = [
+            (group, {"name": name, "type": "alerting", "health": "ok", "state": "inactive", "labels": {}})
+            for group, name in sorted(wanted.expected.rules)
+        ]
+        self.release = {
+            "name": RELEASE_INFO, "type": "recording", "health": "ok",
+            "labels": {"release": wanted.expected.releases["prometheus"]},
+        }  # fmt: skip
+        self.rules.append(("release", self.release))
+        self.alertmanagers = ["http://alertmanager:9093/api/v2/alerts"]
+        self.alertmanager_hash = f"{float(wanted.expected.releases['alertmanager']):.16e}"
+        self.alerts: list[str] = []
+        self.datasources = {
+            source.uid: {"uid": source.uid, "name": source.name, "type": source.type} for source in wanted.datasources
+        }
+        self.dashboards = sorted(wanted.expected.dashboards)
+        self.grafana_headers: dict[str, str] = {}
+        self.containers: dict[str, dict[str, Any]] = {
+            service: {
+                "Name": f"/{self.prefix}-{service}",
+                "Id": f"{service}-id",
+                "Config": {"Image": "sha256:0"},
+                "State": {
+                    "Running": True, "Paused": False, "Restarting": False, "ExitCode": 0,
+                    "StartedAt": nanoseconds(self.now - timedelta(hours=1)),
+                    "Health": {"Status": "healthy"},
+                },
+            }
+            for service in wanted.expected.services
+        }  # fmt: skip
+
+    def access(self) -> Access:
+        return Access(
+            prometheus=f"http://127.0.0.1:{self.ports.prometheus}",
+            alertmanager=f"http://127.0.0.1:{self.ports.alertmanager}",
+            grafana=f"http://127.0.0.1:{self.ports.grafana}",
+            grafana_auth=("admin", PASSWORD),
+            prefix=self.prefix,
+        )
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(transport=httpx.MockTransport(self._answer))
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """Puts this stack in the place of the network, the engine and the clock."""
+        patch.setattr(probes, "client", self.client)
+        patch.setattr(
+            probes, "docker", SimpleNamespace(DockerClient=self._engine, from_env=self._engine, errors=docker.errors)
+        )
+        patch.setattr(truth, "time", SimpleNamespace(monotonic=lambda: self.slept, sleep=self._sleep))
+        patch.setattr(truth, "datetime", SimpleNamespace(now=lambda _: self.now))
+
+    def paths(self, part: str = "") -> list[str]:
+        """The paths that were asked of one part (prometheus, alertmanager, grafana, api), or of all."""
+        return [r.url.path for r in self.requests if not part or r.url.port == getattr(self.ports, part)]
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self.on_sleep()
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        path = request.url.path
+        given = self.broken.get(path)
+        answer = given() if callable(given) else given
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            return answer
+        port = request.url.port
+        if port == self.ports.prometheus:
+            return self._prometheus(path, request.url.params)
+        if port == self.ports.alertmanager:
+            return self._alertmanager(path)
+        if port == self.ports.grafana:
+            return self._grafana(request)
+        if port == self.ports.api and path == "/metrics":
+            return httpx.Response(200, text="# TYPE http_requests_total counter\nhttp_requests_total 1\n")
+        return _no_such_page()
+
+    def _prometheus(self, path: str, params: httpx.QueryParams) -> httpx.Response:
+        if path == "/api/v1/targets":
+            return _data({"activeTargets": list(self.targets.values())})
+        if path == "/api/v1/rules":
+            kind = {"record": "recording", "alert": "alerting", None: None}[params.get("type")]
+            groups: dict[str, list[dict[str, Any]]] = {}
+            for group, rule in self.rules:
+                if kind in (None, rule["type"]):
+                    groups.setdefault(group, []).append(rule)
+            return _data({"groups": [{"name": name, "rules": rules} for name, rules in groups.items()]})
+        if path == "/api/v1/alertmanagers":
+            return _data({"activeAlertmanagers": [{"url": url} for url in self.alertmanagers]})
+        return _no_such_page()
+
+    def _alertmanager(self, path: str) -> httpx.Response:
+        if path == "/metrics":
+            return httpx.Response(
+                200, text=f"# HELP alertmanager_config_hash .\nalertmanager_config_hash {self.alertmanager_hash}\n"
+            )
+        if path == "/api/v2/alerts":
+            return httpx.Response(200, json=[{"labels": {"alertname": name}} for name in self.alerts])
+        return _no_such_page()
+
+    def _grafana(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path == "/api/health":
+            return httpx.Response(200, json={"database": "ok"}, headers=self.grafana_headers)
+        if request.headers.get("Authorization") != httpx.BasicAuth("admin", self.password)._auth_header:
+            return httpx.Response(401, json={"message": "Invalid username or password"})
+        if path == "/api/datasources":
+            return httpx.Response(200, json=list(self.datasources.values()))
+        if path == "/api/search":
+            return httpx.Response(200, json=[{"uid": uid, "type": "dash-db"} for uid in self.dashboards])
+        for uid, source in self.datasources.items():
+            # Alertmanager's has no health call: Grafana answers 500 (grafana/grafana#83794).
+            if path == f"/api/datasources/uid/{uid}/health":
+                return httpx.Response(500 if source["type"] == "alertmanager" else 200, json={"status": "OK"})
+            if path == f"/api/datasources/proxy/uid/{uid}/api/v2/status":
+                return httpx.Response(200, json={"config": {}})
+        return _no_such_page()
+
+    def _engine(self, base_url: str | None = None, **_: Any) -> Any:
+        self.hosts.append(base_url)
+        return SimpleNamespace(containers=SimpleNamespace(list=self._list), close=lambda: None)
+
+    def _list(self, **options: Any) -> list[Any]:
+        self.listings.append(options)
+        if self.engine_error:
+            raise self.engine_error
+        return [SimpleNamespace(attrs=attrs) for attrs in self.containers.values()]
+
+
+def _data(value: Any) -> httpx.Response:
+    return httpx.Response(200, json={"status": "success", "data": value})
+
+
+def _no_such_page() -> httpx.Response:
+    return httpx.Response(404, text="404 page not found")
+
+
+def nanoseconds(time: datetime) -> str:
+    """As Go writes a time."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%f") + "123Z"

@@ -1,0 +1,295 @@
+"""Every check of the live state: silent where all is well, and each catches its fault, in one line that names it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from ops import truth
+from ops.truth import Problem
+from plan import Plan, plan
+from stacks.settings import load_settings
+from tests.unit.fake_stack import PASSWORD, FakeStack, nanoseconds
+
+REDIS = ("redis", "redis")
+API = ("softfactory-api", "api")
+HTML = httpx.Response(200, text="<html><body>Welcome to the router</body></html>")
+CUT = httpx.Response(200, text='{"status": "success", "data": {"activeTargets": [{"lab')
+
+
+@pytest.fixture(scope="module")
+def wanted() -> Plan:
+    return plan(load_settings("dev"))
+
+
+@pytest.fixture
+def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    fake = FakeStack(wanted)
+    fake.install(monkeypatch)
+    return fake
+
+
+def problems(stack: FakeStack, wanted: Plan) -> list[Problem]:
+    with stack.client() as http:
+        return truth.problems(wanted.expected, stack.access(), http)
+
+
+def settle(stack: FakeStack, wanted: Plan) -> list[Problem]:
+    with stack.client() as http:
+        return truth.settle(wanted.expected, stack.access(), http)
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_a_stack_in_which_all_is_well_has_no_problems(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = plan(load_settings(environment))
+    stack = FakeStack(wanted)
+    stack.install(monkeypatch)
+    assert problems(stack, wanted) == []
+    # Silence must come from having looked.
+    assert {"/api/v1/targets", "/api/v1/rules", "/api/v1/alertmanagers"} <= set(stack.paths("prometheus"))
+    assert stack.paths("alertmanager") == ["/metrics"]
+    assert {
+        "/api/datasources", "/api/search", "/api/datasources/uid/prometheus/health",
+        "/api/datasources/proxy/uid/alertmanager/api/v2/status",
+    } == set(stack.paths("grafana"))  # fmt: skip
+    assert stack.listings[0]["all"] and stack.listings[0]["filters"] == {"label": "softfactory.prefix=softfactory"}
+
+
+def container(service: str, **state: Any) -> Callable[[FakeStack], None]:
+    return lambda stack: stack.containers[service]["State"].update(state)
+
+
+def target(key: tuple[str, str], **fields: Any) -> Callable[[FakeStack], None]:
+    return lambda stack: stack.targets[key].update(fields)
+
+
+def rule(name: str, **fields: Any) -> Callable[[FakeStack], None]:
+    return lambda stack: next(rule for _, rule in stack.rules if rule["name"] == name).update(fields)
+
+
+def without_rule(name: str) -> Callable[[FakeStack], None]:
+    return lambda stack: stack.rules.remove(next(entry for entry in stack.rules if entry[1]["name"] == name))
+
+
+def older(seconds: float) -> Callable[[FakeStack], None]:
+    return lambda stack: target(REDIS, lastScrape=nanoseconds(stack.now - timedelta(seconds=seconds)))(stack)
+
+
+def started_after_the_scrape(service: str) -> Callable[[FakeStack], None]:
+    return lambda stack: container(service, StartedAt=nanoseconds(stack.now - timedelta(seconds=1)))(stack)
+
+
+FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
+    "container missing": (lambda s: s.containers.pop("redis"), "redis", "container is gone", True),
+    "container exited": (container("redis", Running=False, ExitCode=137), "redis", "exited with code 137", True),
+    "container never healthy": (container("api", Health={"Status": "unhealthy"}), "api", "is unhealthy", True),
+    "container not healthy yet": (container("api", Health={"Status": "starting"}), "api", "is starting", True),
+    "container paused": (container("redis", Paused=True), "redis", "is paused", True),
+    "target missing": (lambda s: s.targets.pop(API), "target softfactory-api/api", "does not scrape it", False),
+    "own target missing": (lambda s: s.targets.pop(REDIS), "target redis/redis", "does not scrape it", True),
+    "target down": (
+        target(REDIS, health="down", lastError="connection refused"), "target redis/redis", "connection refused", True,
+    ),
+    "last scrape too old": (older(11), "target redis/redis", "not scraped", True),
+    "target never scraped": (
+        target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z"), "target redis/redis", "not scraped", True,
+    ),
+    "old scrape with an error": (
+        target(REDIS, health="down", lastError="i/o timeout", lastScrape="0001-01-01T00:00:00Z"),
+        "target redis/redis", "i/o timeout", True,
+    ),
+    "scrape by the exporter's predecessor": (
+        started_after_the_scrape("redis-exporter"), "target redis/redis", "not scraped", True,
+    ),
+    "rule missing": (without_rule("RedisDown"), "rule softfactory/RedisDown", "not loaded", True),
+    "rule broken": (
+        rule("RedisDown", health="err", lastError="many-to-many matching"),
+        "rule softfactory/RedisDown", "many-to-many matching", True,
+    ),
+    "rule not evaluated": (rule("RedisDown", health="unknown"), "rule softfactory/RedisDown", "not evaluated", True),
+    "another release": (
+        lambda s: s.release.update(labels={"release": "0123456789ab"}), "Prometheus", "runs release 0123456789ab", True,
+    ),
+    "no release": (without_rule("monitoring_release_info"), "Prometheus", "runs release none", True),
+    "no Alertmanager known": (lambda s: s.alertmanagers.clear(), "Prometheus", "knows no Alertmanager", True),
+    "another Alertmanager configuration": (
+        lambda s: setattr(s, "alertmanager_hash", "2.5e+14"), "Alertmanager", "another configuration", True,
+    ),
+    "no Alertmanager configuration hash": (
+        lambda s: s.broken.update({"/metrics": httpx.Response(200, text="up 1\n")}),
+        "Alertmanager", "no alertmanager_config_hash", True,
+    ),
+    "data source missing": (
+        lambda s: s.datasources.pop("prometheus"), "data source prometheus", "does not have it", True,
+    ),
+    "data source that reaches nothing": (
+        lambda s: s.broken.update({"/api/datasources/uid/prometheus/health": httpx.Response(400, text="no such host")}),
+        "data source prometheus", "no such host", True,
+    ),
+    "Alertmanager's data source that reaches nothing": (
+        lambda s: s.broken.update(
+            {"/api/datasources/proxy/uid/alertmanager/api/v2/status": httpx.Response(502, text="bad gateway")}
+        ),
+        "data source alertmanager", "bad gateway", True,
+    ),
+    "dashboard missing": (lambda s: s.dashboards.remove("api"), "dashboard api", "does not have it", True),
+    "wrong Grafana password": (lambda s: setattr(s, "password", "another"), "Grafana", "refuses the credentials", True),
+    "engine silent": (
+        lambda s: setattr(s, "engine_error", requests.exceptions.ConnectionError("connection aborted")),
+        "Docker engine", "does not answer", True,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, wanted: Plan) -> None:
+    break_it, part, cause, own = FAULTS[fault]
+    break_it(stack)
+    found = problems(stack, wanted)
+    assert [problem.part for problem in found] == [part], [str(problem) for problem in found]
+    assert cause in found[0].cause
+    assert found[0].own is own
+    assert "\n" not in str(found[0])
+
+
+def test_every_service_target_and_rule_of_the_plan_is_looked_at(stack: FakeStack, wanted: Plan) -> None:
+    stack.containers.clear()
+    stack.targets.clear()
+    stack.rules.clear()
+    stack.datasources.clear()
+    stack.dashboards.clear()
+    expected = wanted.expected
+    assert {problem.part for problem in problems(stack, wanted)} == {
+        *expected.services,
+        *(f"target {job}/{instance}" for job, instance in expected.targets),
+        *(f"rule {group}/{name}" for group, name in expected.rules),
+        *(f"data source {uid}" for uid in expected.datasources),
+        *(f"dashboard {uid}" for uid in expected.dashboards),
+        "Prometheus",
+    }
+
+
+def test_a_scrape_of_the_last_interval_counts(stack: FakeStack, wanted: Plan) -> None:
+    older(wanted.expected.scrape_interval)(stack)
+    assert problems(stack, wanted) == []
+
+
+def test_a_scrape_from_before_prometheus_was_started_does_not_count(stack: FakeStack, wanted: Plan) -> None:
+    started_after_the_scrape("prometheus")(stack)
+    assert {problem.part for problem in problems(stack, wanted)} == {
+        f"target {job}/{instance}" for job, instance in wanted.expected.targets
+    }
+
+
+def test_a_broken_rule_does_not_hide_behind_another_of_its_name(stack: FakeStack, wanted: Plan) -> None:
+    broken = {"name": "ratio", "type": "recording", "health": "err", "lastError": "division", "labels": {"le": "1"}}
+    sound = {"name": "ratio", "type": "recording", "health": "ok", "labels": {"le": "2"}}
+    stack.rules += [("recordings", broken), ("recordings", sound)]
+    assert [str(problem) for problem in problems(stack, wanted)] == ["rule recordings/ratio: division"]
+
+
+def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, wanted: Plan) -> None:
+    stack.targets[("other", "x")] = {**stack.targets[REDIS], "labels": {"job": "other", "instance": "x"}}
+    stack.dashboards.append("made-by-hand")
+    stack.datasources["loki"] = {"uid": "loki", "name": "Loki", "type": "loki"}
+    shot = {**stack.containers["redis"], "Name": "/softfactory-redis-secrets"}
+    stack.containers["redis-secrets"] = {**shot, "State": {"Running": False, "ExitCode": 0, "StartedAt": ""}}
+    assert problems(stack, wanted) == []
+
+
+PATHS = {
+    "/api/v1/targets": "Prometheus",
+    "/api/v1/rules": "Prometheus",
+    "/api/v1/alertmanagers": "Prometheus",
+    "/metrics": "Alertmanager",
+    "/api/datasources": "Grafana",
+    "/api/search": "Grafana",
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (httpx.ConnectError("connection refused"), "connection refused"),
+        (httpx.ReadTimeout("timed out"), "timed out"),
+        (httpx.RemoteProtocolError("peer closed connection"), "peer closed"),
+        (httpx.Response(503, text="starting up"), "503"),
+        (httpx.Response(302, headers={"Location": "/login"}), "302"),
+        (HTML, ""),
+        (CUT, ""),
+        (httpx.Response(200, content=b"\xff\xfe\x00"), ""),
+        (httpx.Response(200, text=""), ""),
+        (httpx.Response(200, json=[1]), ""),
+        (httpx.Response(200, json={"data": {}}), ""),
+        (httpx.Response(200, json={"data": None}), ""),
+        (httpx.Response(200, json=None), ""),
+        (httpx.Response(200, json={"data": {"activeTargets": [{}], "groups": [{}], "activeAlertmanagers": [{}]}}), ""),
+        (httpx.Response(200, text="alertmanager_config_hash\n"), ""),
+        (httpx.Response(200, text="alertmanager_config_hash +Inf\n"), ""),
+        (httpx.Response(200, text="alertmanager_config_hash many\n"), ""),
+    ],
+)
+def test_whatever_is_answered_the_part_is_named_in_one_line(
+    path: str, answer: httpx.Response | Exception, cause: str, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.broken[path] = answer
+    found = problems(stack, wanted)
+    assert found
+    assert {problem.part for problem in found} == {PATHS[path]}, [str(problem) for problem in found]
+    assert all(cause in problem.cause and "\n" not in str(problem) for problem in found)
+
+
+def test_each_cause_is_told_once_though_several_checks_meet_it(stack: FakeStack, wanted: Plan) -> None:
+    stack.broken["/api/v1/rules"] = HTML
+    assert len(problems(stack, wanted)) <= 2  # two addresses: all rules, and the recordings
+
+
+def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: Plan) -> None:
+    stack.engine_error = requests.exceptions.ConnectionError("no socket")
+    stack.broken["/api/v1/targets"] = httpx.ConnectError("refused")
+    stack.dashboards.clear()
+    assert {problem.part for problem in problems(stack, wanted)} == {
+        "Docker engine", "Prometheus", "dashboard api", "dashboard overview",
+    }  # fmt: skip
+
+
+def test_an_unchanged_stack_is_not_waited_for(stack: FakeStack, wanted: Plan) -> None:
+    assert settle(stack, wanted) == []
+    assert stack.slept == 0
+
+
+def test_what_needs_a_moment_gets_two_scrape_intervals_and_a_little(stack: FakeStack, wanted: Plan) -> None:
+    target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z")(stack)
+
+    def scraped() -> None:
+        if stack.slept >= 2 * wanted.expected.scrape_interval:
+            target(REDIS, health="up", lastScrape=nanoseconds(stack.now))(stack)
+
+    stack.on_sleep = scraped
+    assert settle(stack, wanted) == []
+    assert stack.slept < 2 * wanted.expected.scrape_interval + 5
+
+
+def test_what_stays_wrong_is_told_after_two_scrape_intervals_and_a_little(stack: FakeStack, wanted: Plan) -> None:
+    stack.dashboards.remove("api")
+    assert [problem.part for problem in settle(stack, wanted)] == ["dashboard api"]
+    assert 2 * wanted.expected.scrape_interval <= stack.slept <= 2 * wanted.expected.scrape_interval + 6
+
+
+def test_a_refused_password_is_not_tried_until_the_account_is_locked(stack: FakeStack, wanted: Plan) -> None:
+    stack.password = "what the kept database has"
+    target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z")(stack)
+    assert "Grafana" in {problem.part for problem in settle(stack, wanted)}
+    assert stack.paths("grafana").count("/api/datasources") <= 2  # Grafana locks after five
+
+
+def test_no_problem_tells_the_password(stack: FakeStack, wanted: Plan) -> None:
+    for path in PATHS:
+        stack.broken[path] = httpx.ConnectError("refused")
+    stack.engine_error = requests.exceptions.ConnectionError("no socket")
+    assert all(PASSWORD not in str(problem) for problem in problems(stack, wanted))
+    assert PASSWORD not in repr(stack.access())
