@@ -12,7 +12,7 @@ RUN := . .local/env &&
 # The dev stack is made without questions; for others pulumi shows what it would do and asks.
 ASK := $(if $(filter dev,$(STACK)),--yes --skip-preview,)
 # Pulumi warns once per plugin that it found on PATH; that is in .local/pulumi.log.
-QUIET := $(if $(filter dev,$(STACK)),2>&1 | tee .local/pulumi.log | grep --line-buffered -v 'using pulumi-resource-',)
+QUIET := $(if $(filter dev,$(STACK)),2>&1 | tee .local/pulumi.log | grep --line-buffered -v 'using pulumi-',)
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18

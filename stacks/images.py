@@ -21,7 +21,7 @@ OFFICIAL: Final[Mapping[str, str]] = {
     "postgres": "postgres:18.6",
     "redis": "redis:8.0.6",
     "elasticsearch": "opensearchproject/opensearch:3.8.0",
-    "python": "python:3.13.9-slim",
+    "python": "python:3.13.15-slim",
 }
 
 Reference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-zA-Z0-9._/:@-]+$", max_length=300)]
