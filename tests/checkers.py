@@ -1,0 +1,130 @@
+"""promtool and amtool, run in short-lived containers of the pinned images, and the images that this checkout uses."""
+
+import io
+import json
+import logging
+import tarfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import docker
+import docker.errors
+import requests.exceptions
+from docker.models.containers import Container
+
+from plan import plan
+from stacks.settings import FOLDER, load_settings
+
+ROOT: Final = Path(__file__).parents[1]
+STACKS: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith("Pulumi.")))
+PROGRAMS: Final = {"prometheus": "promtool", "alertmanager": "amtool"}
+HOME: Final = "/checkout"  # where the files lie in the container, as they lie in a checkout
+TIME_LIMIT: Final = 120  # seconds, for one run
+
+
+class CheckerError(Exception):
+    """A checker cannot be run at all; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a checker ended, with all that it wrote."""
+
+    exit_code: int
+    output: str
+
+
+class Checker:
+    """promtool or amtool, as it lies in the image that a stack runs.
+
+    Files go in as an archive, not as a mount, so the engine may be on another machine. The container has no network,
+    no privileges, and is always removed.
+    """
+
+    def __init__(self, image: str, stack: str = "dev") -> None:
+        """`image` is a key of stacks/images.py, `prometheus` or `alertmanager`.
+
+        Raises CheckerError where no engine answers.
+        """
+        self.program = PROGRAMS[image]
+        self.reference = load_settings(stack, images=overrides()).images.reference(image)
+        try:
+            self._engine = docker.from_env(timeout=TIME_LIMIT, use_ssh_client=True)
+            self._engine.ping()
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise CheckerError(
+                f"no Docker engine answers, and {self.program} runs on one: start it, or let `make tools` do so ({error})"
+            ) from error
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def run(self, *arguments: str, files: Mapping[str, str]) -> Outcome:
+        """Runs the program in a folder that holds `files`, relative path to text."""
+        try:
+            with self._container(arguments) as container:
+                if not container.put_archive("/", _archive(files)):
+                    raise CheckerError(f"the engine did not take the files for {self.program}")
+                container.start()
+                exit_code = int(container.wait(timeout=TIME_LIMIT)["StatusCode"])
+                return Outcome(exit_code=exit_code, output=container.logs().decode("utf-8", "replace"))
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise CheckerError(f"{self.program} in {self.reference} could not be run: {error}") from error
+
+    @contextmanager
+    def _container(self, arguments: tuple[str, ...]) -> Iterator[Container]:
+        container = self._engine.containers.create(
+            self._present(), command=list(arguments), entrypoint=[self.program], working_dir=HOME,
+            name=f"softfactory-check-{uuid.uuid4().hex[:12]}", network_mode="none", cap_drop=["ALL"],
+            security_opt=["no-new-privileges"], tmpfs={"/tmp": ""}, mem_limit="512m", pids_limit=128,
+        )  # fmt: skip
+        try:
+            yield container
+        finally:
+            container.remove(force=True, v=True)
+
+    def _present(self) -> str:
+        try:
+            self._engine.images.get(self.reference)
+        except docker.errors.ImageNotFound:
+            logging.warning("downloading %s", self.reference)
+            try:
+                self._engine.images.pull(self.reference)
+            except docker.errors.DockerException as error:
+                raise CheckerError(
+                    f"the image {self.reference} is neither on the engine nor to be had; `make tools` gets it: {error}"
+                ) from error
+        return self.reference
+
+
+def overrides(checkout: Path = ROOT) -> dict[str, str]:
+    """Image key to the reference that set-up chose for this checkout; empty where the official pins hold."""
+    path = checkout / ".local" / "images.json"
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckerError(f"{path} is not JSON; remove it and run set-up again (`make tools`): {error}") from error
+    return {str(key): str(reference) for key, reference in found.items()}
+
+
+def rendered(stack: str) -> dict[str, str]:
+    """What `make render STACK=<stack>` writes, by its path in the checkout."""
+    return {f"out/{stack}/{path}": text for path, text in plan(load_settings(stack)).files().items()}
+
+
+def _archive(files: Mapping[str, str]) -> bytes:
+    """A tar archive of the files under HOME, readable by whichever user the image has."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, text in files.items():
+            data = text.encode()
+            entry = tarfile.TarInfo(f"{HOME.lstrip('/')}/{path}")
+            entry.size, entry.mode = len(data), 0o644
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()

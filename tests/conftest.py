@@ -1,0 +1,26 @@
+"""What the tests share: the checkers of configuration, each from the image that the stacks run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.checkers import Checker, CheckerError
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Iterator[Checker]:
+    yield from _checker("prometheus")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> Iterator[Checker]:
+    yield from _checker("alertmanager")
+
+
+def _checker(image: str) -> Iterator[Checker]:
+    try:
+        checker = Checker(image)
+    except CheckerError as error:
+        pytest.fail(str(error), pytrace=False)  # not skipped: an unchecked rule is not a checked one
+    yield checker
+    checker.close()
