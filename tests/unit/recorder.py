@@ -111,8 +111,9 @@ def run(
 ) -> Run:
     """Runs the program to its end, as the engine would, in settings of its own.
 
-    `computed` gives what the engine adds to a resource's inputs (of a real run; a preview knows none of it), over
-    what `answer` gives. Fails where two resources have the same URN, which the engine would refuse.
+    `computed` gives what the engine adds to a resource's inputs. In a real run it stands over what `answer` gives; in a
+    preview it is all that is known, as of a resource that does not change. Fails where two resources have the same URN,
+    which the engine would refuse.
     """
     recorded = Run(preview=preview)
     contextvars.copy_context().run(_run, program, recorded, stack, config or {}, secrets or {}, computed)
@@ -190,8 +191,8 @@ class _Monitor(mocks.MockMonitor):
             self._run.resources.append(resource)
         state = Struct()
         state.CopyFrom(request.object)
-        if not self._run.preview:
-            state.update({**answer(resource), **(self._computed(resource) if self._computed else {})})
+        state.update({} if self._run.preview else answer(resource))
+        state.update(self._computed(resource) if self._computed else {})
         made = request.custom and not self._run.preview
         return resource_pb2.RegisterResourceResponse(urn=urn, id=_hex(urn) if made else "", object=state)
 

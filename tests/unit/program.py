@@ -1,0 +1,44 @@
+"""Runs the real program on the real stack files, in a fake stack."""
+
+import runpy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import stacks.settings
+from plan import Plan, plan
+from stacks.settings import Settings
+from tests.unit.fake_stack import PASSWORD, FakeStack
+from tests.unit.recorder import Computed, Run, run
+
+ROOT: Final = Path(__file__).parents[2]
+SECRETS: Final = {
+    "grafana_admin_password": PASSWORD,
+    "postgres_password": "planted-postgres-password",
+    "redis_password": "planted-redis-password",
+    "webhook_url": "https://hooks.invalid/planted-token",
+}
+
+
+class Program:
+    """The program of one environment. `stack` is what it finds deployed; `run` runs it."""
+
+    def __init__(self, environment: str, patch: pytest.MonkeyPatch, **changed: Any) -> None:
+        self.environment = environment
+        self.settings: Settings = stacks.settings.load_settings(environment).model_copy(update=changed)
+        self.wanted: Plan = plan(self.settings)
+        self.stack = FakeStack(self.wanted)
+        self.stack.install(patch)
+        patch.chdir(ROOT)
+        if changed:
+            patch.setattr(stacks.settings, "load_settings", lambda *_, **__: self.settings)
+
+    def run(
+        self, *, preview: bool = False, config: Mapping[str, str] | None = None, computed: Computed | None = None
+    ) -> Run:
+        return run(
+            lambda: runpy.run_path("__main__.py", run_name="__main__"),
+            stack=self.environment, config=config, secrets=SECRETS, preview=preview, computed=computed,
+        )  # fmt: skip

@@ -1,0 +1,238 @@
+"""The parts of the program by themselves: what they refuse, what they depend on, and the end of an update."""
+
+import os
+import stat
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pulumi
+import pytest
+
+from components.demo import DemoArgs
+from components.engine import Engine
+from components.secrets import SCRIPT, SecretsArgs
+from components.service import Health, Service
+from components.verify import verify
+from stacks.settings import Settings, Strictness, load_settings
+from tests.unit.fake_stack import FakeStack, nanoseconds
+from tests.unit.program import Program
+from tests.unit.recorder import IMAGE, Run, run
+
+SERVICE = Service(
+    name="app", image="redis", user="7:7", health=Health.http(80, "/"), command=("serve",), env={"A": "1"},
+    ports={80: 8080}, volumes={"/data": "app-data"}, binds={"/host": "/"},
+)  # fmt: skip
+
+
+def engine(settings: Settings) -> Engine:
+    """An engine for what is refused before anything is registered on it."""
+    made: list[Engine] = []
+    run(lambda: made.append(Engine.of(settings, {})))
+    return made[0]
+
+
+def test_a_health_check_over_http_asks_the_service_itself() -> None:
+    assert Health.http(9090, "/-/ready").command == ("wget", "-q", "-O", "/dev/null", "http://127.0.0.1:9090/-/ready")
+
+
+def test_the_fingerprint_is_stable_and_of_the_image() -> None:
+    assert SERVICE.fingerprint("sha256:1") == replace(SERVICE).fingerprint("sha256:1")
+    assert SERVICE.fingerprint("sha256:1") != SERVICE.fingerprint("sha256:2")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(SERVICE, command=("serve", "--fast")),
+        replace(SERVICE, entrypoint=("sh",)),
+        replace(SERVICE, env={"A": "2"}),
+        replace(SERVICE, ports={80: 8081}),
+        replace(SERVICE, volumes={"/data": "app-data", "/more": "app-more"}),
+    ],
+)
+def test_the_fingerprint_changes_with_what_makes_the_engine_replace_the_container(changed: Service) -> None:
+    assert changed.fingerprint("sha256:1") != SERVICE.fingerprint("sha256:1")
+
+
+def test_the_fingerprint_stays_where_the_running_container_stays() -> None:
+    assert replace(SERVICE, memory=512).fingerprint("sha256:1") == SERVICE.fingerprint("sha256:1")
+    assert replace(SERVICE, env=dict(reversed({"A": "1", "B": "2"}.items()))).fingerprint("x") == (
+        replace(SERVICE, env={"A": "1", "B": "2"}).fingerprint("x")
+    )
+
+
+def test_an_image_is_pulled_once_however_many_use_it() -> None:
+    def program() -> None:
+        one = Engine.of(load_settings("staging"), {})
+        assert one.image("redis") is one.image("redis")
+
+    assert len(run(program).succeeded().of(IMAGE)) == 1
+
+
+def test_an_image_that_nobody_pinned_is_refused() -> None:
+    with pytest.raises(KeyError, match="nginx"):
+        engine(load_settings("staging")).image("nginx")
+
+
+def test_a_stager_without_secrets_is_refused() -> None:
+    with pytest.raises(ValueError, match="app: no secrets to stage"):
+        SecretsArgs(engine=engine(load_settings("staging")), service="app", image="redis", user="7:7", files={})
+
+
+def test_a_demo_without_its_servers_is_refused() -> None:
+    settings = load_settings("dev").model_copy(update={"servers": load_settings("dev").servers.model_copy(
+        update={"redis": None}
+    )})  # fmt: skip
+    with pytest.raises(ValueError, match=r"servers\.postgres and servers\.redis"):
+        DemoArgs(engine=engine(settings), secrets={})
+
+
+# The end of an update
+
+
+def end(strictness: Strictness, stack: FakeStack, program: Program, *, preview: bool = False) -> Run:
+    def ends() -> None:
+        access = pulumi.Output.secret(stack.access())
+        after = [pulumi.Output.from_input("deployed")]
+        pulumi.export("verified", verify(program.wanted.expected, access, strictness, after, stack.client))
+
+    return run(ends, preview=preview)
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Program:
+    return Program("prod", monkeypatch)
+
+
+def watched_is_down(stack: FakeStack) -> None:
+    stack.targets[("softfactory-api", "prod-api-1")].update(health="down", lastError="no route to host")
+
+
+@pytest.mark.parametrize("strictness", list(Strictness))
+def test_what_is_as_declared_is_live(strictness: Strictness, program: Program) -> None:
+    done = end(strictness, program.stack, program).succeeded()
+    expected = program.wanted.expected
+    assert str(done.outputs["verified"].value) == (
+        f"{len(expected.targets)} targets, {len(expected.rules)} rules, 2 data sources, 2 dashboards: live"
+    )
+    assert [text for level, text in done.log if level == "warning"] == []
+
+
+@pytest.mark.parametrize(
+    ("strictness", "fails"), [(Strictness.STRICT, True), (Strictness.OWN, False), (Strictness.REPORT, False)]
+)
+def test_what_is_only_watched_fails_a_strict_update_alone(
+    strictness: Strictness, fails: bool, program: Program
+) -> None:
+    watched_is_down(program.stack)
+    done = end(strictness, program.stack, program)
+    assert isinstance(done.error, pulumi.RunError) is fails
+    told = str(done.error) if fails else "\n".join(text for level, text in done.log if level == "warning")
+    assert "softfactory-api/prod-api-1: down: no route to host" in told
+
+
+@pytest.mark.parametrize(
+    ("strictness", "fails"), [(Strictness.STRICT, True), (Strictness.OWN, True), (Strictness.REPORT, False)]
+)
+def test_the_stacks_own_parts_fail_an_update_unless_it_only_reports(
+    strictness: Strictness, fails: bool, program: Program
+) -> None:
+    program.stack.dashboards.clear()
+    program.stack.broken["/api/v1/targets"] = httpx.ConnectError("refused")
+    done = end(strictness, program.stack, program)
+    assert isinstance(done.error, pulumi.RunError) is fails
+    if fails:
+        assert "deployed, but not as declared (3 problems)" in str(done.error)
+    else:
+        assert str(done.outputs["verified"].value).endswith("deployed, not verified (3 problems)")
+        assert len([text for level, text in done.log if level == "warning"]) == 3
+
+
+def test_a_failed_update_tells_what_is_only_watched_too(program: Program) -> None:
+    watched_is_down(program.stack)
+    program.stack.dashboards.clear()
+    assert "no route to host" in str(end(Strictness.OWN, program.stack, program).error)
+
+
+def test_the_end_of_an_update_waits_for_what_comes_late(program: Program) -> None:
+    target = program.stack.targets[("redis", "prod-redis")]
+    target["lastScrape"] = "0001-01-01T00:00:00Z"
+    program.stack.on_sleep = lambda: target.update(lastScrape=nanoseconds(program.stack.now))
+    assert str(end(Strictness.STRICT, program.stack, program).succeeded().outputs["verified"].value).endswith(": live")
+    assert 0 < program.stack.slept < 2
+
+
+def test_a_preview_asks_nobody(program: Program) -> None:
+    program.stack.dashboards.clear()
+    end(Strictness.STRICT, program.stack, program, preview=True).succeeded()
+    assert program.stack.requests == [] and program.stack.listings == []
+
+
+# The script that hands secrets over
+
+
+class Stager:
+    """Runs the script on folders instead of the container's paths; `chown` is noted, for a test need not be root."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stage = folder / "stage"
+        self.secrets = folder / "secrets"
+        for path in (self.stage, self.secrets, folder / "bin"):
+            path.mkdir()
+        chown = folder / "bin" / "chown"
+        chown.write_text(f'#!/bin/sh\necho "$@" >> {folder}/chowned\n', encoding="utf-8")
+        chown.chmod(0o755)
+
+    def run(self, **files: str) -> "subprocess.CompletedProcess[str]":
+        for path in self.stage.iterdir():
+            path.unlink()
+        for name, text in files.items():
+            (self.stage / name).write_text(text, encoding="utf-8")
+        return subprocess.run(
+            ["sh", "-c", SCRIPT.replace("/stage", str(self.stage)).replace("/run/secrets", str(self.secrets))],
+            env={"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "OWNER": "472:0"},
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+
+    def there(self) -> dict[str, str]:
+        return {path.name: path.read_text(encoding="utf-8") for path in self.secrets.iterdir()}
+
+
+@pytest.fixture
+def stager(tmp_path: Path) -> Stager:
+    return Stager(tmp_path)
+
+
+def test_staged_secrets_are_their_readers_alone(stager: Stager) -> None:
+    assert stager.run(password="one", token="two").returncode == 0
+    assert stager.there() == {"password": "one", "token": "two"}
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in stager.secrets.iterdir()}
+    assert modes == {0o400}
+    owned = (stager.folder / "chowned").read_text(encoding="utf-8").split("\n")
+    assert sorted(line.split()[0] for line in owned if line) == ["472:0", "472:0"]
+
+
+def test_a_staged_secret_is_changed_and_one_no_longer_needed_is_removed(stager: Stager) -> None:
+    stager.run(password="one", token="two")
+    done = stager.run(password="new")
+    assert done.returncode == 0, done.stderr
+    assert stager.there() == {"password": "new"}
+
+
+def test_what_a_killed_stager_left_behind_does_not_stay(stager: Stager) -> None:
+    (stager.secrets / ".new.password").write_text("half", encoding="utf-8")
+    (stager.secrets / ".new.password").chmod(0)
+    assert stager.run(password="whole").returncode == 0
+    assert stager.there() == {"password": "whole"}
+
+
+def test_a_stager_that_cannot_hand_over_fails_and_leaves_the_old_secret(stager: Stager) -> None:
+    stager.run(password="old")
+    (stager.folder / "bin" / "chown").write_text("#!/bin/sh\necho chown: not permitted >&2; exit 1\n", encoding="utf-8")
+    done = stager.run(password="new")
+    assert done.returncode != 0 and "not permitted" in done.stderr
+    assert stager.there()["password"] == "old"
+    assert "new" not in done.stdout + done.stderr
