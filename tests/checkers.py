@@ -57,7 +57,7 @@ class Checker:
             self._engine.ping()
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise CheckerError(
-                f"no Docker engine answers, and {self.program} runs on one: start it, or let `make tools` do so ({error})"
+                f"{self.program} runs on a Docker engine, and none answers: start one, or run `make tools` ({error})"
             ) from error
 
     def close(self) -> None:

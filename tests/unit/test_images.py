@@ -1,0 +1,68 @@
+"""Images: pinned, and taken from elsewhere by one setting."""
+
+import pytest
+from pydantic import ValidationError
+
+from stacks.images import OFFICIAL, Images
+
+KEYS = {
+    "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
+    "elasticsearch-exporter", "postgres", "redis", "elasticsearch", "python",
+}  # fmt: skip
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def test_every_part_of_the_stack_has_an_official_image() -> None:
+    assert set(OFFICIAL) == KEYS
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_every_official_image_passes_the_check_that_overrides_pass(key: str) -> None:
+    assert Images(overrides={key: OFFICIAL[key]}).reference(key) == OFFICIAL[key]
+
+
+def test_without_settings_the_official_image_runs() -> None:
+    assert {key: Images().reference(key) for key in KEYS} == dict(OFFICIAL)
+
+
+@pytest.mark.parametrize("registry", ["registry.internal:5000", "registry.internal:5000/"])
+def test_a_registry_stands_before_every_official_reference(registry: str) -> None:
+    images = Images(registry=registry)
+    assert images.reference("prometheus") == f"registry.internal:5000/{OFFICIAL['prometheus']}"
+    assert images.reference("postgres-exporter") == f"registry.internal:5000/{OFFICIAL['postgres-exporter']}"
+
+
+def test_an_override_wins_over_the_registry_and_is_taken_as_it_stands() -> None:
+    images = Images(registry="registry.internal", overrides={"redis": "mine/redis:8.0.6"})
+    assert images.reference("redis") == "mine/redis:8.0.6"
+    assert images.reference("postgres") == f"registry.internal/{OFFICIAL['postgres']}"
+
+
+def test_an_unknown_image_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(ValidationError, match=r"no such image: nginx, traefik \(known: alertmanager, .*redis-exporter"):
+        Images(overrides={"traefik": "traefik:3", "nginx": "nginx:1"})
+    with pytest.raises(KeyError):
+        Images().reference("nginx")
+
+
+@pytest.mark.parametrize(
+    "reference", ["redis", "redis:latest", "registry.internal:5000/redis", "library/redis", "redis:"]
+)
+def test_a_reference_that_may_change_its_content_is_refused(reference: str) -> None:
+    with pytest.raises(ValidationError, match="not pinned to a version or digest: redis"):
+        Images(overrides={"redis": reference})
+
+
+@pytest.mark.parametrize(
+    "reference", ["redis:8.0.6", "registry.internal:5000/redis:8", f"redis@{DIGEST}", f"a/redis:latest@{DIGEST}"]
+)
+def test_a_version_or_a_digest_pins(reference: str) -> None:
+    assert Images(overrides={"redis": reference}).reference("redis") == reference
+
+
+@pytest.mark.parametrize(
+    "reference", ["https://registry.internal/redis:8", "redis:8 --privileged", "Redis:8", "$(id):8"]
+)
+def test_what_is_no_image_reference_is_refused(reference: str) -> None:
+    with pytest.raises(ValidationError):
+        Images(overrides={"redis": reference})

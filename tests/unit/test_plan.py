@@ -1,0 +1,320 @@
+"""The plan: what each stack gets, that it is the same every time, and that every check catches its fault."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import plan as planning
+import routing.render
+from plan import Plan, PlanError, alertmanager_config_hash, plan
+from routing.tree import tree
+from rules import ALERTS, redis
+from rules.model import Alert, Severity
+from stacks.settings import load_settings
+from tests.checkers import ROOT, STACKS
+from tests.unit.values import settings, values
+
+NINE = {
+    "ApiDown": "critical", "HighErrorRate": "critical", "DatabaseDown": "critical", "RedisDown": "critical",
+    "ElasticsearchDown": "critical", "HighResponseTime": "warning", "SlowQueries": "warning",
+    "CacheHitRatioDegraded": "warning", "ConnectionPoolNearMax": "warning",
+}  # fmt: skip
+EIGHT = {"prometheus", "alertmanager", "grafana", "softfactory-api", "postgres", "redis", "elasticsearch", "node"}
+TRACKED = ("dev", "staging", "prod")
+
+
+def prometheus(made: Plan) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(made.prometheus.files["prometheus.yml"])
+    return loaded
+
+
+def rules_of(made: Plan, group: str) -> list[dict[str, Any]]:
+    (found,) = yaml.safe_load(made.prometheus.files[f"rules/{group}.yml"])["groups"]
+    assert found["name"] == group
+    return list(found["rules"])
+
+
+def problems(monkeypatch: pytest.MonkeyPatch, defined: Iterable[Alert] = ALERTS, **changes: Any) -> tuple[str, ...]:
+    """What the plan says of alerts and settings that do not fit."""
+    monkeypatch.setattr(planning, "ALERTS", tuple(defined))
+    with pytest.raises(PlanError) as caught:
+        plan(settings(**changes))
+    for problem in caught.value.problems:
+        assert f"\n  {problem}" in str(caught.value)
+    return caught.value.problems
+
+
+def changed(which: str, **changes: Any) -> tuple[Alert, ...]:
+    return tuple(replace(alert, **changes) if alert.name == which else alert for alert in ALERTS)
+
+
+def broken(which: str, expr: str) -> tuple[Alert, ...]:
+    (when,) = (alert.when for alert in ALERTS if alert.name == which)
+    return changed(which, when=replace(when, signal=replace(when.signal, expr=expr)))
+
+
+# --- what a stack gets -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_stack_can_be_planned(stack: str) -> None:
+    assert plan(load_settings(stack)).files()
+
+
+@pytest.mark.parametrize("stack", TRACKED)
+def test_the_eight_jobs_are_scraped(stack: str) -> None:
+    made = plan(load_settings(stack))
+    jobs = prometheus(made)["scrape_configs"]
+    assert {job["job_name"] for job in jobs} == EIGHT
+    scraped = {(j["job_name"], c["labels"]["instance"]) for j in jobs for c in j["static_configs"]}
+    assert made.expected.targets == scraped
+    assert len(scraped) == (9 if stack == "prod" else 8)  # prod runs two API servers
+
+
+@pytest.mark.parametrize("stack", TRACKED)
+def test_the_checklists_nine_alerts_are_all_of_the_group_softfactory(stack: str) -> None:
+    made = plan(load_settings(stack))
+    rules = rules_of(made, "softfactory")
+    assert {rule["alert"]: rule["labels"]["severity"] for rule in rules} == NINE
+    assert len(rules) == 9
+    assert made.expected.rules == {("softfactory", name) for name in NINE}
+
+
+def test_prometheus_knows_its_alertmanager_rules_and_environment() -> None:
+    made = prometheus(plan(settings()))
+    assert made["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
+    assert made["rule_files"] == ["/etc/prometheus/current/rules/*.yml"]  # by the link that stays
+    assert made["global"] == {
+        "scrape_interval": "5s", "evaluation_interval": "5s", "external_labels": {"environment": "dev"},
+    }  # fmt: skip
+
+
+def test_a_targets_instance_is_what_is_watched_and_not_its_exporter() -> None:
+    jobs = {job["job_name"]: job for job in prometheus(plan(load_settings("prod")))["scrape_configs"]}
+    assert jobs["postgres"]["static_configs"] == [
+        {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres"}}
+    ]
+    assert [c["labels"]["instance"] for c in jobs["softfactory-api"]["static_configs"]] == ["prod-api-1", "prod-api-2"]
+
+
+def test_two_data_sources_are_reached_by_their_alias_in_the_stacks_network() -> None:
+    sources = {source.uid: source for source in plan(settings()).datasources}
+    assert {uid: source.url for uid, source in sources.items()} == {
+        "prometheus": "http://prometheus:9090", "alertmanager": "http://alertmanager:9093",
+    }  # fmt: skip
+    assert [source.uid for source in sources.values() if source.default] == ["prometheus"]
+
+
+def test_what_must_be_live_in_dev() -> None:
+    expected = plan(settings()).expected
+    assert expected.services == {
+        "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
+        "elasticsearch-exporter", "postgres", "redis", "elasticsearch", "api", "inbox",
+    }  # fmt: skip
+    assert expected.dashboards == {"overview", "api"}
+    assert expected.scrape_interval == 5
+    assert expected.targets - set(expected.own_targets) == {("softfactory-api", "api")}
+    assert expected.own_targets["node", "engine-host"] == "node-exporter"
+    assert set(expected.own_targets.values()) <= expected.services
+
+
+def test_without_a_demo_its_parts_are_not_expected() -> None:
+    assert plan(load_settings("prod")).expected.services == {
+        "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
+        "elasticsearch-exporter",
+    }  # fmt: skip
+
+
+def test_a_stack_without_elasticsearch_loses_its_target_its_alert_and_its_exporter() -> None:
+    servers = {name: server for name, server in values()["servers"].items() if name != "elasticsearch"}
+    made = plan(settings(servers=servers))
+    assert {job for job, _ in made.expected.targets} == EIGHT - {"elasticsearch"}
+    assert {name for _, name in made.expected.rules} == set(NINE) - {"ElasticsearchDown"}
+    assert not any(service.startswith("elasticsearch") for service in made.expected.services)
+
+
+def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
+    made = plan(settings(alerts={"SlowQueries": {"enabled": False}}))
+    assert {rule["alert"] for rule in rules_of(made, "softfactory")} == set(NINE) - {"SlowQueries"}
+    assert ("softfactory", "SlowQueries") not in made.expected.rules
+
+
+@pytest.mark.parametrize(
+    ("stack", "secrets"),
+    [
+        ("dev", ("grafana_admin_password", "postgres_password", "redis_password")),
+        ("prod", ("grafana_admin_password", "postgres_password", "redis_password", "webhook_url")),
+    ],
+)
+def test_the_secrets_are_those_that_the_services_read(stack: str, secrets: tuple[str, ...]) -> None:
+    made = plan(load_settings(stack))
+    assert made.secret_names == secrets
+    assert made.secrets["alertmanager"] == (("webhook_url",) if stack == "prod" else ())
+
+
+# --- releases --------------------------------------------------------------------------------------------------------
+
+
+def test_a_rule_says_which_release_is_live_and_is_not_part_of_the_releases_own_hash() -> None:
+    made = plan(settings()).prometheus
+    (rule,) = rules_of(plan(settings()), "release")
+    assert rule == {"record": "monitoring_release_info", "expr": "vector(1)", "labels": {"release": made.hash}}
+    assert made.confirmation == made.hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "service"),
+    [
+        ({"alerts": {"SlowQueries": {"threshold": 7}}}, "prometheus"),
+        ({"scrape_interval": "10s"}, "prometheus"),
+        ({"notifications": {"webhook_url": "http://inbox:8025/other"}}, "alertmanager"),
+        ({"retention": "1d"}, ""),
+    ],
+    ids=["a rule", "the scrape interval", "a receiver", "the retention, which is a flag"],
+)
+def test_a_change_makes_a_release_of_the_service_that_reads_it_and_of_no_other(
+    changes: dict[str, Any], service: str
+) -> None:
+    before, after = plan(settings()), plan(settings(**changes))
+    moved = {
+        name
+        for name in ("prometheus", "alertmanager")
+        if getattr(before, name).hash != getattr(after, name).hash
+        or getattr(before, name).confirmation != getattr(after, name).confirmation
+    }
+    assert moved == ({service} if service else set())
+
+
+def test_a_changed_template_is_a_release_that_alertmanager_confirms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = plan(settings()).alertmanager
+    (tmp_path / "message.tmpl").write_text("other words", encoding="utf-8")
+    monkeypatch.setattr(routing.render, "TEMPLATES", tmp_path)
+    after = plan(settings()).alertmanager
+    assert before.hash != after.hash
+    assert before.confirmation != after.confirmation
+
+
+def test_the_plan_is_the_same_in_every_process() -> None:
+    program = (
+        "import hashlib, json; from plan import plan; from stacks.settings import load_settings; "
+        "made = plan(load_settings('dev')); "
+        "print(made.prometheus.hash, made.alertmanager.hash, made.secret_names, "
+        "hashlib.sha256(json.dumps(made.files()).encode()).hexdigest())"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE, text=True,
+        )
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    one, two = (process.communicate(timeout=60)[0] for process in running)
+    assert [process.returncode for process in running] == [0, 0]
+    assert one == two
+    assert one.startswith(plan(load_settings("dev")).prometheus.hash)
+
+
+def test_alertmanagers_hash_is_the_first_six_bytes_of_the_md5_little_endian() -> None:
+    # RFC 1321 gives MD5("abc") = 900150983cd24fb0d6963f7d28e17f72: bytes 90 01 50 98 3c d2, read from the last.
+    assert alertmanager_config_hash("abc") == str(0xD23C98500190) == "231157695250832"
+    # MD5("") = d41d8cd98f00b204e9800998ecf8427e: the sixth byte is 0.
+    assert alertmanager_config_hash("") == str(0x8FD98C1DD4)
+
+
+def test_alertmanagers_confirmation_is_the_hash_of_its_file() -> None:
+    made = plan(settings()).alertmanager
+    digest = hashlib.md5(made.files["alertmanager.yml"].encode(), usedforsecurity=False).digest()
+    assert made.confirmation == str(sum(byte << 8 * place for place, byte in enumerate(digest[:6])))
+
+
+# --- every check catches its fault -----------------------------------------------------------------------------------
+
+
+def test_targets_of_a_job_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = problems(monkeypatch, targets={"api": [{"address": "api:8000", "instance": "api"}]})
+    assert found.startswith("targets: no such job: api (there are: alertmanager, ")
+
+
+def test_an_instance_that_a_job_has_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = [{"address": "a:1", "instance": "api"}, {"address": "b:1", "instance": "api"}]
+    assert problems(monkeypatch, targets={"softfactory-api": twice}) == (
+        "targets: softfactory-api has the instance api twice",
+    )
+
+
+def test_an_instance_that_is_given_to_one_of_the_stacks_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {**values()["targets"], "postgres": [{"address": "other:9187", "instance": "postgres"}]}
+    assert problems(monkeypatch, targets=there) == ("targets: postgres has the instance postgres twice",)
+
+
+def test_tuning_of_an_alert_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = problems(monkeypatch, alerts={"ApiDwon": {"enabled": False}})
+    assert found.startswith("alerts: no such alert: ApiDwon (there are: ApiDown, ")
+
+
+@pytest.mark.parametrize("expr", ["sum by ($by) (up{$scope}", "up{$scope} +", "rate(up{$scope})", "no such thing"])
+def test_a_rule_that_is_no_promql(monkeypatch: pytest.MonkeyPatch, expr: str) -> None:
+    (found,) = problems(monkeypatch, broken("SlowQueries", expr))
+    assert found.startswith("rules/api.py: SlowQueries: ")
+
+
+def test_a_placeholder_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = problems(monkeypatch, broken("SlowQueries", "sum by ($by) (up{$scoop})"))
+    assert found == "rules/api.py: SlowQueries: 'scoop'"
+
+
+def test_a_name_that_two_alerts_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, changed("RedisDown", name="ApiDown")) == ("rules: the alert ApiDown is there twice",)
+
+
+def test_a_hold_that_one_lost_sample_outlasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, changed("RedisDown", for_="9s")) == (
+        "rules/redis.py: RedisDown: for 9s is shorter than two scrapes (10s)",
+    )
+    monkeypatch.setattr(planning, "ALERTS", changed("RedisDown", for_="10s"))
+    assert plan(settings())
+
+
+def test_a_scrape_interval_that_makes_holds_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = problems(monkeypatch, scrape_interval="1m")
+    assert {problem.split(": ")[1] for problem in found} == {
+        alert.name for alert in ALERTS if alert.for_ == "1m"
+    }  # fmt: skip
+
+
+def test_a_hold_that_is_no_duration(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = problems(monkeypatch, changed("RedisDown", for_="5 minutes"))
+    assert found.startswith("rules/redis.py: RedisDown: for: '5 minutes' is not a Prometheus duration")
+
+
+@pytest.mark.parametrize("lost", ["the route", "the receiver"])
+def test_a_severity_that_reaches_nobody(monkeypatch: pytest.MonkeyPatch, lost: str) -> None:
+    whole = tree(settings().notifications)
+    routes = tuple(
+        replace(route, receiver="nobody") if route.severity is Severity.WARNING else route
+        for route in whole.routes
+        if lost == "the receiver" or route.severity is not Severity.WARNING
+    )
+    monkeypatch.setattr(planning, "tree", lambda _: replace(whole, routes=routes))
+    found = problems(monkeypatch)
+    assert len(found) == sum(severity == "warning" for severity in NINE.values())
+    assert "rules/api.py: SlowQueries: no route takes severity warning" in found
+
+
+def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = problems(
+        monkeypatch,
+        (*broken("SlowQueries", "sum("), replace(redis.ALERTS[0], for_="1s")),
+        targets={"nothing": [], "softfactory-api": values()["targets"]["softfactory-api"] * 2},
+    )
+    assert len(found) == 5

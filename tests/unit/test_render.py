@@ -1,0 +1,89 @@
+"""`python -m ops render`: exactly the files that would be deployed, and nothing secret in them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from ops.__main__ import app
+from plan import plan
+from stacks.settings import load_settings
+
+FILES = {
+    "prometheus/prometheus.yml",
+    "prometheus/rules/release.yml",
+    "prometheus/rules/softfactory.yml",
+    "alertmanager/alertmanager.yml",
+    "alertmanager/templates/message.tmpl",
+    "grafana/dashboards/api.json",
+    "grafana/dashboards/overview.json",
+    "grafana/datasources.json",
+}
+
+
+def render(out: Path, stack: str = "dev") -> Result:
+    return CliRunner().invoke(app, ["render", "--stack", stack, "--out", str(out)])
+
+
+def written(out: Path) -> dict[str, str]:
+    return {str(p.relative_to(out)): p.read_text(encoding="utf-8") for p in out.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
+def test_the_files_are_exactly_those_of_the_plan(tmp_path: Path, stack: str) -> None:
+    result = render(tmp_path / "out", stack)
+    assert result.exit_code == 0, result.output
+    assert f"8 files of stack {stack} in " in result.output
+    assert set(written(tmp_path / "out")) == FILES
+    assert written(tmp_path / "out") == plan(load_settings(stack)).files()
+
+
+def test_every_file_can_be_read_and_ends_with_a_newline(tmp_path: Path) -> None:
+    render(tmp_path)
+    for path, text in written(tmp_path).items():
+        assert text.endswith("\n"), path
+        if path.endswith(".json"):
+            json.loads(text)
+        if path.endswith(".yml"):
+            yaml.safe_load(text)
+
+
+def test_the_data_sources_are_as_grafanas_api_takes_them(tmp_path: Path) -> None:
+    render(tmp_path)
+    sources = json.loads((tmp_path / "grafana/datasources.json").read_text(encoding="utf-8"))
+    assert [(source["uid"], source["type"], source["url"], source["isDefault"]) for source in sources] == [
+        ("prometheus", "prometheus", "http://prometheus:9090", True),
+        ("alertmanager", "alertmanager", "http://alertmanager:9093", False),
+    ]
+
+
+def test_rendering_again_changes_nothing(tmp_path: Path) -> None:
+    render(tmp_path)
+    before = written(tmp_path)
+    assert render(tmp_path).exit_code == 0
+    assert written(tmp_path) == before
+
+
+def test_a_secret_is_a_file_to_read_and_not_a_value(tmp_path: Path) -> None:
+    render(tmp_path, "prod")
+    text = (tmp_path / "alertmanager/alertmanager.yml").read_text(encoding="utf-8")
+    assert "url_file: /run/secrets/webhook_url" in text
+    assert "password" not in "".join(written(tmp_path).values()).lower()
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    result = render(tmp_path)
+    assert result.exit_code == 2
+    assert "notes.txt; give an empty folder" in result.output.replace("\n", "")
+    assert written(tmp_path) == {"notes.txt": "mine"}
+
+
+def test_a_stack_that_does_not_exist_is_told_in_one_line(tmp_path: Path) -> None:
+    result = render(tmp_path, "live")
+    assert result.exit_code == 2
+    assert result.output.startswith("stack 'live' has no settings file")
+    assert result.output.count("\n") == 1
+    assert written(tmp_path) == {}

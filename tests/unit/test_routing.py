@@ -1,0 +1,85 @@
+"""Routing: who is told, what silences what, and that a changed template is a changed configuration."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import HttpUrl
+
+import routing.render
+from routing.receivers import Webhook
+from routing.render import alertmanager_files
+from routing.tree import tree
+from rules.model import Severity
+from stacks.settings import Notifications
+
+GIVEN = Notifications(webhook_url=HttpUrl("http://inbox:8025/webhook"))
+
+
+def configuration(notifications: Notifications = GIVEN) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(alertmanager_files(tree(notifications))["alertmanager.yml"])
+    return loaded
+
+
+@pytest.mark.parametrize(("url", "secret"), [("", ""), ("http://inbox:8025/", "webhook_url")])
+def test_a_receiver_has_exactly_one_form_of_its_address(url: str, secret: str) -> None:
+    with pytest.raises(ValueError, match="receiver on-call: give either a url or the name of a secret"):
+        Webhook(name="on-call", url=url, url_secret=secret)
+
+
+def test_an_address_of_the_settings_is_written_as_it_is() -> None:
+    (receiver,) = configuration()["receivers"]
+    assert receiver == {
+        "name": "on-call",
+        "webhook_configs": [{"url": "http://inbox:8025/webhook", "send_resolved": True}],
+    }
+    assert tree(GIVEN).secrets == ()
+
+
+def test_without_an_address_in_the_settings_it_is_a_secret_read_from_a_file() -> None:
+    (receiver,) = configuration(Notifications())["receivers"]
+    assert receiver["webhook_configs"] == [{"url_file": "/run/secrets/webhook_url", "send_resolved": True}]
+    assert tree(Notifications()).secrets == ("webhook_url",)
+
+
+def test_every_severity_has_one_route_to_a_receiver_that_exists() -> None:
+    made = configuration()
+    names = {receiver["name"] for receiver in made["receivers"]}
+    assert made["route"]["receiver"] in names
+    assert {route["receiver"] for route in made["route"]["routes"]} <= names
+    assert sorted(route["matchers"][0] for route in made["route"]["routes"]) == sorted(
+        f'severity="{severity.value}"' for severity in Severity
+    )
+
+
+def test_what_is_critical_is_told_sooner_and_again_sooner() -> None:
+    critical, warning = tree(GIVEN).routes
+    assert (critical.severity, critical.wait, critical.repeat) == (Severity.CRITICAL, "10s", "1h")
+    assert (warning.severity, warning.wait, warning.repeat) == (Severity.WARNING, "1m", "12h")
+
+
+def test_a_critical_alert_silences_warnings_about_the_same_thing_only() -> None:
+    (rule,) = configuration()["inhibit_rules"]
+    assert rule == {
+        "source_matchers": ['severity="critical"'],
+        "target_matchers": ['severity="warning"'],
+        "equal": ["subject", "instance"],
+    }
+
+
+def test_the_templates_go_with_the_configuration() -> None:
+    files = alertmanager_files(tree(GIVEN))
+    assert set(files) == {"alertmanager.yml", "templates/message.tmpl"}
+    assert configuration()["templates"] == ["/etc/alertmanager/current/templates/*.tmpl"]
+
+
+def test_a_changed_template_is_a_changed_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Alertmanager's hash, by which a release is confirmed, is of this one file.
+    monkeypatch.setattr(routing.render, "TEMPLATES", tmp_path)
+    texts = []
+    for words in ("one", "one", "two"):
+        (tmp_path / "message.tmpl").write_text(words, encoding="utf-8")
+        texts.append(alertmanager_files(tree(GIVEN))["alertmanager.yml"])
+    assert texts[0] == texts[1] != texts[2]
+    assert yaml.safe_load(texts[0]) == yaml.safe_load(texts[2])

@@ -1,0 +1,247 @@
+"""The model of what is watched: its modules, its two renderings, its alerts and their tuning."""
+
+import re
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+
+import rules
+from rules import ALERTS, JOBS, SUBJECTS, api
+from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
+from rules.render import rule_files, to_yaml, tune
+from stacks.settings import Tuning
+
+NO_SUBJECT = {"__init__", "model", "render", "checks"}
+JOB = ScrapeJob(name="thing", subject="thing", port=1)
+LOAD = Signal(
+    title="Load", unit=Unit.RATIO, job=JOB, description="Work in hand. Good: little.",
+    expr="""
+    sum by ($by) (rate(load_total{$scope,mode="busy"}[$window]))
+      / 2""",
+)  # fmt: skip
+
+
+def signals(module: ModuleType) -> dict[str, Signal]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, Signal)}
+
+
+def every_signal() -> list[Any]:
+    return [
+        pytest.param(signal, id=f"{module.__name__}.{name}")
+        for module in SUBJECTS
+        for name, signal in signals(module).items()
+    ]
+
+
+def alert(**changes: Any) -> Alert:
+    made = Alert(
+        name="LoadHigh", when=LOAD.above(0.9), severity=Severity.WARNING, for_="5m",
+        summary="{{ $labels.instance }} is busy", description="Busy.",
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def rule(made: Alert, runbooks: str = "", pages: tuple[str, ...] = ("thing",)) -> dict[str, Any]:
+    (text,) = rule_files([made], runbooks, "http://grafana:3000/", pages).values()
+    (group,) = yaml.safe_load(text)["groups"]
+    (found,) = group["rules"]
+    return dict(found)
+
+
+# --- modules ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_file_of_rules_is_listed() -> None:
+    files = {path.stem for path in Path(rules.__file__).parent.glob("*.py")} - NO_SUBJECT
+    assert {module.__name__.removeprefix("rules.") for module in SUBJECTS} == files
+
+
+@pytest.mark.parametrize("module", SUBJECTS, ids=lambda module: str(module.__name__))
+def test_a_modules_name_is_its_subject_and_all_in_it_is_of_its_job(module: ModuleType) -> None:
+    assert module.JOB.subject == module.__name__.removeprefix("rules.")
+    assert {signal.job for signal in signals(module).values()} == {module.JOB}
+    assert {made.job for made in module.ALERTS} <= {module.JOB}
+
+
+def test_jobs_and_ports_are_told_apart() -> None:
+    assert [job.name for job in JOBS] == [
+        "softfactory-api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager", "grafana",
+    ]  # fmt: skip
+    assert len({job.subject for job in JOBS}) == len({job.port for job in JOBS}) == len(JOBS)
+
+
+# --- signals ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rule_asks_for_all_instances_of_the_job_over_the_signals_own_window() -> None:
+    assert LOAD.for_rule() == 'sum by (instance) (rate(load_total{job="thing",mode="busy"}[5m]))\n/ 2'
+
+
+def test_a_panel_asks_for_the_chosen_instances_over_grafanas_window() -> None:
+    assert LOAD.for_panel() == (
+        'sum by (instance) (rate(load_total{job="thing",instance=~"$instance",mode="busy"}[$__rate_interval]))\n/ 2'
+    )
+
+
+def test_a_signal_says_once_which_labels_its_result_carries() -> None:
+    assert replace(LOAD, by=("instance", "queue"), window="1h").for_rule().startswith(
+        'sum by (instance, queue) (rate(load_total{job="thing",mode="busy"}[1h]))'
+    )  # fmt: skip
+
+
+def test_a_placeholder_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(KeyError, match="job"):
+        replace(LOAD, expr="up{$job}").for_rule()
+
+
+@pytest.mark.parametrize("signal", every_signal())
+def test_every_signal_is_promql_in_both_renderings_and_says_what_it_means(signal: Signal) -> None:
+    promql_parser.parse(signal.for_rule())
+    promql_parser.parse(signal.for_panel().replace("$__rate_interval", "5m"))
+    assert "$scope" in signal.expr
+    assert signal.title[0].isupper() and not signal.title.endswith(".")
+    assert signal.description.endswith(".")
+
+
+@pytest.mark.parametrize("signal", every_signal())
+def test_every_series_that_a_signal_reads_is_of_its_job(signal: Signal) -> None:
+    parts = re.findall(r"[a-z_:]+\{([^}]*)\}", signal.for_rule())
+    assert parts
+    assert all(f'job="{signal.job.name}"' in part for part in parts)
+
+
+def test_a_signal_is_a_value() -> None:
+    assert replace(LOAD) == LOAD and hash(LOAD) == hash(replace(LOAD))
+    with pytest.raises(FrozenInstanceError):
+        LOAD.title = "Other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "text"),
+    [(0.8, "0.8"), (5, "5"), (5.0, "5"), (0.05, "0.05"), (1_234_567_890, "1234567890"), (0, "0"), (1e-7, "1e-07")],
+)
+def test_a_threshold_is_written_without_loss(threshold: float, text: str) -> None:
+    assert LOAD.above(threshold).render() == f"(\n{LOAD.for_rule()}\n) > {text}"
+    assert LOAD.below(threshold).render() == f"(\n{LOAD.for_rule()}\n) < {text}"
+    assert float(text) == threshold
+
+
+# --- reachable -------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_probe_the_scrape_is_the_answer() -> None:
+    assert reachable(JOB).for_rule() == 'min by (instance) (up{job="thing"})'
+
+
+def test_with_a_probe_both_must_answer_and_a_probe_that_is_gone_counts_as_0() -> None:
+    up = 'min by (instance) (up{job="thing"})'
+    assert reachable(JOB, "thing_up{$scope}").for_rule() == (
+        f'{up} * (min by (instance) (thing_up{{job="thing"}}) or 0 * {up})'
+    )
+    promql_parser.parse(reachable(JOB, "thing_up{$scope}").for_rule())
+
+
+@pytest.mark.parametrize("module", SUBJECTS, ids=lambda module: str(module.__name__))
+def test_every_subject_can_be_asked_whether_it_is_reachable(module: ModuleType) -> None:
+    assert module.REACHABLE.unit is Unit.UP
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("made", ALERTS, ids=lambda made: str(made.name))
+def test_every_alert_is_promql_and_tells_where_and_what(made: Alert) -> None:
+    promql_parser.parse(made.expr())
+    assert "{{ $labels.instance }}" in made.summary
+    assert made.description.endswith(".")
+    assert re.fullmatch(r"[A-Z][A-Za-z]+", made.name)
+
+
+@pytest.mark.parametrize(
+    "made", [made for made in ALERTS if made.name.endswith("Down")], ids=lambda made: str(made.name)
+)
+def test_an_outage_is_told_even_where_the_target_is_gone(made: Alert) -> None:
+    assert made.or_absent
+    assert f'or label_replace(absent(up{{job="{made.job.name}"}}), "instance", ' in made.expr()
+
+
+def test_further_conditions_must_hold_for_the_same_instance() -> None:
+    expr = alert(also=(LOAD.below(2),)).expr()
+    assert expr == f"{LOAD.above(0.9).render()}\nand on (instance) {LOAD.below(2).render()}"
+    promql_parser.parse(expr)
+
+
+def test_a_rule_file_says_all_that_the_person_on_call_needs() -> None:
+    assert rule(alert()) == {
+        "alert": "LoadHigh",
+        "expr": f"(\n{LOAD.for_rule()}\n) > 0.9",
+        "for": "5m",
+        "labels": {"severity": "warning", "subject": "thing"},
+        "annotations": {
+            "summary": "{{ $labels.instance }} is busy",
+            "description": "Busy.",
+            "runbook_url": "docs/runbooks/thing.md#loadhigh",
+            "dashboard_url": "http://grafana:3000/d/thing?var-instance={{ $labels.instance | urlquery }}",
+        },
+    }
+
+
+@pytest.mark.parametrize("runbooks", ["https://wiki.example/mon", "https://wiki.example/mon/"])
+def test_a_runbook_is_linked_where_the_settings_say_that_it_can_be_read(runbooks: str) -> None:
+    url = rule(alert(), runbooks)["annotations"]["runbook_url"]
+    assert url == "https://wiki.example/mon/docs/runbooks/thing.md#loadhigh"
+
+
+def test_an_alert_without_a_dashboard_of_its_own_links_to_the_overview() -> None:
+    url = rule(alert(), pages=("overview", "api"))["annotations"]["dashboard_url"]
+    assert url.startswith("http://grafana:3000/d/overview?")
+
+
+def test_alerts_are_grouped_in_one_file_per_group_and_those_that_are_off_are_left_out() -> None:
+    made = [alert(name="A"), alert(name="B", group="other"), alert(name="C"), alert(name="D", enabled=False)]
+    files = rule_files(made, "", "", ())
+    assert list(files) == ["other.yml", "thing.yml"]
+    names = {file: [r["alert"] for r in yaml.safe_load(text)["groups"][0]["rules"]] for file, text in files.items()}
+    assert names == {"other.yml": ["B"], "thing.yml": ["A", "C"]}
+    assert [yaml.safe_load(text)["groups"][0]["name"] for text in files.values()] == ["other", "thing"]
+
+
+def test_yaml_keeps_the_order_and_shows_lines_as_lines() -> None:
+    assert to_yaml({"b": "one\ntwo", "a": "é", "c": "5m"}) == "b: |-\n  one\n  two\na: é\nc: 5m\n"
+
+
+# --- tuning ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_environment_changes_threshold_hold_time_and_switch_by_name() -> None:
+    tuned = tune(
+        [alert(), alert(name="Other"), alert(name="Third")],
+        {"LoadHigh": Tuning.model_validate({"threshold": 0.5, "for": "1m"}), "Other": Tuning(enabled=False)},
+    )
+    assert tuned == (
+        alert(when=LOAD.above(0.5), for_="1m"),
+        alert(name="Other", enabled=False),
+        alert(name="Third"),
+    )
+
+
+def test_what_is_not_tuned_stays_and_zero_is_a_threshold() -> None:
+    (tuned,) = tune([alert()], {"LoadHigh": Tuning(threshold=0)})
+    assert (tuned.when.threshold, tuned.for_, tuned.enabled) == (0, "5m", True)
+    assert tune(ALERTS, {}) == ALERTS
+
+
+def test_an_alert_that_does_not_exist_cannot_be_tuned() -> None:
+    with pytest.raises(ValueError, match=r"no such alert: ApiDwon, Nope \(there are: ApiDown, .*SlowQueries\)"):
+        tune(ALERTS, {"ApiDwon": Tuning(enabled=False), "Nope": Tuning(), "ApiDown": Tuning()})
+
+
+def test_tuning_leaves_the_definitions_alone() -> None:
+    before = api.ERROR_RATIO.above(0.05)
+    tune(ALERTS, {"HighErrorRate": Tuning(threshold=0.5)})
+    assert next(made for made in ALERTS if made.name == "HighErrorRate").when == before
