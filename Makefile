@@ -22,6 +22,7 @@ up: ## Bring the stack up (STACK=dev) and show that it is healthy
 	@$(RUN) pulumi up --stack $(STACK) $(ASK) $(QUIET)
 	@$(RUN) python -m ops health
 	@$(RUN) python -m ops links
+	@supply/setup notes
 
 preview: ## Show what `make up` would change
 	@supply/setup stack $(STACK)
@@ -55,13 +56,15 @@ check: ## Types, style and import order
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-unit: ## Unit tests: no engine, no network
-	@supply/setup python
+unit: ## Unit tests: no engine, no network, and no supply/ where a .venv is there
+	@[ ! -e supply ] || supply/setup python
 	.venv/bin/pytest tests/unit
 
 tools: ## Rule tests by promtool, routing by amtool, the stand-in against its contract
 	@supply/setup tools
-	$(RUN) pytest tests/test_promtool.py tests/test_amtool.py supply
+	$(RUN) pytest tests/test_promtool.py tests/test_amtool.py
+	$(RUN) pytest supply/closed_network/grafana/tests
+	$(RUN) pytest supply/tests
 
 e2e: ## The end-to-end test, on a stack of its own
 	@supply/setup tools

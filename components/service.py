@@ -103,6 +103,7 @@ def place(
             retries=service.health.retries,
             start_period=service.health.start_period,
         ),
+        restart="unless-stopped",
         wait=True,
         wait_timeout=180,
         labels=label_args(every_label),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -19,7 +19,7 @@ class Access:
     prometheus: str
     alertmanager: str
     grafana: str
-    grafana_auth: tuple[str, str]
+    grafana_auth: tuple[str, str] = field(repr=False)
     prefix: str
     engine_host: str | None = None
 

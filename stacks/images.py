@@ -24,7 +24,11 @@ OFFICIAL: Final[Mapping[str, str]] = {
     "python": "python:3.13.15-slim",
 }
 
-Reference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-zA-Z0-9._/:@-]+$", max_length=300)]
+_REFERENCE: Final = (
+    r"^[a-z0-9][a-zA-Z0-9._-]*(:[0-9]+)?(/[a-zA-Z0-9._-]+)*"  # registry and repository; no scheme
+    r"(:[a-zA-Z0-9._-]+)?(@sha256:[0-9a-f]{64})?/?$"  # version, digest; a registry may end in a slash
+)
+Reference = Annotated[str, StringConstraints(pattern=_REFERENCE, max_length=300)]
 
 
 class Images(BaseModel):

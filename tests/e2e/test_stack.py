@@ -116,15 +116,16 @@ def test_every_metric_of_the_api_moves_through_real_requests(stack: Stack) -> No
         stack.http.get(api + "/api/articles/2")
     finally:
         stack.http.post(api + "/demo/switches", json={"delay_ms": 0, "cache_off": False})
-    stack.container("postgres").pause()
+    stack.container("postgres").stop()
     try:
-        stack.http.get(api + "/api/articles/3", timeout=60)
+        assert stack.http.get(api + "/api/articles/3", timeout=30).status_code == 503
     finally:
-        stack.container("postgres").unpause()
+        stack.container("postgres").start()
+    eventually(lambda: stack.http.get(api + "/api/articles/4").status_code == 200, "the API finds its database again")
     moved = (
         "http_requests_total", "http_request_duration_seconds_count", "http_slow_requests_total",
-        "app_uptime_seconds", "db_query_count", "db_query_duration_ms_count", "cache_hits_total", "cache_misses_total",
-        "auth_successful_logins", "email_sent_total",
+        "app_uptime_seconds", "db_query_count", "db_query_duration_ms_count", "db_query_errors",
+        "cache_hits_total", "cache_misses_total", "auth_successful_logins", "email_sent_total",
     )  # fmt: skip
     eventually(
         lambda: all(_families(stack).get(name, 0) > before.get(name, 0) for name in moved), f"all of {moved} moved"
@@ -132,7 +133,7 @@ def test_every_metric_of_the_api_moves_through_real_requests(stack: Stack) -> No
     now = _families(stack)
     gauges = ("active_users_gauge", "scheduled_jobs_gauge", "process_memory_mb")
     eventually(lambda: all(_families(stack)[name] > 0 for name in gauges), f"all of {gauges} are over 0")
-    assert {"process_cpu_percent", "db_query_errors"} <= set(now)
+    assert "process_cpu_percent" in now
 
 
 def _families(stack: Stack) -> dict[str, float]:
