@@ -45,9 +45,7 @@ def test_an_unknown_image_is_told_with_those_that_there_are() -> None:
         Images().reference("nginx")
 
 
-@pytest.mark.parametrize(
-    "reference", ["redis", "redis:latest", "registry.internal:5000/redis", "library/redis", "redis:"]
-)
+@pytest.mark.parametrize("reference", ["redis", "redis:latest", "registry.internal:5000/redis", "library/redis"])
 def test_a_reference_that_may_change_its_content_is_refused(reference: str) -> None:
     with pytest.raises(ValidationError, match="not pinned to a version or digest: redis"):
         Images(overrides={"redis": reference})
@@ -61,7 +59,7 @@ def test_a_version_or_a_digest_pins(reference: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["https://registry.internal/redis:8", "redis:8 --privileged", "Redis:8", "$(id):8"]
+    "reference", ["https://registry.internal/redis:8", "redis:8 --privileged", "Redis:8", "$(id):8", "redis:"]
 )
 def test_what_is_no_image_reference_is_refused(reference: str) -> None:
     with pytest.raises(ValidationError):

@@ -1,0 +1,90 @@
+"""An alert's name leads everywhere: to its runbook, and to a case in which it fires and one in which it keeps quiet."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from rules import ALERTS, SUBJECTS
+from tests.checkers import ROOT
+
+NAMES = {alert.name for alert in ALERTS}
+SUBJECT_OF = {alert.name: alert.subject for alert in ALERTS}
+RUNBOOKS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/runbooks").glob("*.md"))}
+CASES: dict[str, list[dict[str, Any]]] = {
+    path.name.removesuffix(".test.yaml"): yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+    for path in sorted((ROOT / "tests/promtool").glob("*.test.yaml"))
+}
+PARTS = ["What it means.", "See it.", "Do.", "Escalate"]
+
+
+def headings(subject: str) -> list[str]:
+    return re.findall(r"^## (.+)$", RUNBOOKS[subject], flags=re.MULTILINE)
+
+
+def asked(subject: str, firing: bool) -> set[str]:
+    """The alerts for which a subject's cases expect that they fire, or that they do not."""
+    return {
+        question["alertname"]
+        for case in CASES[subject]
+        for question in case["alert_rule_test"]
+        if bool(question.get("exp_alerts")) is firing and case["input_series"]
+    }
+
+
+def test_alerts_and_runbooks_have_the_same_names() -> None:
+    found = [(name, subject) for subject in RUNBOOKS for name in headings(subject)]
+    assert sorted(found) == sorted(SUBJECT_OF.items())
+
+
+@pytest.mark.parametrize("firing", [True, False], ids=["firing", "quiet"])
+def test_alerts_and_cases_have_the_same_names(firing: bool) -> None:
+    assert set().union(*(asked(subject, firing) for subject in CASES)) == NAMES
+
+
+def test_an_alerts_cases_lie_under_its_subject() -> None:
+    # Ratios without traffic share one case, all of the API.
+    for subject in CASES:
+        assert {SUBJECT_OF[name] for name in asked(subject, True) | asked(subject, False)} == {subject}
+
+
+def test_only_subjects_have_runbooks_and_cases() -> None:
+    subjects = {module.JOB.subject for module in SUBJECTS}
+    assert set(RUNBOOKS) <= subjects
+    assert set(CASES) <= subjects
+
+
+def test_a_cases_name_is_a_sentence_and_its_own() -> None:
+    names = [case["name"] for cases in CASES.values() for case in cases]
+    assert len(set(names)) == len(names)
+    assert all(re.match(r"[A-Z]\w+ .{15,}", name) for name in names)
+
+
+@pytest.mark.parametrize("name", [alert.name for alert in ALERTS if alert.or_absent])
+def test_an_outage_has_a_case_for_the_scrape_and_for_the_missing_target(name: str) -> None:
+    fires = [
+        alert["exp_labels"]["instance"]
+        for case in CASES[SUBJECT_OF[name]]
+        for question in case["alert_rule_test"]
+        if question["alertname"] == name
+        for alert in question.get("exp_alerts", [])
+    ]
+    assert f"{SUBJECT_OF[name]} (no target)" in fires
+    assert len(fires) >= 3
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_runbook_says_what_it_means_how_to_see_it_what_to_do_and_when_to_escalate(name: str) -> None:
+    section = RUNBOOKS[SUBJECT_OF[name]].partition(f"## {name}\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\*\*(.+?)\*\*", section, flags=re.MULTILINE) == PARTS
+    assert "```promql" in section
+    assert "\n1. " in section
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert.name))
+def test_a_runbook_names_the_severity_and_the_hold_time_of_the_rule(alert: Any) -> None:
+    section = RUNBOOKS[alert.subject].partition(f"## {alert.name}\n")[2].strip()
+    minutes = int(alert.for_.removesuffix("m"))
+    after = f"{minutes} minute{'s' if minutes > 1 else ''}"
+    assert section.startswith(f"{alert.severity.value.capitalize()}, after {after}.")
