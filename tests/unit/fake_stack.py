@@ -36,6 +36,13 @@ class FakeStack:
         self.hosts: list[str | None] = []
         self.broken: dict[str, Answer | Callable[[], Answer]] = {}
         self.engine_error: Exception | None = None
+        self.missing_images: set[str] = set()  # references that neither the engine nor a registry has
+        self.strangers: dict[int, str] = {}  # published port to the container that is not of this project
+        self.volumes: dict[str, dict[str, str] | None] = {}  # name to labels
+        self.engine_address = "https://engine.invalid:2376"
+        self.volumes: dict[str, dict[str, str] | None] = {}
+        self.missing_images: set[str] = set()
+        self.registry_error: Exception = docker.errors.APIError("refused", explanation="manifest unknown")
         self.on_sleep: Callable[[], None] = lambda: None
         interval = wanted.expected.scrape_interval
         self.targets: dict[tuple[str, str], dict[str, Any]] = {
@@ -69,7 +76,8 @@ class FakeStack:
             service: {
                 "Name": f"/{self.prefix}-{service}",
                 "Id": f"{service}-id",
-                "Config": {"Image": "sha256:0"},
+                "Config": {"Image": "sha256:0", "Labels": {"softfactory.prefix": self.prefix}},
+                "NetworkSettings": {"Ports": {}},
                 "State": {
                     "Running": True, "Paused": False, "Restarting": False, "ExitCode": 0,
                     "StartedAt": nanoseconds(self.now - timedelta(hours=1)),
@@ -157,6 +165,8 @@ class FakeStack:
             return httpx.Response(200, json={"database": "ok"}, headers=self.grafana_headers)
         if request.headers.get("Authorization") != httpx.BasicAuth("admin", self.password)._auth_header:
             return httpx.Response(401, json={"message": "Invalid username or password"})
+        if path == "/api/org":
+            return httpx.Response(200, json={"id": 1})
         if path == "/api/datasources":
             return httpx.Response(200, json=list(self.datasources.values()))
         if path == "/api/search":
@@ -171,13 +181,36 @@ class FakeStack:
 
     def _engine(self, base_url: str | None = None, **_: Any) -> Any:
         self.hosts.append(base_url)
-        return SimpleNamespace(containers=SimpleNamespace(list=self._list), close=lambda: None)
+        return SimpleNamespace(
+            ping=lambda: True,
+            close=lambda: None,
+            api=SimpleNamespace(base_url=self.engine_address),
+            containers=SimpleNamespace(list=self._list_containers),
+            images=SimpleNamespace(get=self._image, get_registry_data=self._registry),
+            volumes=SimpleNamespace(list=self._list_volumes),
+        )
 
-    def _list(self, **options: Any) -> list[Any]:
+    def _list_containers(self, **options: Any) -> list[Any]:
         self.listings.append(options)
         if self.engine_error:
             raise self.engine_error
-        return [SimpleNamespace(attrs=attrs) for attrs in self.containers.values()]
+        return [
+            SimpleNamespace(
+                attrs=attrs, name=attrs["Name"].lstrip("/"), labels=attrs["Config"].get("Labels", {})
+            )
+            for attrs in self.containers.values()
+            if options.get("all") or attrs["State"]["Running"]
+        ]  # fmt: skip
+
+    def _list_volumes(self) -> list[Any]:
+        return [SimpleNamespace(name=name, attrs={"Labels": labels}) for name, labels in self.volumes.items()]
+
+    def _image(self, reference: str) -> None:
+        if reference in self.missing_images:
+            raise docker.errors.ImageNotFound("no such image")
+
+    def _registry(self, reference: str) -> None:
+        raise self.registry_error
 
 
 def _data(value: Any) -> httpx.Response:

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-import stacks.settings
+import components.prepare
 from plan import Plan, plan
-from stacks.settings import Settings
+from stacks.settings import Settings, load_settings
 from tests.unit.fake_stack import PASSWORD, FakeStack
 from tests.unit.recorder import Computed, Run, run
 
@@ -27,13 +27,13 @@ class Program:
 
     def __init__(self, environment: str, patch: pytest.MonkeyPatch, **changed: Any) -> None:
         self.environment = environment
-        self.settings: Settings = stacks.settings.load_settings(environment).model_copy(update=changed)
+        self.settings: Settings = load_settings(environment).model_copy(update=changed)
         self.wanted: Plan = plan(self.settings)
         self.stack = FakeStack(self.wanted)
         self.stack.install(patch)
         patch.chdir(ROOT)
         if changed:
-            patch.setattr(stacks.settings, "load_settings", lambda *_, **__: self.settings)
+            patch.setattr(components.prepare, "load_settings", lambda *_, **__: self.settings)
 
     def run(
         self, *, preview: bool = False, config: Mapping[str, str] | None = None, computed: Computed | None = None

@@ -114,7 +114,7 @@ def watched_is_down(stack: FakeStack) -> None:
 def test_what_is_as_declared_is_live(strictness: Strictness, program: Program) -> None:
     done = end(strictness, program.stack, program).succeeded()
     expected = program.wanted.expected
-    assert str(done.outputs["verified"].value) == (
+    assert done.outputs["verified"] == (
         f"{len(expected.targets)} targets, {len(expected.rules)} rules, 2 data sources, 2 dashboards: live"
     )
     assert [text for level, text in done.log if level == "warning"] == []
@@ -146,7 +146,7 @@ def test_the_stacks_own_parts_fail_an_update_unless_it_only_reports(
     if fails:
         assert "deployed, but not as declared (3 problems)" in str(done.error)
     else:
-        assert str(done.outputs["verified"].value).endswith("deployed, not verified (3 problems)")
+        assert done.outputs["verified"].endswith("deployed, not verified (3 problems)")
         assert len([text for level, text in done.log if level == "warning"]) == 3
 
 
@@ -160,7 +160,7 @@ def test_the_end_of_an_update_waits_for_what_comes_late(program: Program) -> Non
     target = program.stack.targets[("redis", "prod-redis")]
     target["lastScrape"] = "0001-01-01T00:00:00Z"
     program.stack.on_sleep = lambda: target.update(lastScrape=nanoseconds(program.stack.now))
-    assert str(end(Strictness.STRICT, program.stack, program).succeeded().outputs["verified"].value).endswith(": live")
+    assert end(Strictness.STRICT, program.stack, program).succeeded().outputs["verified"].endswith(": live")
     assert 0 < program.stack.slept < 2
 
 

@@ -397,19 +397,32 @@ def test_a_stack_without_a_settings_file_is_a_message(monkeypatch: pytest.Monkey
 
 
 def test_a_secret_that_is_not_set_is_named_before_anything_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(SECRETS, "redis_password")  # type: ignore[arg-type]
+    monkeypatch.delitem(SECRETS, "redis_password")
+    monkeypatch.delitem(SECRETS, "postgres_password")
     done = Program("dev", monkeypatch).run()
-    assert "redis_password" in str(done.error)
+    assert isinstance(done.error, pulumi.RunError)
+    for name in ("redis_password", "postgres_password"):
+        assert f"pulumi config set --stack dev --secret {name}" in str(done.error)
     assert done.resources == []
+
+
+def test_an_update_that_cannot_succeed_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program("dev", monkeypatch)
+    program.stack.missing_images = {OFFICIAL["redis"]}
+    program.stack.password = "what the kept database has"
+    done = program.run()
+    assert isinstance(done.error, pulumi.RunError)
+    assert "nothing was changed" in str(done.error)
+    assert OFFICIAL["redis"] in str(done.error) and "refuses the credentials" in str(done.error)
+    assert done.resources == [] and not any(value in str(done.error) for value in SECRETS.values())
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging"])
 def test_preview_verifies_nothing_and_registers_the_same(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = Program(environment, monkeypatch)
-    program.stack.engine_error = OSError("no engine")
     preview = program.run(preview=True).succeeded()
-    assert program.stack.paths("grafana") == []
-    assert set(program.stack.paths()) == {"/api/v1/rules", "/metrics"}  # which release is live
+    # Whether the password is right, and which release is live.
+    assert program.stack.paths() == ["/api/org", "/api/v1/rules", "/metrics"]
     assert program.stack.slept == 0
     assert names(services(preview)) == SERVICES[environment]
     assert names(one_shots(preview)) == RELEASES | STAGERS[environment]
@@ -421,11 +434,11 @@ def test_verification_comes_after_everything_else(monkeypatch: pytest.MonkeyPatc
     asked_before: dict[str, list[str]] = {}
 
     def note(resource: Recorded) -> dict[str, Any]:
-        asked_before[resource.name] = program.stack.paths("grafana")
+        asked_before[resource.name] = [path for path in program.stack.paths("grafana") if path != "/api/org"]
         return {}
 
     program.run(computed=note).succeeded()
-    assert program.stack.paths("grafana")
+    assert "/api/datasources" in program.stack.paths("grafana")
     assert len(asked_before) > 30 and not any(asked_before.values())
 
 

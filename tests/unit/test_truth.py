@@ -139,7 +139,7 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
     "wrong Grafana password": (lambda s: setattr(s, "password", "another"), "Grafana", "refuses the credentials", True),
     "engine silent": (
         lambda s: setattr(s, "engine_error", requests.exceptions.ConnectionError("connection aborted")),
-        "Docker engine", "does not answer", True,
+        "Docker engine", "connection aborted", True,
     ),
 }  # fmt: skip
 
