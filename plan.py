@@ -80,6 +80,13 @@ class Plan:
     expected: Expected
 
     @property
+    def images(self) -> frozenset[str]:
+        """The keys of the images that run."""
+        services = self.expected.services
+        built = {"api", "inbox"} & services
+        return frozenset((services - built) | ({"python"} if built else set()))
+
+    @property
     def secret_names(self) -> tuple[str, ...]:
         return tuple(sorted({name for names in self.secrets.values() for name in names}))
 

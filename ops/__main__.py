@@ -32,7 +32,7 @@ def health(
     """Say whether all that was declared is live; exit code 1 and the causes where it is not."""
     settings, wanted = _plan(stack)
     with client() as http:
-        found = report.examine(wanted.expected, _access(settings, stack), _api(settings), http)
+        found = report.examine(wanted.expected, Access.of(settings, _grafana_auth(stack)), _api(settings), http)
     if as_json:
         typer.echo(json.dumps(found.facts(), indent=2, sort_keys=True))
     else:
@@ -90,18 +90,6 @@ def _plan(stack: str) -> tuple[Settings, Plan]:
 def _api(settings: Settings) -> str:
     """Where the API's metrics can be read from here; empty where it runs elsewhere and only Prometheus sees it."""
     return f"http://{settings.bind_address}:{settings.ports.api}" if settings.demo else ""
-
-
-def _access(settings: Settings, stack: str) -> Access:
-    address, ports = settings.bind_address, settings.ports
-    return Access(
-        prometheus=f"http://{address}:{ports.prometheus}",
-        alertmanager=f"http://{address}:{ports.alertmanager}",
-        grafana=f"http://{address}:{ports.grafana}",
-        grafana_auth=_grafana_auth(stack),
-        prefix=settings.prefix,
-        engine_host=settings.engine_host,
-    )
 
 
 def _grafana_auth(stack: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ class Report:
 
     @property
     def healthy(self) -> bool:
-        return not self.problems and not self.firing
+        return not self.problems and self.firing == ()
 
     def text(self) -> str:
         """The report for a person."""

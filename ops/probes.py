@@ -73,7 +73,7 @@ def get(http: httpx.Client, part: str, url: str, auth: tuple[str, str] | None = 
     try:
         answer = http.get(url, auth=auth) if auth else http.get(url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ProbeError(f"{part} does not answer at {url}: {error or type(error).__name__}") from error
+        raise ProbeError(f"{part} does not answer at {url}: {str(error) or type(error).__name__}") from error
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise RefusedError(
             f"{part} refuses the credentials ({answer.status_code}): its password is not the stack's secret; "
@@ -195,19 +195,27 @@ def datasource_problem(http: httpx.Client, grafana: str, auth: tuple[str, str], 
     return ""
 
 
-def containers(prefix: str, host: str | None = None) -> list[ContainerState]:
-    """The containers of one environment on its engine, running or not."""
+def engine(host: str | None = None) -> docker.DockerClient:
+    """The Docker engine at that host, or at DOCKER_HOST or the local socket; to be closed by the caller."""
     where = host or "DOCKER_HOST or the local socket"
-    mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
     try:
         # ssh itself, so that the person's ssh settings count as they do for Pulumi's provider.
         ssh = (host or "").startswith("ssh://")
-        engine = docker.DockerClient(base_url=host, use_ssh_client=ssh) if host else docker.from_env()
-        with closing(engine), _understood("the Docker engine", where):
-            found = engine.containers.list(all=True, filters=mine, ignore_removed=True)
-            return [_container(item.attrs) for item in found]
+        found = docker.DockerClient(base_url=host, use_ssh_client=ssh) if host else docker.from_env()
+        found.ping()
     except (docker.errors.DockerException, OSError) as error:
         raise ProbeError(f"the Docker engine does not answer at {where}: {error}") from error
+    return found
+
+
+def containers(prefix: str, host: str | None = None) -> list[ContainerState]:
+    """The containers of one environment on its engine, running or not."""
+    mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
+    with closing(engine(host)) as asked, _understood("the Docker engine", host or "the local socket"):
+        try:
+            return [_container(i.attrs) for i in asked.containers.list(all=True, filters=mine, ignore_removed=True)]
+        except (docker.errors.DockerException, OSError) as error:
+            raise ProbeError(f"the Docker engine answers no longer: {error}") from error
 
 
 def _container(attrs: Mapping[str, Any]) -> ContainerState:

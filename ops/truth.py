@@ -10,6 +10,7 @@ import httpx
 from ops import probes
 from ops.probes import ContainerState, ProbeError, RefusedError
 from plan import RELEASE_INFO, Expected
+from stacks.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,18 @@ class Access:
     grafana_auth: tuple[str, str] = field(repr=False)
     prefix: str
     engine_host: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, grafana_auth: tuple[str, str]) -> "Access":
+        address, ports = settings.bind_address, settings.ports
+        return cls(
+            prometheus=f"http://{address}:{ports.prometheus}",
+            alertmanager=f"http://{address}:{ports.alertmanager}",
+            grafana=f"http://{address}:{ports.grafana}",
+            grafana_auth=grafana_auth,
+            prefix=settings.prefix,
+            engine_host=settings.engine_host,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,9 +36,6 @@ class FakeStack:
         self.hosts: list[str | None] = []
         self.broken: dict[str, Answer | Callable[[], Answer]] = {}
         self.engine_error: Exception | None = None
-        self.missing_images: set[str] = set()  # references that neither the engine nor a registry has
-        self.strangers: dict[int, str] = {}  # published port to the container that is not of this project
-        self.volumes: dict[str, dict[str, str] | None] = {}  # name to labels
         self.engine_address = "https://engine.invalid:2376"
         self.volumes: dict[str, dict[str, str] | None] = {}
         self.missing_images: set[str] = set()
@@ -77,7 +74,7 @@ class FakeStack:
                 "Name": f"/{self.prefix}-{service}",
                 "Id": f"{service}-id",
                 "Config": {"Image": "sha256:0", "Labels": {"softfactory.prefix": self.prefix}},
-                "NetworkSettings": {"Ports": {}},
+                "NetworkSettings": {"Ports": _published(getattr(self.ports, service, None))},
                 "State": {
                     "Running": True, "Paused": False, "Restarting": False, "ExitCode": 0,
                     "StartedAt": nanoseconds(self.now - timedelta(hours=1)),
@@ -182,7 +179,7 @@ class FakeStack:
     def _engine(self, base_url: str | None = None, **_: Any) -> Any:
         self.hosts.append(base_url)
         return SimpleNamespace(
-            ping=lambda: True,
+            ping=self._ping,
             close=lambda: None,
             api=SimpleNamespace(base_url=self.engine_address),
             containers=SimpleNamespace(list=self._list_containers),
@@ -190,10 +187,13 @@ class FakeStack:
             volumes=SimpleNamespace(list=self._list_volumes),
         )
 
-    def _list_containers(self, **options: Any) -> list[Any]:
-        self.listings.append(options)
+    def _ping(self) -> None:
         if self.engine_error:
             raise self.engine_error
+
+    def _list_containers(self, **options: Any) -> list[Any]:
+        self.listings.append(options)
+        self._ping()
         return [
             SimpleNamespace(
                 attrs=attrs, name=attrs["Name"].lstrip("/"), labels=attrs["Config"].get("Labels", {})
@@ -211,6 +211,10 @@ class FakeStack:
 
     def _registry(self, reference: str) -> None:
         raise self.registry_error
+
+
+def _published(port: int | None) -> dict[str, Any]:
+    return {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]} if port else {}
 
 
 def _data(value: Any) -> httpx.Response:

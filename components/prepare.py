@@ -1,0 +1,34 @@
+"""What happens before the first resource is registered: everything that can be found wrong is found here."""
+
+from collections.abc import Callable
+
+import httpx
+import pulumi
+
+from components.grafana import PASSWORD
+from ops import preflight
+from plan import Plan, PlanError, plan
+from stacks.settings import SettingsError, load_settings
+
+
+def prepare(
+    stack: str, config: pulumi.Config, client: Callable[[], httpx.Client]
+) -> tuple[Plan, dict[str, pulumi.Output[str]]]:
+    """The stack's plan, and its secrets by name.
+
+    Raises RunError, whose message says what, where and what to do, one line for each problem.
+    """
+    try:
+        wanted = plan(load_settings(stack, images=config.get_object("images")))
+    except (SettingsError, PlanError) as problem:
+        raise pulumi.RunError(str(problem)) from None  # a message, not a traceback
+    missing = [name for name in wanted.secret_names if not config.get(name)]
+    if missing:
+        lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in missing)
+        raise pulumi.RunError(f"stack {stack} lacks secrets; set each with:\n{lines}")
+    with client() as http:
+        found = preflight.problems(wanted, config.require(PASSWORD), http)
+    if found:
+        lines = "\n".join(f"  {problem}" for problem in found)
+        raise pulumi.RunError(f"nothing was changed, because the update could not succeed:\n{lines}")
+    return wanted, {name: config.require_secret(name) for name in wanted.secret_names}

@@ -1,0 +1,135 @@
+"""What can be found wrong before anything is touched: a container is deleted before it is replaced, so a taken port or
+a missing image must not be met half-way.
+"""
+
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from typing import Any
+
+import docker
+import docker.errors
+import httpx
+
+from ops import probes
+from ops.probes import ProbeError, RefusedError
+from plan import Plan
+from stacks.settings import Settings
+
+
+def problems(wanted: Plan, password: str, http: httpx.Client) -> list[str]:
+    """Every obstacle, a line each; `password` is the Grafana administrator's."""
+    settings = wanted.settings
+    try:
+        with closing(probes.engine(settings.engine_host)) as engine:
+            holders = _holders(settings, engine)
+            found = [*_ports(settings, engine, holders), *_images(wanted, engine), *_volumes(wanted, engine)]
+            # The password goes to our own Grafana only, not to whatever else may listen there.
+            if settings.prefix in holders.get(settings.ports.grafana, {}).values():
+                found += _grafana(settings, password, http)
+            return found
+    except ProbeError as error:
+        return [str(error)]
+    except (docker.errors.DockerException, OSError) as error:
+        return [f"the Docker engine answers no longer: {error}"]
+
+
+Holders = Mapping[int, Mapping[str, str]]  # published port to its containers, and those to their environment's prefix
+
+
+def _ports(settings: Settings, engine: docker.DockerClient, holders: Holders) -> Iterable[str]:
+    """A port that something else holds."""
+    for part, port in settings.ports:
+        if not settings.demo and part in ("api", "inbox"):
+            continue
+        where = f"{port} on {settings.bind_address}"
+        there = holders.get(port, {})
+        strangers = sorted(name for name, prefix in there.items() if prefix != settings.prefix)
+        if strangers:
+            holder = f"the container {strangers[0]}"
+        elif not there and _is_local(engine) and not _is_free(str(settings.bind_address), port):
+            holder = f"another program (`ss -ltnp sport = :{port}` names it)"
+        else:
+            continue
+        yield f"ports.{part}: {where} is taken by {holder}; stop it or choose another port"
+
+
+def _holders(settings: Settings, engine: docker.DockerClient) -> Holders:
+    """Who holds which TCP port on an address that is, or covers, ours."""
+    ours = str(settings.bind_address)
+    holders: dict[int, dict[str, str]] = {}
+    for container in engine.containers.list(ignore_removed=True):
+        published: Mapping[str, Any] = container.attrs["NetworkSettings"]["Ports"] or {}
+        for inner, bindings in published.items():
+            for binding in bindings or ():
+                covers = binding["HostIp"] in ("", "0.0.0.0", ours) or ours == "0.0.0.0"
+                if inner.endswith("/tcp") and covers:
+                    prefix = container.labels.get("softfactory.prefix", "")
+                    holders.setdefault(int(binding["HostPort"]), {})[str(container.name)] = prefix
+    return holders
+
+
+def _is_local(engine: docker.DockerClient) -> bool:
+    return engine.api.base_url.startswith("http+docker://")  # docker-py's form of a unix socket
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free for the engine too
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def _images(wanted: Plan, engine: docker.DockerClient) -> Iterable[str]:
+    """An image that is neither on the engine nor in its registry."""
+    for key in sorted(wanted.images):
+        reference = wanted.settings.images.reference(key)
+        try:
+            engine.images.get(reference)
+        except docker.errors.ImageNotFound:
+            try:
+                engine.images.get_registry_data(reference)
+            except (docker.errors.DockerException, OSError) as error:
+                cause = getattr(error, "explanation", None) or error
+                yield (
+                    f"images: {reference} ({key}) is neither on the engine nor to be had from its registry: {cause}; "
+                    "set images.registry or images.overrides, or run set-up again"
+                )
+
+
+def _volumes(wanted: Plan, engine: docker.DockerClient) -> Iterable[str]:
+    """A volume that bears one of our names but belongs to something else: its data would be taken over."""
+    settings = wanted.settings
+    ours = {
+        f"{settings.prefix}-{service}-{role}"
+        for service in wanted.expected.services
+        for role in ("config", "data", "secrets")
+    }
+    for volume in engine.volumes.list():
+        if volume.name not in ours:
+            continue
+        labels = volume.attrs.get("Labels") or {}
+        prefix, environment = labels.get("softfactory.prefix"), labels.get("softfactory.environment")
+        if (prefix, environment) != (settings.prefix, settings.environment.value):
+            yield (
+                f"prefix: the volume {volume.name} belongs to {_owner(prefix, environment)}; choose another prefix, "
+                f"or remove it with `docker volume rm {volume.name}` if its data may go"
+            )
+
+
+def _owner(prefix: str | None, environment: str | None) -> str:
+    return f"the {environment} environment {prefix}" if prefix else "something that is not this project"
+
+
+def _grafana(settings: Settings, password: str, http: httpx.Client) -> Iterable[str]:
+    """A running Grafana that does not take the password; one question, so that the account is not locked out."""
+    url = f"http://{settings.bind_address}:{settings.ports.grafana}"
+    try:
+        probes.get(http, "Grafana", f"{url}/api/org", ("admin", password))
+    except RefusedError as error:
+        yield f"{error}"
+    except ProbeError:
+        return  # not running yet, or not well: the update's own business

@@ -1,0 +1,129 @@
+"""What must be found before anything is touched."""
+
+import socket
+
+import pytest
+
+from ops import preflight
+from plan import Plan, plan
+from stacks.settings import Ports, load_settings
+from tests.unit.fake_stack import PASSWORD, FakeStack
+from tests.unit.program import Program
+
+
+@pytest.fixture
+def wanted() -> Plan:
+    return plan(load_settings("dev"))
+
+
+@pytest.fixture
+def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    made = FakeStack(wanted)
+    made.install(monkeypatch)
+    return made
+
+
+def stranger(stack: FakeStack, port: int, inner: str = "80/tcp", address: str = "127.0.0.1") -> None:
+    """A running container that is not of this project, with one published port."""
+    stack.containers["stranger"] = {
+        "Name": "/somebodys",
+        "Config": {"Labels": {}},
+        "State": {"Running": True},
+        "NetworkSettings": {"Ports": {inner: [{"HostIp": address, "HostPort": str(port)}], "81/tcp": None}},
+    }
+
+
+def problems(stack: FakeStack, wanted: Plan) -> list[str]:
+    with stack.client() as http:
+        return preflight.problems(wanted, PASSWORD, http)
+
+
+def test_a_good_start_has_no_obstacle(stack: FakeStack, wanted: Plan) -> None:
+    assert problems(stack, wanted) == []
+
+
+def test_a_port_that_another_container_holds_is_named_with_its_holder(stack: FakeStack, wanted: Plan) -> None:
+    del stack.containers["grafana"]
+    stranger(stack, wanted.settings.ports.grafana, address="0.0.0.0")
+    (problem,) = problems(stack, wanted)
+    assert problem.startswith("ports.grafana: 3000 on 127.0.0.1 is taken by the container somebodys")
+    assert stack.paths("grafana") == []  # a stranger is not shown the password
+
+
+@pytest.mark.parametrize(("inner", "address"), [("80/udp", "127.0.0.1"), ("80/tcp", "192.168.1.5")])
+def test_the_same_number_elsewhere_is_no_obstacle(stack: FakeStack, wanted: Plan, inner: str, address: str) -> None:
+    stranger(stack, wanted.settings.ports.grafana, inner, address)
+    assert problems(stack, wanted) == []
+
+
+def test_a_port_that_a_program_of_this_machine_holds_is_named(stack: FakeStack, wanted: Plan) -> None:
+    stack.engine_address = "http+docker://localhost"
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        free = Ports(prometheus=1, alertmanager=2, grafana=listener.getsockname()[1], api=3, inbox=4)
+        settings = wanted.settings.model_copy(update={"ports": free})
+        found = [problem for problem in problems(stack, plan(settings)) if problem.startswith("ports.grafana")]
+    assert "taken by another program" in found[0]
+
+
+def test_a_port_of_the_demo_is_not_asked_for_where_there_is_no_demo(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = plan(load_settings("staging"))
+    stranger(stack, staging.settings.ports.api)
+    assert problems(stack, staging) == []
+
+
+def test_an_image_that_is_nowhere_is_named(stack: FakeStack, wanted: Plan) -> None:
+    stack.missing_images = {wanted.settings.images.reference("redis-exporter")}
+    (problem,) = problems(stack, wanted)
+    assert "redis-exporter" in problem and "neither on the engine nor to be had from its registry" in problem
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"softfactory.prefix": "softfactory", "softfactory.environment": "prod"}])
+def test_a_volume_of_somebody_else_is_not_taken_over(
+    stack: FakeStack, wanted: Plan, labels: dict[str, str] | None
+) -> None:
+    stack.volumes = {"softfactory-grafana-data": labels}
+    (problem,) = problems(stack, wanted)
+    assert problem.startswith("prefix: the volume softfactory-grafana-data belongs to")
+
+
+def test_our_own_volume_and_one_of_a_longer_prefix_are_fine(stack: FakeStack, wanted: Plan) -> None:
+    stack.volumes = {
+        "softfactory-grafana-data": {"softfactory.prefix": "softfactory", "softfactory.environment": "dev"},
+        "softfactory-e2e-grafana-data": {"softfactory.prefix": "softfactory-e2e", "softfactory.environment": "dev"},
+    }
+    assert problems(stack, wanted) == []
+
+
+def test_a_volume_with_a_like_name_that_we_do_not_make_is_nobodys_business(stack: FakeStack, wanted: Plan) -> None:
+    stack.volumes = {"softfactory-app_db": None}
+    assert problems(stack, wanted) == []
+
+
+def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, wanted: Plan) -> None:
+    stack.password = "what the kept database has"
+    (problem,) = problems(stack, wanted)
+    assert problem.startswith("Grafana refuses the credentials (401)")
+    assert stack.paths("grafana") == ["/api/org"]
+
+
+def test_without_an_engine_there_is_one_problem(stack: FakeStack, wanted: Plan) -> None:
+    stack.engine_error = OSError("no such file")
+    (problem,) = problems(stack, wanted)
+    assert problem.startswith("the Docker engine does not answer at")
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_obstacles_end_the_program_before_anything_is_registered(
+    preview: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program("dev", monkeypatch)
+    program.stack.missing_images = {program.settings.images.reference("redis")}
+    program.stack.volumes = {"softfactory-prometheus-data": None}
+    done = program.run(preview=preview)
+    assert str(done.error).startswith("nothing was changed, because the update could not succeed:")
+    assert str(done.error).count("\n") == 2
+    assert done.resources == []
