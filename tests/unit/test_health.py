@@ -1,0 +1,274 @@
+"""The health report, for a person and for a program, and the commands around it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from ops import __main__ as commands
+from ops import health
+from ops.health import Report
+from plan import Plan, plan
+from stacks.settings import load_settings
+from tests.unit.fake_stack import PASSWORD, FakeStack
+
+API = "http://127.0.0.1:8000"
+
+
+@pytest.fixture(scope="module")
+def wanted() -> Plan:
+    return plan(load_settings("dev"))
+
+
+@pytest.fixture
+def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    fake = FakeStack(wanted)
+    fake.install(monkeypatch)
+    monkeypatch.setattr(commands, "client", fake.client)
+    monkeypatch.setenv("GRAFANA_AUTH", f"admin:{PASSWORD}")
+    monkeypatch.delenv("STACK", raising=False)
+    return fake
+
+
+def examine(stack: FakeStack, wanted: Plan, api: str = API) -> Report:
+    with stack.client() as http:
+        return health.examine(wanted.expected, stack.access(), api, http)
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(commands.app, list(arguments))
+
+
+def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, wanted: Plan) -> None:
+    found = examine(stack, wanted)
+    assert found.healthy
+    assert found.text().splitlines() == [
+        "=== SoftFactory Monitoring Stack Health Check ===",
+        "Checking Prometheus... ✓ OK",
+        "Checking Alertmanager... ✓ OK",
+        "Checking Grafana... ✓ OK",
+        "Checking API Metrics... ✓ OK",
+        "",
+        "Prometheus targets: 8 active targets",
+        "Alert rules: 9 rules defined",
+        "Alertmanager alerts: 0 alerts",
+        "Grafana datasources: 2 datasources",
+        "",
+        "✓ All monitoring components operational",
+    ]
+
+
+def test_the_report_for_a_program(stack: FakeStack, wanted: Plan) -> None:
+    stack.dashboards.remove("api")
+    stack.alerts = ["RedisDown"]
+    facts = examine(stack, wanted).facts()
+    assert json.loads(json.dumps(facts)) == {
+        "healthy": False,
+        "targets": 8,
+        "rules": 9,
+        "firing": ["RedisDown"],
+        "datasources": 2,
+        "grafana_stand_in": False,
+        "problems": [
+            {
+                "part": "dashboard api",
+                "cause": "Grafana does not have it; run `pulumi refresh`, then `pulumi up`",
+                "own": True,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/api/v1/targets", "Prometheus"),
+        ("/api/v1/rules", "Prometheus"),
+        ("/api/v1/alertmanagers", "Prometheus"),
+        ("/api/datasources", "Grafana"),
+        ("/api/search", "Grafana"),
+    ],
+)
+@pytest.mark.parametrize("answer", [httpx.ConnectError("refused"), httpx.Response(200, text="<html>")])
+def test_a_part_that_does_not_answer_fails_its_own_line_with_the_cause(
+    path: str, line: str, answer: httpx.Response | Exception, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.broken[path] = answer
+    text = examine(stack, wanted).text()
+    failed = [found for found in text.splitlines() if "FAILED" in found]
+    assert failed == [f"Checking {line}... ✗ FAILED"]
+    assert text.splitlines()[text.splitlines().index(failed[0]) + 1].startswith(f"  ✗ {line}: ")
+    assert text.endswith("✗ Not all is well: see the lines marked ✗")
+
+
+def test_alertmanager_and_the_api_are_told_apart_though_both_have_metrics(stack: FakeStack, wanted: Plan) -> None:
+    stack.broken["/metrics"] = httpx.ConnectError("refused")
+    failed = [line for line in examine(stack, wanted).text().splitlines() if "FAILED" in line]
+    assert failed == ["Checking Alertmanager... ✗ FAILED", "Checking API Metrics... ✗ FAILED"]
+
+
+def test_an_api_without_its_metrics_is_told(stack: FakeStack, wanted: Plan) -> None:
+    stack.broken["/metrics"] = httpx.Response(200, text="alertmanager_config_hash 1\n")
+    causes = [problem.cause for problem in examine(stack, wanted).problems if problem.part == "API"]
+    assert causes == [f"{API}/metrics has no http_requests_total"]
+
+
+def test_an_api_that_only_prometheus_reaches_is_judged_by_its_target(stack: FakeStack, wanted: Plan) -> None:
+    stack.broken["/metrics"] = httpx.ConnectError("refused")
+    stack.targets[("softfactory-api", "api")].update(health="down", lastError="no route to host")
+    found = examine(stack, wanted, api="")
+    assert not stack.paths("api")
+    (line,) = [line for line in found.text().splitlines() if "softfactory-api/api" in line]
+    assert "no route to host" in line
+    assert "Checking API Metrics... ✗ FAILED" in found.text()
+
+
+@pytest.mark.parametrize(
+    ("service", "line"),
+    [("prometheus", "Prometheus"), ("alertmanager", "Alertmanager"), ("grafana", "Grafana"), ("api", "API Metrics")],
+)
+def test_a_stopped_container_fails_the_line_of_its_part(
+    service: str, line: str, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.containers[service]["State"].update(Running=False, ExitCode=2)
+    assert f"Checking {line}... ✗ FAILED" in examine(stack, wanted).text()
+
+
+def test_a_part_without_a_line_gets_one(stack: FakeStack, wanted: Plan) -> None:
+    stack.containers["redis-exporter"]["State"].update(Paused=True)
+    assert "Checking redis-exporter... ✗ FAILED" in examine(stack, wanted).text()
+
+
+def test_an_alert_that_fires_is_named_and_the_stack_not_healthy(stack: FakeStack, wanted: Plan) -> None:
+    stack.alerts = ["RedisDown", "RedisDown", "HighErrorRate"]
+    found = examine(stack, wanted)
+    assert not found.healthy and found.firing == ("HighErrorRate", "RedisDown", "RedisDown")
+    assert "Alertmanager alerts: 3 alerts" in found.text() and "  ✗ RedisDown is firing" in found.text()
+
+
+def test_the_dead_mans_switch_is_no_alarm(stack: FakeStack, wanted: Plan) -> None:
+    stack.alerts = ["Watchdog"]
+    assert examine(stack, wanted).healthy
+
+
+def test_what_is_not_known_is_not_taken_for_none(stack: FakeStack, wanted: Plan) -> None:
+    stack.broken["/api/v2/alerts"] = httpx.Response(500)
+    found = examine(stack, wanted)
+    assert "Alertmanager alerts: unknown alerts" in found.text()
+    assert not found.healthy
+    assert "✓ All monitoring" not in found.text()
+
+
+def test_counts_are_of_what_is_up_and_what_alerts(stack: FakeStack, wanted: Plan) -> None:
+    stack.targets[("redis", "redis")].update(health="down", lastError="refused")
+    stack.rules.append(("recordings", {"name": "ratio", "type": "recording", "health": "ok", "labels": {}}))
+    found = examine(stack, wanted)
+    assert (found.targets, found.rules) == (7, 9)
+
+
+def test_a_stand_in_is_told_in_one_line(stack: FakeStack, wanted: Plan) -> None:
+    stack.grafana_headers = {"X-Grafana-Stand-In": "1.0.0"}
+    text = examine(stack, wanted).text()
+    assert text.count("stand-in") == 1 and text.endswith("✓ All monitoring components operational")
+
+
+def test_a_wrong_password_is_tried_less_often_than_locks_an_account(stack: FakeStack, wanted: Plan) -> None:
+    stack.password = "another"
+    found = examine(stack, wanted)
+    assert "Checking Grafana... ✗ FAILED" in found.text() and PASSWORD not in found.text()
+    assert len([request for request in stack.requests if "Authorization" in request.headers]) <= 2
+
+
+# The commands
+
+
+def test_health_of_a_healthy_stack_ends_with_0(stack: FakeStack) -> None:
+    done = call("health")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0] == health.TITLE
+    assert done.output.rstrip().endswith("✓ All monitoring components operational")
+
+
+def test_health_of_a_stack_with_a_fault_ends_with_1_and_the_cause(stack: FakeStack) -> None:
+    stack.containers.pop("redis")
+    done = call("health")
+    assert done.exit_code == 1
+    assert "redis: its container is gone" in done.output
+
+
+def test_health_for_a_program_is_json_alone(stack: FakeStack) -> None:
+    stack.alerts = ["RedisDown"]
+    done = call("health", "--json")
+    assert done.exit_code == 1
+    facts = json.loads(done.output)
+    assert facts["healthy"] is False and facts["firing"] == ["RedisDown"]
+
+
+def test_health_with_everything_down_is_a_report_and_no_traceback(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    monkeypatch.setattr(commands, "client", lambda: down)
+    stack.engine_error = OSError("no socket")
+    done = call("health")
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    assert done.output.count("FAILED") >= 4
+
+
+def test_a_stack_that_is_unknown_ends_with_2_and_names_the_known_ones(stack: FakeStack) -> None:
+    done = call("health", "--stack", "qa")
+    assert done.exit_code == 2
+    assert "stacks/qa.yaml; there are: dev, prod, staging" in done.output
+
+
+def test_the_password_is_read_from_the_stack(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRAFANA_AUTH")
+    asked: list[list[str]] = []
+
+    def run(arguments: list[str], **_: object) -> "subprocess.CompletedProcess[str]":
+        asked.append(arguments)
+        return subprocess.CompletedProcess(arguments, 0, stdout=f"{PASSWORD}\n", stderr="")
+
+    monkeypatch.setattr("ops.__main__.shutil.which", lambda _: "/opt/pulumi")
+    monkeypatch.setattr("ops.__main__.subprocess.run", run)
+    assert call("health").exit_code == 0
+    assert asked == [["/opt/pulumi", "config", "get", "grafana_admin_password", "--stack", "dev"]]
+
+
+def test_a_password_that_cannot_be_read_is_told_with_what_to_do(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRAFANA_AUTH")
+    monkeypatch.setattr("ops.__main__.shutil.which", lambda _: None)
+    done = call("health")
+    assert done.exit_code == 2 and "GRAFANA_AUTH" in done.output
+
+    monkeypatch.setattr("ops.__main__.shutil.which", lambda _: "/opt/pulumi")
+    failed = subprocess.CompletedProcess([], 255, stdout="", stderr="error: no stack named 'dev' found\n")
+    monkeypatch.setattr("ops.__main__.subprocess.run", lambda *_, **__: failed)
+    done = call("health")
+    assert done.exit_code == 2 and "no stack named 'dev'" in done.output
+
+
+def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
+    dev, prod = call("links"), call("links", "--stack", "prod")
+    assert dev.exit_code == prod.exit_code == 0
+    assert "http://127.0.0.1:3000" in dev.output and "http://127.0.0.1:8000" in dev.output
+    assert "http://127.0.0.1:3000" in prod.output and ":8000" not in prod.output
+    assert "make password STACK=prod" in prod.output
+
+
+@pytest.mark.parametrize(("stack_name", "words"), [("dev", "are removed"), ("prod", "stay")])
+def test_the_fate_of_data_is_told_before_it_happens(stack_name: str, words: str) -> None:
+    done = call("fate", "--stack", stack_name)
+    assert done.exit_code == 0 and words in done.output and "another `make up`" in done.output
+
+
+def test_rendering_asks_nobody(stack: FakeStack, tmp_path: Path) -> None:
+    done = call("render", "--out", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "prometheus" / "prometheus.yml").is_file()
+    assert stack.requests == [] and stack.listings == []
