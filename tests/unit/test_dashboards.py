@@ -21,6 +21,7 @@ from stacks.settings import Tuning
 from tests.unit.values import settings
 
 MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in dashboard_files(ALERTS).items()}
+SOURCES = {(source.type, source.uid) for source in plan(settings()).datasources}
 NO_PAGE = {"__init__", "draw", "checks"}
 
 
@@ -118,9 +119,9 @@ def test_every_panel_says_what_it_shows_in_which_unit(panel: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("panel", EVERY_PANEL)
 def test_every_panel_asks_a_data_source_that_the_plan_has(panel: dict[str, Any]) -> None:
-    known = {(source.type, source.uid) for source in plan(settings()).datasources}
+
     asked = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
-    assert {(source["type"], source["uid"]) for source in asked} <= known
+    assert {(source["type"], source["uid"]) for source in asked} <= SOURCES
 
 
 @pytest.mark.parametrize("panel", EVERY_PANEL)

@@ -1,0 +1,105 @@
+"""The guide says what is so: its tables, queries, examples and names are those of the code."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+from prometheus_client.metrics_core import Metric
+
+from dashboards import dashboard_files
+from demo.metrics import AS_WRITTEN, Metrics
+from plan import plan
+from rules import ALERTS, JOBS
+from rules.model import Alert
+from stacks.settings import Settings
+from tests.checkers import ROOT
+from tests.unit.values import settings, values
+
+GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "docs/guide.md", *sorted((ROOT / "docs/runbooks").glob("*.md"))]
+
+
+def section(title: str) -> str:
+    return GUIDE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def table(text: str) -> list[list[str]]:
+    """The cells of a section's first table, without its head."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    return rows[2:]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_metrics_are_those_of_the_api() -> None:
+    def name(family: Metric) -> str:
+        plain = family.name not in AS_WRITTEN and family.type == "counter"
+        return f"{family.name}_total" if plain else str(family.name)
+
+    there = [(name(f), str(f.type)) for f in Metrics().registry.collect()]
+    rows = table(section("Metrics"))
+    assert [row[0] for row in rows] == [str(number) for number in range(1, 17)]
+    assert sorted((row[1].strip("`"), row[2]) for row in rows[:15]) == sorted(there)
+
+
+def test_the_alerts_are_those_of_the_rules() -> None:
+    rows = table(section("Alerts"))
+    told = {(row[0], re.sub(r"\[(\w+)\]\(.*\)", r"\1", row[1]), row[3]) for row in rows}
+    assert told == {(alert.severity.value, alert.name, alert.for_) for alert in ALERTS}
+    links = {alert.name: f"(runbooks/{alert.subject}.md#{alert.name.lower()})" for alert in ALERTS}
+    assert all(f"[{name}]{link}" in GUIDE for name, link in links.items())
+
+
+def test_the_dashboards_are_those_that_are_deployed() -> None:
+    titles = {uid: json.loads(text)["title"] for uid, text in dashboard_files(ALERTS).items()}
+    assert {row[0].strip("`"): row[1] for row in table(section("Dashboards"))} == titles
+
+
+def test_the_jobs_and_ports_are_those_of_the_settings() -> None:
+    architecture = section("Architecture")
+    assert all(f"`{job.name}`" in architecture for job in JOBS)
+    for name, port in Settings.model_validate({"environment": "dev"}).ports:
+        assert re.search(rf"{name} {port}\b", architecture, flags=re.IGNORECASE), name
+    for job in JOBS:
+        assert f":{job.port}" in architecture, job.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_every_query_is_promql_and_reads_jobs_that_there_are(page: Path) -> None:
+    queries = blocks(page, "promql")
+    assert queries
+    for query in queries:
+        promql_parser.parse(query)
+    assert {job for query in queries for job in re.findall(r'job="([^"]+)"', query)} <= {job.name for job in JOBS}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_every_container_in_the_texts_is_of_the_dev_stack(page: Path) -> None:
+    made = plan(settings())
+    prefix = made.settings.prefix
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(rf"\b{prefix}-([a-z-]*[a-z])(?![a-z-]*\*)", text))
+    volumes = {f"{service}-{role}" for service in made.expected.services for role in ("data", "config", "secrets")}
+    jobs = {job.name.removeprefix(f"{prefix}-") for job in JOBS}
+    assert named <= set(made.expected.services) | volumes | jobs
+
+
+@pytest.mark.parametrize("text", blocks(ROOT / "docs/guide.md", "yaml"))
+def test_every_example_of_settings_is_valid(text: str) -> None:
+    Settings.model_validate(values(**yaml.safe_load(text)))
+
+
+def test_the_example_of_an_alert_can_be_used_as_it_stands() -> None:
+    (example,) = blocks(ROOT / "docs/guide.md", "python")
+    names: dict[str, Any] = {}
+    exec(example, names)  # the guide's own text
+    (alert,) = names["ALERTS"]
+    assert isinstance(alert, Alert)
+    promql_parser.parse(alert.expr())
+    assert alert.name not in {known.name for known in ALERTS}
