@@ -17,16 +17,16 @@ QUIET := $(if $(filter dev,$(STACK)),2>&1 | tee .local/pulumi.log | grep --line-
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-up: ## Bring the stack up (STACK=dev) and show that it is healthy
+up: ## Bring the stack up (STACK=dev) and show that it is healthy; PLAN=file applies just that plan
 	@supply/setup stack $(STACK)
-	@$(RUN) pulumi up --stack $(STACK) $(ASK) $(QUIET)
+	@$(RUN) pulumi up --stack $(STACK) $(ASK) $(if $(PLAN),--plan $(PLAN)) $(QUIET)
 	@$(RUN) python -m ops health
 	@$(RUN) python -m ops links
 	@supply/setup notes
 
-preview: ## Show what `make up` would change
+preview: ## Show what `make up` would change; PLAN=file saves it for approval
 	@supply/setup stack $(STACK)
-	@$(RUN) pulumi preview --stack $(STACK) $(QUIET)
+	@$(RUN) pulumi preview --stack $(STACK) $(if $(PLAN),--save-plan $(PLAN)) $(QUIET)
 
 down: ## Take the stack down; its settings say whether the data is kept
 	@supply/setup stack $(STACK)
