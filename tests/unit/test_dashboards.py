@@ -119,7 +119,6 @@ def test_every_panel_says_what_it_shows_in_which_unit(panel: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("panel", EVERY_PANEL)
 def test_every_panel_asks_a_data_source_that_the_plan_has(panel: dict[str, Any]) -> None:
-
     asked = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
     assert {(source["type"], source["uid"]) for source in asked} <= SOURCES
 
