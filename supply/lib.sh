@@ -3,6 +3,7 @@
 # Kept to what bash 3.2 knows, because macOS brings no newer one.
 set -euo pipefail
 
+# shellcheck disable=SC2034  # used by the scripts that source this file
 supply=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$supply")
 own=$checkout/.local
@@ -53,13 +54,13 @@ refresh_package_lists() { # once per set-up: apt-cache knows nothing before the 
 
 # install_packages WHY PACKAGE...: with announcement; packages that this release of the distribution lacks are left out.
 install_packages() {
-  local why=$1 package wanted=()
+  local why=$1 package available=()
   shift
   refresh_package_lists
-  for package in "$@"; do if has_candidate "$package"; then wanted+=("$package"); fi; done
-  [[ ${#wanted[@]} -gt 0 ]] || fail "the machine's apt sources have none of: $*"
-  say "installing ${wanted[*]} (apt-get): $why"
+  for package in "$@"; do if has_candidate "$package"; then available+=("$package"); fi; done
+  [[ ${#available[@]} -gt 0 ]] || fail "the machine's apt sources have none of: $*"
+  say "installing ${available[*]} (apt-get): $why"
   DEBIAN_FRONTEND=noninteractive watched "apt-get install" last_line "$state/apt.log" \
-    apt-get install -qq -y --no-install-recommends "${wanted[@]}" \
-    || fail "apt-get could not install ${wanted[*]} (last lines above)"
+    apt-get install -qq -y --no-install-recommends "${available[@]}" \
+    || fail "apt-get could not install ${available[*]} (last lines above)"
 }
