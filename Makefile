@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up preview down health test check unit tools e2e render password traffic env lock
+.PHONY: help up preview down health rotate recover test check unit tools e2e render password traffic env lock
 STACK ?= dev
 export STACK
 
@@ -39,6 +39,14 @@ health: ## Say whether all that was declared is live
 
 password: ## Print the Grafana administrator's password
 	@$(RUN) pulumi stack output grafana_admin_password --show-secrets --stack $(STACK)
+
+rotate: ## Give one secret a new value: make rotate SECRET=grafana_admin_password
+	@supply/setup stack $(STACK)
+	@$(RUN) python -m ops rotate $(SECRET)
+
+recover: ## Put things right after an update that was killed, or a lost state; data stays
+	@supply/setup stack $(STACK)
+	@$(RUN) python -m ops recover
 
 traffic: ## Send the demo API a minute of requests
 	@$(RUN) python -m demo.traffic --seconds 60 --rate 5

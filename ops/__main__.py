@@ -2,8 +2,7 @@
 
 import json
 import os
-import shutil
-import subprocess
+import secrets
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -11,7 +10,9 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from ops import cli, recover, rotate
 from ops import health as report
+from ops.cli import CliError
 from ops.probes import ProbeError, client
 from ops.truth import Access
 from plan import Plan, PlanError, plan
@@ -79,6 +80,47 @@ def fate(stack: Stack = "dev") -> None:
     typer.echo("A fate changed since the last `make up` counts only after another `make up`.")
 
 
+@app.command("rotate")
+def rotate_secret(
+    name: Annotated[str, typer.Argument(help="One of the stack's secrets, e.g. grafana_admin_password.")],
+    stack: Stack = "dev",
+    from_stdin: Annotated[bool, typer.Option("--from-stdin", help="Read the value; else one is made up.")] = False,
+) -> None:
+    """Give one secret a new value, at the server that keeps it and in the stack, and bring the stack up with it."""
+    wanted = _plan(stack)[1]
+    if name not in wanted.secret_names:
+        _fail(f"stack {stack} has no secret {name}; it has: {', '.join(wanted.secret_names)}")
+    value = sys.stdin.readline().rstrip("\n") if from_stdin else secrets.token_urlsafe(24)
+    if not value:
+        _fail("the new value is empty; give it on standard input")
+    typer.echo(rotate.set_at_server(wanted, name, value))
+    cli.run("config", "set", "--secret", name, "--stack", stack, stdin=value)
+    typer.echo(f"the stack has a new {name}; bringing it up")
+    raise typer.Exit(cli.show("up", "--stack", stack, "--yes", "--skip-preview"))
+
+
+@app.command("recover")
+def recover_stack(stack: Stack = "dev") -> None:
+    """Make Pulumi and the engine agree again after an update that was killed or a state that was lost, and bring the
+    stack up. Data stays.
+    """
+    settings, wanted = _plan(stack)
+    cli.show("cancel", "--stack", stack, "--yes")
+    if cli.resources(stack):
+        cli.show("refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates")
+    for removed in recover.remove_strays(wanted, cli.resources(stack)):
+        typer.echo(f"removed, it comes back: {removed}")
+    if cli.show("up", "--stack", stack, "--yes", "--skip-preview") == 0:
+        return
+    typer.echo("once more, without what a kept Grafana still has of a lost state")
+    access = Access.of(settings, _grafana_auth(stack))
+    with client() as http:
+        state = cli.resources(stack)
+        for removed in recover.clear_grafana(wanted, state, access.grafana, access.grafana_auth, http):
+            typer.echo(f"removed, it comes back: {removed}")
+    raise typer.Exit(cli.show("up", "--stack", stack, "--yes", "--skip-preview"))
+
+
 def _plan(stack: str) -> tuple[Settings, Plan]:
     try:
         settings = load_settings(stack)
@@ -97,15 +139,7 @@ def _grafana_auth(stack: str) -> tuple[str, str]:
     user, colon, password = os.environ.get("GRAFANA_AUTH", "").partition(":")
     if colon:
         return user, password
-    pulumi = shutil.which("pulumi")
-    if pulumi is None:
-        _fail("the Grafana password is not known: run `make health`, or set GRAFANA_AUTH=user:password")
-    answer = subprocess.run(
-        [pulumi, "config", "get", PASSWORD, "--stack", stack], capture_output=True, text=True, check=False
-    )
-    if answer.returncode:
-        _fail(f"the Grafana password of stack {stack} cannot be read: {answer.stderr.strip()}")
-    return ADMIN, answer.stdout.rstrip("\n")
+    return ADMIN, cli.secret(stack, PASSWORD)
 
 
 def _fail(message: str) -> NoReturn:
@@ -116,5 +150,5 @@ def _fail(message: str) -> NoReturn:
 if __name__ == "__main__":
     try:
         app()
-    except ProbeError as error:
+    except (ProbeError, CliError) as error:
         _fail(str(error))
