@@ -38,7 +38,7 @@ health: ## Say whether all that was declared is live
 	@$(RUN) python -m ops health
 
 password: ## Print the Grafana administrator's password
-	@$(RUN) pulumi stack output grafana_admin_password --show-secrets --stack $(STACK)
+	@$(RUN) pulumi config get grafana_admin_password --stack $(STACK)
 
 rotate: ## Give one secret a new value: make rotate SECRET=grafana_admin_password
 	@supply/setup stack $(STACK)

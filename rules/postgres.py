@@ -6,13 +6,16 @@ JOB = ScrapeJob(name="postgres", subject="postgres", port=9187)
 
 REACHABLE = reachable(JOB, "pg_up{$scope}")
 
+# PostgreSQL keeps some connections back for superusers and, since 16, for the members of pg_use_reserved_connections.
 CONNECTIONS_USED = Signal(
     title="Connections in use", unit=Unit.RATIO, job=JOB,
     description="Share of the connections that ordinary roles may open. Good: under 80 %.",
     expr="""
     sum by ($by) (pg_stat_database_numbackends{$scope})
     / on ($by) (max by ($by) (pg_settings_max_connections{$scope})
-                - max by ($by) (pg_settings_superuser_reserved_connections{$scope}))""",
+                - max by ($by) (pg_settings_superuser_reserved_connections{$scope})
+                - (max by ($by) (pg_settings_reserved_connections{$scope})
+                   or 0 * max by ($by) (pg_settings_max_connections{$scope})))""",
 )  # fmt: skip
 
 ALERTS = (

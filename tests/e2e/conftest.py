@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ops import probes
 ROOT = Path(__file__).parents[2]
 NAME = "e2e"
 PREFIX = "softfactory-e2e"
+NEIGHBOUR = "softfactory-neighbour"  # a second stack on the same engine
 PORTS = {"prometheus": 29090, "alertmanager": 29093, "grafana": 23000, "api": 28000, "inbox": 28025}
 SECRETS = ("grafana_admin_password", "postgres_password", "redis_password")
 
@@ -63,6 +65,30 @@ class Stack:
 
     def container(self, service: str) -> Any:
         return self.engine.containers.get(f"{PREFIX}-{service}")
+
+    def identity(self, service: str) -> tuple[str, str]:
+        """A container's id and start time: the same as before means that it was neither replaced nor restarted."""
+        container = self.container(service)
+        return container.id, container.attrs["State"]["StartedAt"]
+
+    def change(self, **values: Any) -> None:
+        """Changes top-level settings."""
+        self.write_settings({**self.settings(), **values})
+
+    @contextmanager
+    def changed(self, path: str, old: str, new: str) -> Iterator[None]:
+        """Replaces text in a file of the copy, for a while."""
+        file = self.folder / path
+        text = file.read_text(encoding="utf-8")
+        assert old in text, f"{path} has no {old!r}"
+        file.write_text(text.replace(old, new), encoding="utf-8")
+        try:
+            yield
+        finally:
+            file.write_text(text, encoding="utf-8")
+
+    def release(self) -> str:
+        return probes.prometheus_release(self.http, self.url("prometheus"), "monitoring_release_info")
 
     def settings(self) -> dict[str, Any]:
         loaded: dict[str, Any] = yaml.safe_load((self.folder / "stacks" / f"{NAME}.yaml").read_text(encoding="utf-8"))
@@ -143,21 +169,24 @@ def copy_project(folder: Path) -> None:
     (folder / ".venv").symlink_to(ROOT / ".venv")
 
 
-def leftovers(engine: docker.DockerClient) -> list[str]:
-    """Everything on the engine that carries the test stack's label or name."""
-    mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={PREFIX}"}
+def leftovers(engine: docker.DockerClient, prefix: str = PREFIX) -> list[str]:
+    """Everything on the engine that carries a test stack's label or name."""
+    mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
     found = [f"container {item.name}" for item in engine.containers.list(all=True, filters=mine)]
-    found += [f"volume {item.name}" for item in engine.volumes.list() if item.name.startswith(f"{PREFIX}-")]
-    found += [f"network {item.name}" for item in engine.networks.list(names=[PREFIX]) if item.name == PREFIX]
-    return found + [f"image {tag}" for item in engine.images.list() for tag in item.tags if tag.startswith(PREFIX)]
+    found += [f"volume {item.name}" for item in engine.volumes.list(filters=mine)]
+    found += [f"network {item.name}" for item in engine.networks.list(filters=mine)]
+    return found + [
+        f"image {tag}" for item in engine.images.list() for tag in item.tags if tag.startswith(f"{prefix}-")
+    ]
 
 
 def clear(engine: docker.DockerClient) -> None:
-    for container in engine.containers.list(all=True, filters={"label": f"softfactory.prefix={PREFIX}"}):
-        container.remove(force=True, v=True)
-    for volume in engine.volumes.list():
-        if volume.name.startswith(f"{PREFIX}-"):
+    """Takes away whatever an aborted run left of the test stacks."""
+    for prefix in (PREFIX, NEIGHBOUR):
+        mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
+        for container in engine.containers.list(all=True, filters=mine):
+            container.remove(force=True, v=True)
+        for volume in engine.volumes.list(filters=mine):
             volume.remove()
-    for network in engine.networks.list(names=[PREFIX]):
-        if network.name == PREFIX:
+        for network in engine.networks.list(filters=mine):
             network.remove()

@@ -1,4 +1,4 @@
-"""The deployed stack, from the first `up` to `down`, as its users meet it. The tests run in the order of the file."""
+"""The deployed stack as its users meet it. The tests run in the order of the file, first of the end-to-end test."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ops import probes
-from tests.e2e.conftest import NAME, PREFIX, ROOT, Stack, eventually, leftovers
+from tests.e2e.conftest import NAME, PREFIX, ROOT, Stack, eventually
 
 pytestmark = pytest.mark.engine
 
@@ -205,7 +205,7 @@ def _told(stack: Stack, alert: str) -> set[str]:
 
 
 def test_a_changed_rule_is_live_after_one_up_and_prometheus_keeps_running(stack: Stack) -> None:
-    before = _identity(stack, "prometheus")
+    before = stack.identity("prometheus")
     values = stack.settings()
     values["alerts"]["SlowQueries"] = {"threshold": 7}
     stack.write_settings(values)
@@ -213,12 +213,12 @@ def test_a_changed_rule_is_live_after_one_up_and_prometheus_keeps_running(stack:
     rules: Any = stack.http.get(stack.url("prometheus") + "/api/v1/rules").json()["data"]["groups"]
     query = next(r["query"] for group in rules for r in group["rules"] if r["name"] == "SlowQueries")
     assert query.endswith("> 7")
-    assert _identity(stack, "prometheus") == before
+    assert stack.identity("prometheus") == before
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
 
 
 def test_a_refused_release_leaves_the_old_one_and_the_next_up_repairs(stack: Stack) -> None:
-    before = _identity(stack, "prometheus")
+    before = stack.identity("prometheus")
     live = probes.prometheus_release(stack.http, stack.url("prometheus"), "monitoring_release_info")
     source = stack.folder / "rules" / "redis.py"
     text = source.read_text(encoding="utf-8")
@@ -232,13 +232,8 @@ def test_a_refused_release_leaves_the_old_one_and_the_next_up_repairs(stack: Sta
     assert stack.up(check=False).returncode != 0  # unchanged input is tried again, and is still refused
     source.write_text(text, encoding="utf-8")
     stack.up()
-    assert _identity(stack, "prometheus") == before
+    assert stack.identity("prometheus") == before
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
-
-
-def _identity(stack: Stack, service: str) -> tuple[str, str]:
-    container = stack.container(service)
-    return container.id, container.attrs["State"]["StartedAt"]
 
 
 def test_no_secret_is_readable_on_the_engine_or_in_the_state(stack: Stack) -> None:
@@ -266,8 +261,3 @@ def test_grafana_keeps_its_contract(stack: Stack) -> None:
 
 def test_a_refresh_finds_nothing_to_change(stack: Stack) -> None:
     stack.pulumi("refresh", "--stack", NAME, "--yes", "--skip-preview", "--expect-no-changes")
-
-
-def test_down_leaves_nothing_on_the_engine(stack: Stack) -> None:
-    stack.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview")
-    assert leftovers(stack.engine) == []

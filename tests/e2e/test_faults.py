@@ -1,0 +1,280 @@
+"""What goes wrong is named, touches nothing else, and is put right by the next update."""
+
+import json
+import secrets
+import signal
+import subprocess
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from ops import probes
+from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
+
+pytestmark = pytest.mark.engine
+
+
+def test_a_refused_alertmanager_configuration_leaves_the_old_one(stack: Stack) -> None:
+    before = stack.identity("alertmanager"), probes.alertmanager_hash(stack.http, stack.url("alertmanager"))
+    with stack.changed("routing/render.py", '"receiver": tree.default', '"reciever": tree.default'):
+        failed = stack.up(check=False)
+        assert failed.returncode != 0
+        assert "field reciever not found" in failed.stdout  # amtool's own words
+    assert (stack.identity("alertmanager"), probes.alertmanager_hash(stack.http, stack.url("alertmanager"))) == before
+    stack.up()
+    assert stack.identity("alertmanager") == before[0]
+
+
+def test_a_missing_secret_is_named_with_the_command_that_sets_it(stack: Stack) -> None:
+    settings = stack.settings()
+    stack.change(notifications={})
+    failed = stack.up(check=False)
+    stack.write_settings(settings)
+    assert failed.returncode != 0
+    assert f"pulumi config set --stack {NAME} --secret webhook_url" in failed.stdout
+    assert "Traceback" not in failed.stdout + failed.stderr
+
+
+def test_every_problem_of_the_settings_is_told_at_once_and_nothing_is_touched(stack: Stack) -> None:
+    settings, before = stack.settings(), stack.identity("prometheus")
+    stack.change(retention="-1d", colour="blue", ports={"prometheus": 70000})
+    failed = stack.up(check=False)
+    stack.write_settings(settings)
+    assert failed.returncode != 0
+    for part in (f"stacks/{NAME}.yaml", "retention", "colour", "ports.prometheus"):
+        assert part in failed.stdout
+    assert "Traceback" not in failed.stdout + failed.stderr
+    assert stack.identity("prometheus") == before
+
+
+def test_a_taken_port_is_found_before_anything_is_touched(stack: Stack) -> None:
+    settings, before = stack.settings(), stack.identity("grafana")
+    taken = int(stack.container("inbox").attrs["HostConfig"]["PortBindings"]["8025/tcp"][0]["HostPort"])
+    with stack.http.stream("GET", stack.url("inbox")):  # it is really in use
+        stack.change(prefix=f"{PREFIX}-other", ports={**settings["ports"], "grafana": taken, "inbox": taken + 1})
+        failed = stack.up(check=False)
+        stack.write_settings(settings)
+    assert failed.returncode != 0
+    assert f"ports.grafana: {taken} on 127.0.0.1 is taken by the container {PREFIX}-inbox" in failed.stdout
+    assert stack.identity("grafana") == before
+
+
+def test_a_release_that_failed_for_a_passing_reason_succeeds_with_unchanged_input(stack: Stack) -> None:
+    before, live = stack.identity("prometheus"), stack.release()
+    stack.change(alerts={"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": 8}})
+    stack.container("prometheus").pause()
+    try:
+        failed = stack.up(check=False)
+    finally:
+        stack.container("prometheus").unpause()
+    assert failed.returncode != 0
+    assert "what was live before was put back" in failed.stdout
+    assert eventually(stack.release, "Prometheus answers again") == live
+    stack.up()
+    assert stack.release() != live
+    assert stack.identity("prometheus") == before
+    stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
+
+
+def test_ten_reloads_miss_no_scrape_and_keep_a_pending_alert(stack: Stack) -> None:
+    api = stack.url("api")
+    stack.http.post(api + "/demo/switches", json={"cache_off": True})
+    began = time.time()
+    try:
+        for article in range(1, 21):
+            stack.http.get(f"{api}/api/articles/{article}")
+        since = eventually(lambda: _active_at(stack, "CacheHitRatioDegraded"), "CacheHitRatioDegraded is pending")
+        before = stack.identity("prometheus")
+        for threshold in range(10, 20):
+            stack.change(alerts={"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": threshold}})
+            stack.up()
+        assert _active_at(stack, "CacheHitRatioDegraded") == since
+    finally:
+        stack.http.post(api + "/demo/switches", json={"cache_off": False})
+    assert stack.identity("prometheus") == before
+    window = f"{int(time.time() - began)}s"
+    for row in probes.query(stack.http, stack.url("prometheus"), f"up[{window}]"):
+        times = [float(time_) for time_, _ in row["values"]]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert max(gaps) < 7.5, f"{row['metric']} missed a scrape of its 5 s"
+
+
+def _active_at(stack: Stack, alert: str) -> str:
+    groups = stack.http.get(stack.url("prometheus") + "/api/v1/rules").json()["data"]["groups"]
+    rule: dict[str, Any] = next(r for group in groups for r in group["rules"] if r["name"] == alert)
+    return str(rule["alerts"][0]["activeAt"]) if rule["alerts"] else ""
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "undo", "said"),
+    [
+        ("redis-exporter", "stop", "start", "redis-exporter: its container exited"),
+        ("postgres-exporter", "pause", "unpause", "postgres-exporter: its container is paused"),
+    ],
+)
+def test_a_dead_or_hung_exporter_fails_the_update_by_name(
+    stack: Stack, service: str, action: str, undo: str, said: str
+) -> None:
+    getattr(stack.container(service), action)()
+    try:
+        failed = stack.up(check=False)
+    finally:
+        getattr(stack.container(service), undo)()
+    assert failed.returncode != 0
+    assert "deployed, but not as declared" in failed.stdout
+    assert said in failed.stdout
+    eventually(
+        lambda: stack.container(service).attrs["State"]["Health"]["Status"] == "healthy", f"{service} is healthy"
+    )
+    stack.up()
+
+
+def test_how_strict_verification_is_decides_what_fails_an_update(stack: Stack) -> None:
+    settings = stack.settings()
+    stack.container("api").stop()
+    try:
+        stack.change(verification="report")
+        told = stack.up()
+        assert "deployed, not verified" in told.stdout
+        assert "target softfactory-api/api" in told.stdout + told.stderr
+        stack.change(verification="strict")
+        assert stack.up(check=False).returncode != 0
+    finally:
+        stack.container("api").start()
+        stack.write_settings(settings)
+    eventually(lambda: stack.container("api").attrs["State"]["Health"]["Status"] == "healthy", "the API is healthy")
+    stack.up()
+
+
+def test_a_data_source_that_was_bent_in_grafana_is_found_and_put_right(stack: Stack) -> None:
+    url = stack.url("grafana") + "/api/datasources/uid/prometheus"
+    source = stack.http.get(url, auth=stack.grafana_auth).json()
+    bent = stack.http.put(url, auth=stack.grafana_auth, json={**source, "url": "http://localhost:9090"})
+    assert bent.is_success, bent.text
+    failed = stack.up(check=False)
+    assert failed.returncode != 0
+    assert "data source prometheus:" in failed.stdout
+    stack.pulumi("refresh", "--stack", NAME, "--yes", "--skip-preview")
+    stack.up()
+
+
+def test_a_saved_plan_is_applied_as_approved_and_nothing_else(stack: Stack) -> None:
+    settings = stack.settings()
+    plan = str(stack.folder / "plan.json")
+    stack.change(alerts={"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": 21}})
+    stack.pulumi("preview", "--stack", NAME, "--save-plan", plan)
+    stack.change(alerts={"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": 22}})
+    refused = stack.pulumi("up", "--stack", NAME, "--yes", "--skip-preview", "--plan", plan, check=False)
+    assert refused.returncode != 0
+    assert "violates plan" in refused.stdout
+    stack.change(alerts={"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": 21}})
+    stack.pulumi("up", "--stack", NAME, "--yes", "--skip-preview", "--plan", plan)
+    stack.write_settings(settings)
+    stack.up()
+
+
+@pytest.mark.parametrize("name", ["grafana_admin_password", "postgres_password", "redis_password"])
+def test_a_secret_is_rotated_by_one_command(stack: Stack, name: str) -> None:
+    done = stack.ops("rotate", name, "--stack", NAME)
+    assert done.returncode == 0, done.stdout + done.stderr
+    new = stack.pulumi("config", "get", name, "--stack", NAME).stdout.strip()
+    assert new != stack.passwords[name]
+    stack.passwords[name] = new
+    assert stack.ops("health", "--stack", NAME).returncode == 0
+    answer = stack.http.post(
+        stack.url("api") + "/api/auth/signup",
+        json={"email": f"rotated-{time.time_ns()}@softfactory.invalid", "password": secrets.token_urlsafe(9)},
+    )
+    assert answer.status_code == 201, answer.text
+    up = 'min(pg_up{job="postgres"} * on () group_left () min(redis_up{job="redis"}))'
+    eventually(lambda: stack.query(up) == 1, "both exporters log in with what is valid now")
+
+
+@pytest.mark.parametrize(
+    "service",
+    ["prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
+     "elasticsearch-exporter", "redis", "postgres", "elasticsearch", "api", "inbox"],
+)  # fmt: skip
+def test_a_container_that_is_killed_comes_back_by_itself(stack: Stack, service: str) -> None:
+    before = stack.container(service)
+    image = stack.container("api").attrs["Config"]["Image"]
+    # From outside, as the kernel would: the engine takes its own kill for a wish and lets the container lie.
+    kill = f"import os; os.kill({before.attrs['State']['Pid']}, 9)"
+    stack.engine.containers.run(image, ["python", "-c", kill], pid_mode="host", user="0", remove=True)
+
+    def is_back() -> bool:
+        state = stack.container(service).attrs["State"]
+        restarted = state["StartedAt"] != before.attrs["State"]["StartedAt"]
+        return bool(restarted and state["Health"]["Status"] == "healthy")
+
+    eventually(is_back, f"{service} is healthy again", seconds=90)
+
+
+def test_all_is_well_after_the_kills(stack: Stack) -> None:
+    eventually(lambda: stack.ops("health", "--stack", NAME).returncode == 0, "health says so", seconds=120)
+    stack.up()
+
+
+def test_two_updates_at_once_do_not_mix(stack: Stack) -> None:
+    first = _start_up(stack)
+    try:
+        eventually(lambda: _is_locked(stack), "the first update holds the lock", seconds=30)
+        second = stack.up(check=False)
+        assert second.returncode != 0
+        assert "locked" in second.stdout + second.stderr
+    finally:
+        first.wait(timeout=120)
+    assert first.returncode == 0
+
+
+def test_an_update_that_was_killed_is_recovered_by_one_command(stack: Stack) -> None:
+    stack.change(retention="14d")  # replaces Prometheus' container
+    update = _start_up(stack)
+    old = stack.container("prometheus").id
+
+    def is_being_replaced() -> bool:
+        there = stack.engine.containers.list(all=True, filters={"name": f"{PREFIX}-prometheus$"})
+        return not there or there[0].id != old
+
+    eventually(is_being_replaced, "Prometheus is being replaced", seconds=60)
+    update.send_signal(signal.SIGKILL)
+    update.wait(timeout=30)
+    done = stack.ops("recover", "--stack", NAME)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stack.ops("health", "--stack", NAME).returncode == 0
+    stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
+
+
+def _start_up(stack: Stack) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["pulumi", "up", "--stack", NAME, "--yes", "--skip-preview", "--non-interactive"],
+        cwd=stack.folder, env=stack.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _is_locked(stack: Stack) -> bool:
+    locks = stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://")
+    found = subprocess.run(["find", f"{locks}/.pulumi/locks", "-name", "*.json"], capture_output=True, check=False)
+    return bool(found.stdout.strip())
+
+
+def test_a_wrong_passphrase_changes_nothing(stack: Stack) -> None:
+    environment = {**stack.environment, "PULUMI_CONFIG_PASSPHRASE": "wrong"}
+    before = stack.identity("prometheus")
+    done = subprocess.run(
+        ["pulumi", "up", "--stack", NAME, "--yes", "--skip-preview", "--non-interactive"],
+        cwd=stack.folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "incorrect passphrase" in done.stdout + done.stderr
+    assert stack.identity("prometheus") == before
+
+
+def test_no_secret_of_before_or_after_is_readable(stack: Stack) -> None:
+    mine = stack.engine.containers.list(all=True, filters={"label": f"softfactory.prefix={PREFIX}"})
+    texts = [json.dumps(container.attrs) + container.logs().decode(errors="replace") for container in mine]
+    texts.append(stack.pulumi("stack", "export", "--stack", NAME).stdout)
+    for name, password in stack.passwords.items():
+        assert not any(password in text for text in texts), name
