@@ -12,13 +12,14 @@ import pytest
 
 from components.demo import DemoArgs
 from components.engine import Engine
+from components.grafana_content import GrafanaContent, GrafanaContentArgs
 from components.secrets import SCRIPT, SecretsArgs
 from components.service import Health, Service
 from components.verify import verify
 from stacks.settings import Settings, Strictness, load_settings
 from tests.unit.fake_stack import FakeStack, nanoseconds
 from tests.unit.program import Program
-from tests.unit.recorder import IMAGE, Run, run
+from tests.unit.recorder import IMAGE, Run, Secret, run
 
 SERVICE = Service(
     name="app", image="redis", user="7:7", health=Health.http(80, "/"), command=("serve",), env={"A": "1"},
@@ -87,6 +88,14 @@ def test_a_demo_without_its_servers_is_refused() -> None:
     )})  # fmt: skip
     with pytest.raises(ValueError, match=r"servers\.postgres and servers\.redis"):
         DemoArgs(engine=engine(settings), secrets={})
+
+
+def test_what_grafanas_provider_logs_in_with_is_secret_whoever_made_it(program: "Program") -> None:
+    def content() -> None:
+        GrafanaContent("content", GrafanaContentArgs(url="http://g.invalid", auth="a-token", wanted=program.wanted))
+
+    provider = run(content).succeeded().one("pulumi:providers:grafana", "grafana-api")
+    assert provider.inputs["auth"] == Secret("a-token")
 
 
 # The end of an update
@@ -225,6 +234,7 @@ def test_a_staged_secret_is_changed_and_one_no_longer_needed_is_removed(stager: 
 def test_what_a_killed_stager_left_behind_does_not_stay(stager: Stager) -> None:
     (stager.secrets / ".new.password").write_text("half", encoding="utf-8")
     (stager.secrets / ".new.password").chmod(0)
+    (stager.secrets / ".new.gone").write_text("half", encoding="utf-8")
     assert stager.run(password="whole").returncode == 0
     assert stager.there() == {"password": "whole"}
 

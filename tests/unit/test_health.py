@@ -117,9 +117,9 @@ def test_an_api_without_its_metrics_is_told(stack: FakeStack, wanted: Plan) -> N
 
 
 def test_an_api_that_only_prometheus_reaches_is_judged_by_its_target(stack: FakeStack, wanted: Plan) -> None:
-    stack.broken["/metrics"] = httpx.ConnectError("refused")
     stack.targets[("softfactory-api", "api")].update(health="down", lastError="no route to host")
     found = examine(stack, wanted, api="")
+    assert [problem.part for problem in found.problems] == ["target softfactory-api/api"]
     assert not stack.paths("api")
     (line,) = [line for line in found.text().splitlines() if "softfactory-api/api" in line]
     assert "no route to host" in line

@@ -193,6 +193,7 @@ def test_the_engine_waits_until_a_service_is_healthy(done: Run) -> None:
         assert set(check) >= {"interval", "timeout", "retries", "startPeriod"}, container.name
         span = int(check["interval"].rstrip("s")) * check["retries"]
         assert span < container.inputs["waitTimeout"] <= 600, container.name
+        assert container.inputs["restart"] == "unless-stopped", container.name
     for container in one_shots(done):
         assert container.inputs["mustRun"] is False and container.inputs["restart"] == "no", container.name
 
@@ -302,6 +303,32 @@ def test_secrets_are_staged_before_they_are_read(environment: str, done: Run) ->
         assert owner == f"OWNER={service.inputs['user']}"
     if environment != "dev":
         assert "Container alertmanager-secrets" in done.one(CONTAINER, "alertmanager-release").depends_on
+
+
+def test_services_that_read_their_secrets_only_as_they_start_start_anew_with_new_ones(
+    environment: str, done: Run
+) -> None:
+    found = {c.name: labels(c)["softfactory.secrets"] for c in services(done) if "softfactory.secrets" in labels(c)}
+    readers = {"postgres-exporter", "redis-exporter"} | ({"redis", "api"} if environment == "dev" else set())
+    assert set(found) == readers
+    assert len(set(found.values())) == len(readers), "each has a stager of its own"
+
+
+def test_services_start_after_the_release_that_they_run(done: Run) -> None:
+    for name in ("prometheus", "alertmanager"):
+        assert f"Container {name}-release" in done.one(CONTAINER, name).depends_on
+
+
+def test_a_refused_release_holds_back_its_service_alone_and_what_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(resource: Recorded) -> dict[str, Any]:
+        words = {"exitCode": 1, "containerLogs": "rule 1: parse error"}
+        return words if (resource.type, resource.name) == (CONTAINER, "prometheus-release") else {}
+
+    program = Program("staging", monkeypatch)
+    done = program.run(computed=refused)
+    assert isinstance(done.error, pulumi.RunError) and "rule 1: parse error" in str(done.error)
+    assert names(services(done)) == OWN - {"prometheus"}
+    assert "/api/datasources" not in program.stack.paths("grafana"), "there is nothing to verify"
 
 
 def content(run: Run) -> list[Recorded]:

@@ -41,6 +41,7 @@ echo "{\\"data\\":{\\"groups\\":[{\\"rules\\":[{\\"labels\\":{\\"release\\":\\"$
     "alertmanager": """echo "# TYPE alertmanager_config_hash gauge"
 echo "alertmanager_config_hash_of_another 1"
 echo "alertmanager_config_hash $(cat "$FAKE/metric.$(cat "$FAKE/loaded")")"
+echo "alertmanager_config_hash_of_another 2"
 """,
 }
 
@@ -248,10 +249,11 @@ def test_a_release_that_is_never_confirmed_is_taken_back(each_kind: Machine) -> 
 def test_the_time_limit_takes_an_unconfirmed_release_back(machine: Machine) -> None:
     machine.started("one")
     machine.answer("reload", "echo reload >> $FAKE/events")
-    machine.tool("sleep", "#!/bin/sh\nkill -TERM $PPID\n")  # as `timeout` does
+    machine.tool("sleep", '#!/bin/sh\necho "$1" >> "$FAKE/slept"\nkill -TERM $PPID\n')  # as `timeout` does
     assert machine.release("two") not in (0, None)
     assert machine.current == "one"
     assert "not done in time" in machine.output
+    assert machine.told("slept") == ["1"], "it must end then and there"
 
 
 def test_a_volume_that_is_full_takes_the_release_back(machine: Machine) -> None:
@@ -295,10 +297,12 @@ def test_the_same_release_again_keeps_the_live_one_whole_all_the_time(machine: M
     machine.started("one", "two")
     # Whenever the service or the checker is asked, the link must lead to a whole release.
     machine.answer("reload", f'[ -f "$VOLUME/current/{CONFIG[machine.kind]}" ] || exit 1; {LOAD}')
+    before = sorted((machine.volume / "releases" / "two").rglob("*"))
     inode = (machine.volume / "current" / CONFIG[machine.kind]).stat().st_ino
     assert machine.release("two") == 0, machine.output
     assert machine.current == "two"
     assert (machine.volume / "current" / CONFIG[machine.kind]).stat().st_ino == inode
+    assert sorted((machine.volume / "releases" / "two").rglob("*")) == before
 
 
 def test_the_last_five_releases_are_kept(machine: Machine) -> None:

@@ -243,9 +243,10 @@ def test_whatever_is_answered_the_part_is_named_in_one_line(
     assert all(cause in problem.cause and "\n" not in str(problem) for problem in found)
 
 
-def test_each_cause_is_told_once_though_several_checks_meet_it(stack: FakeStack, wanted: Plan) -> None:
-    stack.broken["/api/v1/rules"] = HTML
-    assert len(problems(stack, wanted)) <= 2  # two addresses: all rules, and the recordings
+def test_each_cause_is_told_once_though_it_is_met_twice(stack: FakeStack, wanted: Plan) -> None:
+    broken = {"name": "ratio", "type": "recording", "health": "err", "lastError": "division", "labels": {}}
+    stack.rules += [("recordings", broken), ("recordings", broken)]
+    assert [str(problem) for problem in problems(stack, wanted)] == ["rule recordings/ratio: division"]
 
 
 def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: Plan) -> None:
