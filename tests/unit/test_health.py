@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from ops import __main__ as commands
 from ops import health
+from ops.cli import CliError
 from ops.health import Report
 from plan import Plan, plan
 from stacks.settings import load_settings
@@ -182,6 +183,12 @@ def test_a_wrong_password_is_tried_less_often_than_locks_an_account(stack: FakeS
     assert len([request for request in stack.requests if "Authorization" in request.headers]) <= 2
 
 
+def test_alertmanager_is_asked_for_what_reaches_somebody(stack: FakeStack, wanted: Plan) -> None:
+    examine(stack, wanted)
+    (asked,) = [request.url for request in stack.requests if request.url.path == "/api/v2/alerts"]
+    assert dict(asked.params) == {"active": "true", "silenced": "false", "inhibited": "false"}
+
+
 # The commands
 
 
@@ -205,6 +212,45 @@ def test_health_for_a_program_is_json_alone(stack: FakeStack) -> None:
     assert done.exit_code == 1
     facts = json.loads(done.output)
     assert facts["healthy"] is False and facts["firing"] == ["RedisDown"]
+
+
+@pytest.fixture
+def staging(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    """A stack that verifies its own parts alone."""
+    fake = FakeStack(plan(load_settings("staging")))
+    fake.install(monkeypatch)
+    monkeypatch.setattr(commands, "client", fake.client)
+    return fake
+
+
+STAGING = ("health", "--stack", "staging")
+
+
+def test_what_the_stack_only_watches_fails_health_but_not_its_verification(staging: FakeStack) -> None:
+    assert call(*STAGING).exit_code == 0
+    staging.targets[("softfactory-api", "staging-api")].update(health="down", lastError="no route to host")
+    assert call(*STAGING).exit_code == 1
+    done = call(*STAGING, "--as-verified", "--json")
+    assert done.exit_code == 0
+    facts = json.loads(done.output)  # told all the same
+    assert facts["healthy"] is False and [problem["own"] for problem in facts["problems"]] == [False]
+
+
+def test_an_alert_that_fires_fails_health_but_no_verification(staging: FakeStack) -> None:
+    staging.alerts = ["RedisDown"]
+    assert call(*STAGING).exit_code == 1
+    done = call(*STAGING, "--as-verified")
+    assert done.exit_code == 0 and "RedisDown is firing" in done.output
+
+
+def test_a_part_of_the_stack_itself_fails_both(staging: FakeStack) -> None:
+    staging.containers.pop("alertmanager")
+    assert call(*STAGING).exit_code == call(*STAGING, "--as-verified").exit_code == 1
+
+
+def test_a_strict_verification_fails_for_what_is_only_watched(stack: FakeStack) -> None:
+    stack.broken["/metrics"] = httpx.Response(200, text=f"alertmanager_config_hash {stack.alertmanager_hash}\n")
+    assert call("health", "--as-verified").exit_code == 1
 
 
 def test_health_with_everything_down_is_a_report_and_no_traceback(
@@ -232,25 +278,27 @@ def test_the_password_is_read_from_the_stack(stack: FakeStack, monkeypatch: pyte
         asked.append(arguments)
         return subprocess.CompletedProcess(arguments, 0, stdout=f"{PASSWORD}\n", stderr="")
 
-    monkeypatch.setattr("ops.__main__.shutil.which", lambda _: "/opt/pulumi")
-    monkeypatch.setattr("ops.__main__.subprocess.run", run)
+    monkeypatch.setattr("ops.cli.shutil.which", lambda _: "/opt/pulumi")
+    monkeypatch.setattr("ops.cli.subprocess.run", run)
     assert call("health").exit_code == 0
-    assert asked == [["/opt/pulumi", "config", "get", "grafana_admin_password", "--stack", "dev"]]
+    (arguments,) = asked
+    assert arguments[:4] == ["/opt/pulumi", "config", "get", "grafana_admin_password"]
+    assert arguments[arguments.index("--stack") + 1] == "dev"
 
 
 def test_a_password_that_cannot_be_read_is_told_with_what_to_do(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GRAFANA_AUTH")
-    monkeypatch.setattr("ops.__main__.shutil.which", lambda _: None)
-    done = call("health")
-    assert done.exit_code == 2 and "GRAFANA_AUTH" in done.output
+    monkeypatch.setattr("ops.cli.shutil.which", lambda _: None)
+    with pytest.raises(CliError, match="make command"):
+        CliRunner().invoke(commands.app, ["health"], catch_exceptions=False)
 
-    monkeypatch.setattr("ops.__main__.shutil.which", lambda _: "/opt/pulumi")
+    monkeypatch.setattr("ops.cli.shutil.which", lambda _: "/opt/pulumi")
     failed = subprocess.CompletedProcess([], 255, stdout="", stderr="error: no stack named 'dev' found\n")
-    monkeypatch.setattr("ops.__main__.subprocess.run", lambda *_, **__: failed)
-    done = call("health")
-    assert done.exit_code == 2 and "no stack named 'dev'" in done.output
+    monkeypatch.setattr("ops.cli.subprocess.run", lambda *_, **__: failed)
+    with pytest.raises(CliError, match="no stack named 'dev'"):
+        CliRunner().invoke(commands.app, ["health"], catch_exceptions=False)
 
 
 def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
