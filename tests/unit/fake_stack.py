@@ -1,7 +1,15 @@
 """A deployed stack in which all is well, as its engine and its APIs tell it; a test breaks one thing of it."""
 
+import json
+import runpy
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -9,11 +17,12 @@ import docker.errors
 import httpx
 import pytest
 
-from ops import probes, truth
+from ops import preflight, probes, truth
 from ops.truth import Access
 from plan import RELEASE_INFO, Plan
 
 PASSWORD: Final = "the-right-password"
+MAIN: Final = Path(preflight.__file__).with_name("__main__.py")
 Answer = httpx.Response | Exception
 
 
@@ -21,7 +30,8 @@ class FakeStack:
     """Answers as the plan's stack would; `targets`, `rules` and so on are what it answers, free to be changed.
 
     `broken` maps a path of an API to the answer given there instead, or the error raised; `requests` and `listings`
-    hold what was asked. Its time of day stands still; `slept` is how long (in seconds) somebody waited.
+    hold what was asked, `removed` what was taken away from engine and Grafana. Its time of day stands still; `slept` is
+    how long (in seconds) somebody waited.
     """
 
     def __init__(self, wanted: Plan) -> None:
@@ -36,10 +46,14 @@ class FakeStack:
         self.hosts: list[str | None] = []
         self.broken: dict[str, Answer | Callable[[], Answer]] = {}
         self.engine_error: Exception | None = None
-        self.engine_address = "https://engine.invalid:2376"
+        self.engine_address = "http+docker://localhost"
         self.volumes: dict[str, dict[str, str] | None] = {}
+        self.networks: dict[str, str] = {}  # id to name
+        self.stopped: list[str] = []
+        self.removed: list[str] = []
+        self.remove_error: Exception | None = None
         self.missing_images: set[str] = set()
-        self.registry_error: Exception = docker.errors.APIError("refused", explanation="manifest unknown")
+        self.registry_error: Exception | None = docker.errors.APIError("refused", explanation="manifest unknown")
         self.on_sleep: Callable[[], None] = lambda: None
         interval = wanted.expected.scrape_interval
         self.targets: dict[tuple[str, str], dict[str, Any]] = {
@@ -68,6 +82,7 @@ class FakeStack:
             source.uid: {"uid": source.uid, "name": source.name, "type": source.type} for source in wanted.datasources
         }
         self.dashboards = sorted(wanted.expected.dashboards)
+        self.folders = {"softfactory"}
         self.grafana_headers: dict[str, str] = {}
         self.containers: dict[str, dict[str, Any]] = {
             service: {
@@ -103,6 +118,7 @@ class FakeStack:
             probes, "docker", SimpleNamespace(DockerClient=self._engine, from_env=self._engine, errors=docker.errors)
         )
         patch.setattr(truth, "time", SimpleNamespace(monotonic=lambda: self.slept, sleep=self._sleep))
+        patch.setattr(preflight, "_is_free", lambda *_: True)
         patch.setattr(truth, "datetime", SimpleNamespace(now=lambda _: self.now))
 
     def paths(self, part: str = "") -> list[str]:
@@ -162,6 +178,8 @@ class FakeStack:
             return httpx.Response(200, json={"database": "ok"}, headers=self.grafana_headers)
         if request.headers.get("Authorization") != httpx.BasicAuth("admin", self.password)._auth_header:
             return httpx.Response(401, json={"message": "Invalid username or password"})
+        if request.method == "DELETE":
+            return self._delete(path)
         if path == "/api/org":
             return httpx.Response(200, json={"id": 1})
         if path == "/api/datasources":
@@ -176,6 +194,13 @@ class FakeStack:
                 return httpx.Response(200, json={"config": {}})
         return _no_such_page()
 
+    def _delete(self, path: str) -> httpx.Response:
+        kind, _, uid = path.removeprefix("/api/").rpartition("/")
+        if uid not in {"folders": self.folders, "datasources/uid": set(self.datasources)}[kind]:
+            return httpx.Response(404, json={"message": "not found"})
+        self.removed.append(path)
+        return httpx.Response(200, json={})
+
     def _engine(self, base_url: str | None = None, **_: Any) -> Any:
         self.hosts.append(base_url)
         return SimpleNamespace(
@@ -184,6 +209,7 @@ class FakeStack:
             api=SimpleNamespace(base_url=self.engine_address),
             containers=SimpleNamespace(list=self._list_containers),
             images=SimpleNamespace(get=self._image, get_registry_data=self._registry),
+            networks=SimpleNamespace(list=self._list_networks),
             volumes=SimpleNamespace(list=self._list_volumes),
         )
 
@@ -196,11 +222,33 @@ class FakeStack:
         self._ping()
         return [
             SimpleNamespace(
-                attrs=attrs, name=attrs["Name"].lstrip("/"), labels=attrs["Config"].get("Labels", {})
+                attrs=attrs,
+                id=attrs.get("Id"),
+                name=attrs["Name"].lstrip("/"),
+                labels=attrs["Config"].get("Labels", {}),
+                stop=partial(self._stop, attrs["Name"].lstrip("/")),
+                remove=partial(self._remove, "container", attrs["Name"].lstrip("/")),
             )
             for attrs in self.containers.values()
             if options.get("all") or attrs["State"]["Running"]
-        ]  # fmt: skip
+        ]
+
+    def _list_networks(self, **options: Any) -> list[Any]:
+        self.listings.append(options)
+        return [
+            SimpleNamespace(id=id_, name=name, remove=partial(self._remove, "network", name))
+            for id_, name in self.networks.items()
+        ]
+
+    def _stop(self, name: str) -> None:
+        if not any(removed.startswith(f"container {name} ") for removed in self.removed):
+            self.stopped.append(name)
+
+    def _remove(self, kind: str, name: str, **options: bool) -> None:
+        if self.remove_error:
+            raise self.remove_error
+        told = "".join(f" {option}={value}" for option, value in sorted(options.items()))
+        self.removed.append(f"{kind} {name}{told}")
 
     def _list_volumes(self) -> list[Any]:
         return [SimpleNamespace(name=name, attrs={"Labels": labels}) for name, labels in self.volumes.items()]
@@ -210,7 +258,69 @@ class FakeStack:
             raise docker.errors.ImageNotFound("no such image")
 
     def _registry(self, reference: str) -> None:
-        raise self.registry_error
+        if self.registry_error:
+            raise self.registry_error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One command that was run, its program as its first word, with what it was given on standard input."""
+
+    words: tuple[str, ...]
+    stdin: str | None
+
+
+class FakeCommands:
+    """The commands pulumi and docker. `config` and `state` are the stack's, and `calls` what was run.
+
+    `ups` are the exit codes of `pulumi up`, one after the other and then 0; `docker_error` is what docker refuses with.
+    """
+
+    def __init__(self) -> None:
+        self.config: dict[str, str] = {}
+        self.state: list[dict[str, Any]] | None = []
+        self.calls: list[Call] = []
+        self.ups: list[int] = []
+        self.docker_error = ""
+        self.absent: set[str] = set()
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(shutil, "which", lambda name: None if name in self.absent else f"/opt/{name}")
+        patch.setattr(subprocess, "run", self._run)
+
+    def told(self) -> list[str]:
+        """What was run, a line for each: the program and what it was to do."""
+        return [" ".join(word for word in call.words if not word.startswith("-")) for call in self.calls]
+
+    def of(self, *words: str) -> list[Call]:
+        """The calls that begin so."""
+        return [call for call in self.calls if call.words[: len(words)] == words]
+
+    def _run(self, argv: list[str], *, input: str | None = None, **_: object) -> "subprocess.CompletedProcess[str]":
+        words = (Path(argv[0]).name, *argv[1:])
+        self.calls.append(Call(words=words, stdin=input))
+        code, out, error = 0, "", ""
+        match words:
+            case ("docker", *_):
+                code, error = bool(self.docker_error), self.docker_error
+            case ("pulumi", "config", "get", name, *_):
+                code, out = (0, f"{self.config[name]}\n") if name in self.config else (255, "")
+                error = "" if name in self.config else f"error: configuration key '{name}' not found\n"
+            case ("pulumi", "config", "set", "--secret", name, *_):
+                self.config[name] = input or ""
+            case ("pulumi", "stack", "export", *_):
+                out = json.dumps({"version": 3, "deployment": {"resources": self.state} if self.state else None})
+            case ("pulumi", "up", *_):
+                code = self.ups.pop(0) if self.ups else 0
+        return subprocess.CompletedProcess(argv, code, stdout=out, stderr=error)
+
+
+def main(patch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Runs `python -m ops ARGUMENTS` in this process; its exit code. An error that is not told raises here."""
+    patch.setattr(sys, "argv", ["ops", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(MAIN), run_name="__main__")
+    return int(ended.value.code or 0)
 
 
 def _published(port: int | None) -> dict[str, Any]:

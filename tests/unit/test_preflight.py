@@ -1,14 +1,19 @@
 """What must be found before anything is touched."""
 
+import errno
 import socket
+from ipaddress import IPv4Address
+from types import SimpleNamespace
 
 import pytest
 
 from ops import preflight
 from plan import Plan, plan
-from stacks.settings import Ports, load_settings
+from stacks.settings import Ports, Settings, load_settings
 from tests.unit.fake_stack import PASSWORD, FakeStack
 from tests.unit.program import Program
+
+IS_FREE = preflight._is_free  # a fake stack has another, which binds nothing
 
 
 @pytest.fixture
@@ -56,8 +61,10 @@ def test_the_same_number_elsewhere_is_no_obstacle(stack: FakeStack, wanted: Plan
     assert problems(stack, wanted) == []
 
 
-def test_a_port_that_a_program_of_this_machine_holds_is_named(stack: FakeStack, wanted: Plan) -> None:
-    stack.engine_address = "http+docker://localhost"
+def test_a_port_that_a_program_of_this_machine_holds_is_named(
+    stack: FakeStack, wanted: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "_is_free", IS_FREE)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -65,6 +72,74 @@ def test_a_port_that_a_program_of_this_machine_holds_is_named(stack: FakeStack, 
         settings = wanted.settings.model_copy(update={"ports": free})
         found = [problem for problem in problems(stack, plan(settings)) if problem.startswith("ports.grafana")]
     assert "taken by another program" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "free"), [(errno.EADDRINUSE, False), (errno.EACCES, True), (errno.EADDRNOTAVAIL, True), (0, True)]
+)
+def test_only_a_port_in_use_is_taken(reason: int, free: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Socket:
+        def __enter__(self) -> "Socket":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def setsockopt(self, *_: int) -> None: ...
+
+        def bind(self, _: tuple[str, int]) -> None:
+            if reason:
+                raise OSError(reason, "as the system puts it")
+
+    faked = {name: getattr(socket, name) for name in ("AF_INET", "SOCK_STREAM", "SOL_SOCKET", "SO_REUSEADDR")}
+    monkeypatch.setattr(preflight, "socket", SimpleNamespace(socket=lambda *_: Socket(), **faked))
+    assert IS_FREE("127.0.0.1", 80) is free
+
+
+def test_this_machines_ports_say_nothing_of_an_engine_elsewhere(
+    stack: FakeStack, wanted: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "_is_free", lambda *_: False)
+    stack.engine_address = "http+docker://ssh"
+    assert problems(stack, plan(bound_to(wanted, "10.0.0.5"))) == []
+
+
+def bound_to(wanted: Plan, address: str) -> Settings:
+    return wanted.settings.model_copy(update={"bind_address": IPv4Address(address)})
+
+
+@pytest.mark.parametrize("engine", ["http+docker://ssh", "http://engine.invalid:2375", "https://10.0.0.5:2376"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3"])
+def test_the_loopback_of_an_engine_elsewhere_is_the_one_obstacle_told(
+    engine: str, address: str, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.engine_address = engine
+    stack.missing_images = {wanted.settings.images.reference("redis")}
+    stack.volumes = {"softfactory-grafana-data": None}
+    (problem,) = problems(stack, plan(bound_to(wanted, address)))
+    assert problem.startswith(f"bind_address: {address} is the loopback of the engine's own host")
+    assert "give an address of that host" in problem
+    assert stack.listings == [] and stack.requests == []
+
+
+@pytest.mark.parametrize("engine", ["http+docker://ssh", "https://10.0.0.5:2376"])
+def test_an_engine_elsewhere_with_an_address_of_its_own_is_looked_at(
+    engine: str, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.engine_address = engine
+    stack.volumes = {"softfactory-grafana-data": None}
+    stranger(stack, wanted.settings.ports.api, address="10.0.0.5")
+    found = problems(stack, plan(bound_to(wanted, "10.0.0.5")))
+    assert [problem.partition(":")[0] for problem in found] == ["ports.api", "prefix"]
+
+
+@pytest.mark.parametrize(
+    "engine", ["http+docker://localhost", "http+docker://localnpipe", "http://127.0.0.1:2375", "http://[::1]:2375"]
+)
+def test_every_way_to_the_engine_of_this_machine_reaches_its_loopback(
+    engine: str, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.engine_address = engine
+    assert problems(stack, wanted) == []
 
 
 def test_a_port_of_the_demo_is_not_asked_for_where_there_is_no_demo(
@@ -79,6 +154,12 @@ def test_an_image_that_is_nowhere_is_named(stack: FakeStack, wanted: Plan) -> No
     stack.missing_images = {wanted.settings.images.reference("redis-exporter")}
     (problem,) = problems(stack, wanted)
     assert "redis-exporter" in problem and "neither on the engine nor to be had from its registry" in problem
+
+
+def test_an_image_that_its_registry_has_is_no_obstacle(stack: FakeStack, wanted: Plan) -> None:
+    stack.missing_images = {wanted.settings.images.reference("redis-exporter")}
+    stack.registry_error = None
+    assert problems(stack, wanted) == []
 
 
 @pytest.mark.parametrize("labels", [None, {}, {"softfactory.prefix": "softfactory", "softfactory.environment": "prod"}])
