@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import promql_parser
@@ -11,21 +12,27 @@ import promql_parser
 from dashboards import dashboard_files
 from routing.render import alertmanager_files
 from routing.tree import Tree, tree
-from rules import ALERTS, JOBS, alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
-from rules.model import Alert, ScrapeJob
+from rules import ALERTS, JOBS, alertmanager, elasticsearch, grafana, node, postgres, prometheus, redis
+from rules.model import Alert, ScrapeJob, Unit
 from rules.render import rule_files, to_yaml, tune
-from stacks.settings import Settings, Target, seconds
+from stacks.settings import FOLDER, Settings, SettingsError, Target, load_settings
+from stacks.values import printable, seconds
 
 CURRENT: Final = "/etc/prometheus/current"  # the link to the live release; a release's own path would reset alerts
 RELEASE_INFO: Final = "monitoring_release_info"
+GRAFANA_ADMIN: Final = "admin"
+GRAFANA_PASSWORD: Final = "grafana_admin_password"
+POSTGRES_PASSWORD: Final = "postgres_password"
+REDIS_PASSWORD: Final = "redis_password"
 
 
 class PlanError(Exception):
     """The settings and the model do not fit together; the message lists every problem."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    def __init__(self, problems: Iterable[str], settings: str = "") -> None:
         self.problems = tuple(problems)
-        super().__init__("the plan has problems:\n" + "\n".join(f"  {problem}" for problem in self.problems))
+        head = f"the plan has problems, with the settings of {settings}:" if settings else "the plan has problems:"
+        super().__init__("\n  ".join((head, *self.problems)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,30 +108,30 @@ class Plan:
         }
 
 
+def load_plan(stack: str, images: Mapping[str, str] | None = None, folder: Path = FOLDER) -> Plan:
+    """The plan of the settings in `<folder>/<stack>.yaml`; `images` as for `load_settings`.
+
+    Raises SettingsError or PlanError, which lists every problem: of the file's values, and of how they fit the model.
+    """
+    try:
+        return plan(load_settings(stack, images, folder))
+    except PlanError as error:
+        raise PlanError(error.problems, f"stacks/{stack}.yaml") from None
+    except SettingsError as error:
+        try:
+            if error.rest:
+                _fitting(error.rest)
+        except PlanError as more:
+            raise SettingsError("\n  ".join((str(error), *more.problems))) from None
+        raise
+
+
 def plan(settings: Settings) -> Plan:
     """Everything that one environment's settings ask for.
 
     Raises PlanError, which lists every problem found.
     """
-    targets = scrape_targets(settings)
-    problems = [*_unknown_jobs(settings), *_instances_twice(targets)]
-    try:
-        alerts = tune(ALERTS, settings.alerts)
-    except ValueError as error:
-        problems.append(str(error))
-        alerts = ALERTS
-    # An alert about something that this environment does not have could only cry wolf.
-    alerts = tuple(alert for alert in alerts if alert.job.name in targets and alert.enabled)
-    routes = tree(settings.notifications)
-    problems += [
-        *_unparsable(alerts),
-        *_names_twice(alerts),
-        *_short_holds(alerts, settings),
-        *_unrouted(alerts, routes),
-    ]
-    if problems:
-        raise PlanError(problems)
-
+    targets, alerts, routes = _fitting(settings)
     pages = dashboard_files(alerts)
     prometheus_release = _prometheus_release(settings, targets, alerts, frozenset(pages))
     alertmanager_release = _alertmanager_release(routes)
@@ -135,7 +142,7 @@ def plan(settings: Settings) -> Plan:
         alertmanager=alertmanager_release,
         dashboards=pages,
         datasources=sources,
-        secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": ("grafana_admin_password",)},
+        secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": (GRAFANA_PASSWORD,)},
         expected=Expected(
             targets=frozenset((job, target.instance) for job, there in targets.items() for target in there),
             rules=frozenset((alert.group or alert.subject, alert.name) for alert in alerts),
@@ -150,6 +157,32 @@ def plan(settings: Settings) -> Plan:
             services=_services(settings),
         ),
     )
+
+
+def _fitting(settings: Settings) -> tuple[dict[str, tuple[Target, ...]], tuple[Alert, ...], Tree]:
+    """The targets by job, the alerts and the routes of an environment; PlanError where they do not fit together."""
+    targets = scrape_targets(settings)
+    known = {alert.name: settings.alerts[alert.name] for alert in ALERTS if alert.name in settings.alerts}
+    problems = [
+        *_unknown_jobs(settings),
+        *_instances_twice(targets),
+        *_demo_without_servers(settings),
+        *_unknown_alerts(settings),
+        *_senseless_thresholds(settings),
+    ]
+    alerts = tune(ALERTS, known)
+    # An alert about something that this environment does not have could only cry wolf.
+    alerts = tuple(alert for alert in alerts if alert.job.name in targets and alert.enabled)
+    routes = tree(settings.notifications)
+    problems += [
+        *_unparsable(alerts),
+        *_names_twice(alerts),
+        *_short_holds(alerts, settings),
+        *_unrouted(alerts, routes),
+    ]
+    if problems:
+        raise PlanError(problems)
+    return targets, alerts, routes
 
 
 def scrape_targets(settings: Settings) -> dict[str, tuple[Target, ...]]:
@@ -268,14 +301,14 @@ def _server_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
     """The passwords that the exporters, and in a demo the servers and the API, read."""
     secrets: dict[str, tuple[str, ...]] = {}
     if settings.servers.postgres:
-        secrets["postgres-exporter"] = ("postgres_password",)
+        secrets["postgres-exporter"] = (POSTGRES_PASSWORD,)
     if settings.servers.redis:
-        secrets["redis-exporter"] = ("redis_password",)
+        secrets["redis-exporter"] = (REDIS_PASSWORD,)
     if settings.demo:
         secrets |= {
-            "postgres": ("postgres_password",),
-            "redis": ("redis_password",),
-            "api": ("postgres_password", "redis_password"),
+            "postgres": (POSTGRES_PASSWORD,),
+            "redis": (REDIS_PASSWORD,),
+            "api": (POSTGRES_PASSWORD, REDIS_PASSWORD),
         }
     return secrets
 
@@ -288,10 +321,41 @@ def _digest(files: Mapping[str, str]) -> str:
 
 def _unknown_jobs(settings: Settings) -> list[str]:
     """Every job that the settings give targets to must exist."""
-    known = {job.name for job in JOBS}
+    return _unknown("targets", "job", settings.targets, {job.name for job in JOBS})
+
+
+def _unknown_alerts(settings: Settings) -> list[str]:
+    """Every alert that the settings tune must exist."""
+    return _unknown("alerts", "alert", settings.alerts, {alert.name for alert in ALERTS})
+
+
+def _unknown(section: str, kind: str, given: Iterable[str], known: set[str]) -> list[str]:
+    there = ", ".join(sorted(known))
+    return [f"{section}.{printable(name)}: no such {kind}; there are: {there}" for name in sorted(set(given) - known)]
+
+
+def _senseless_thresholds(settings: Settings) -> list[str]:
+    """A tuned threshold must be one that the signal can pass: a share is 0 to 1, and up or down is nothing to tune."""
+    problems = []
+    for alert in ALERTS:
+        tuning = settings.alerts.get(alert.name)
+        if tuning is None or tuning.threshold is None:
+            continue
+        where, unit = f"alerts.{alert.name}.threshold", alert.when.signal.unit
+        if unit is Unit.RATIO and tuning.threshold > 1:
+            problems.append(f"{where}: {tuning.threshold:g} is not a share from 0 to 1; write 0.8 for 80 %")
+        if unit is Unit.UP and tuning.threshold != alert.when.threshold:
+            problems.append(f"{where}: the alert only knows up and down; remove it, or write enabled: false")
+    return problems
+
+
+def _demo_without_servers(settings: Settings) -> list[str]:
+    """The demo's API cannot do without these two."""
+    servers = {"postgres": settings.servers.postgres, "redis": settings.servers.redis}
     return [
-        f"targets: no such job: {name} (there are: {', '.join(sorted(known))})"
-        for name in sorted(set(settings.targets) - known)
+        f"servers.{name}: is missing; the demo needs it"
+        for name, there in servers.items()
+        if settings.demo and not there
     ]
 
 
@@ -301,7 +365,7 @@ def _instances_twice(targets: Mapping[str, tuple[Target, ...]]) -> list[str]:
     for job, there in targets.items():
         names = [target.instance for target in there]
         problems += [
-            f"targets: {job} has the instance {n} twice" for n in sorted({n for n in names if names.count(n) > 1})
+            f"targets.{job}: the instance {n} is there twice" for n in sorted({n for n in names if names.count(n) > 1})
         ]
     return problems
 
@@ -328,12 +392,14 @@ def _short_holds(alerts: Iterable[Alert], settings: Settings) -> list[str]:
     least = 2 * seconds(settings.scrape_interval)
     problems = []
     for alert in alerts:
-        where = f"rules/{alert.subject}.py: {alert.name}"
+        tuning = settings.alerts.get(alert.name)
+        tuned = tuning is not None and tuning.for_ is not None
+        where = f"alerts.{alert.name}.for" if tuned else f"rules/{alert.subject}.py: {alert.name}: for"
         try:
             if seconds(alert.for_) < least:
-                problems.append(f"{where}: for {alert.for_} is shorter than two scrapes ({least:g}s)")
+                problems.append(f"{where}: {alert.for_} is shorter than two scrapes ({least:g}s by scrape_interval)")
         except ValueError as error:
-            problems.append(f"{where}: for: {error}")
+            problems.append(f"{where}: {error}")
     return problems
 
 
@@ -346,6 +412,3 @@ def _unrouted(alerts: Iterable[Alert], routes: Tree) -> list[str]:
         for alert in alerts
         if alert.severity not in routed
     ]
-
-
-__all__ = ["DataSource", "Expected", "Plan", "PlanError", "Release", "alertmanager_config_hash", "api", "plan"]

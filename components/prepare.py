@@ -5,10 +5,9 @@ from collections.abc import Callable
 import httpx
 import pulumi
 
-from components.grafana import PASSWORD
 from ops import preflight
-from plan import Plan, PlanError, plan
-from stacks.settings import SettingsError, load_settings
+from plan import GRAFANA_PASSWORD, Plan, PlanError, load_plan
+from stacks.settings import SettingsError
 
 
 def prepare(
@@ -19,7 +18,7 @@ def prepare(
     Raises RunError, whose message says what, where and what to do, one line for each problem.
     """
     try:
-        wanted = plan(load_settings(stack, images=config.get_object("images")))
+        wanted = load_plan(stack, images=config.get_object("images"))
     except (SettingsError, PlanError) as problem:
         raise pulumi.RunError(str(problem)) from None  # a message, not a traceback
     missing = [name for name in wanted.secret_names if not config.get(name)]
@@ -27,7 +26,7 @@ def prepare(
         lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in missing)
         raise pulumi.RunError(f"stack {stack} lacks secrets; set each with:\n{lines}")
     with client() as http:
-        found = preflight.problems(wanted, config.require(PASSWORD), http)
+        found = preflight.problems(wanted, config.require(GRAFANA_PASSWORD), http)
     if found:
         lines = "\n".join(f"  {problem}" for problem in found)
         raise pulumi.RunError(f"nothing was changed, because the update could not succeed:\n{lines}")

@@ -15,8 +15,8 @@ from ops import health as report
 from ops.cli import CliError
 from ops.probes import ProbeError, client
 from ops.truth import Access
-from plan import Plan, PlanError, plan
-from stacks.settings import Fate, Settings, SettingsError, load_settings
+from plan import Plan, PlanError, load_plan
+from stacks.settings import Fate, Settings, SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a file stacks/<name>.yaml.")]
@@ -51,10 +51,13 @@ def render(
     strange = [path for path in out.rglob("*") if path.is_file() and str(path.relative_to(out)) not in files]
     if strange:
         _fail(f"{out} holds files that are not of this rendering, e.g. {strange[0]}; give an empty folder")
-    for path, text in files.items():
-        target = out / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+    try:
+        for path, text in files.items():
+            target = out / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _fail(f"{error.filename} cannot be written: {error.strerror}; give another folder")
     typer.echo(f"{len(files)} files of stack {stack} in {out}")
 
 
@@ -123,10 +126,10 @@ def recover_stack(stack: Stack = "dev") -> None:
 
 def _plan(stack: str) -> tuple[Settings, Plan]:
     try:
-        settings = load_settings(stack)
-        return settings, plan(settings)
+        wanted = load_plan(stack)
     except (SettingsError, PlanError) as error:
         _fail(str(error))
+    return wanted.settings, wanted
 
 
 def _api(settings: Settings) -> str:

@@ -10,7 +10,7 @@ import docker
 import docker.errors
 import httpx
 
-from stacks.settings import seconds
+from stacks.values import seconds
 
 TIMEOUT = 5.0  # seconds per request
 

@@ -7,7 +7,9 @@ runs the same line; where the two differ in the last digits, set-up reports it.
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from stacks.values import Key, expect, printable, shown
 
 OFFICIAL: Final[Mapping[str, str]] = {
     "prometheus": "prom/prometheus:v3.5.5",  # the long-term line
@@ -24,11 +26,38 @@ OFFICIAL: Final[Mapping[str, str]] = {
     "python": "python:3.13.15-slim",
 }
 
-_REFERENCE: Final = (
-    r"^[a-z0-9][a-zA-Z0-9._-]*(:[0-9]+)?(/[a-zA-Z0-9._-]+)*"  # registry and repository; no scheme
-    r"(:[a-zA-Z0-9._-]+)?(@sha256:[0-9a-f]{64})?/?$"  # version, digest; a registry may end in a slash
-)
-Reference = Annotated[str, StringConstraints(pattern=_REFERENCE, max_length=300)]
+# The grammar of references (distribution/reference, regexp.go), with a version where it is one.
+_HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
+_PART: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_REGISTRY: Final = rf"^{_HOST}(/{_PART})*/?$"
+_REFERENCE: Final = rf"^({_HOST}/)?{_PART}(/{_PART})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$"
+
+
+def _known(key: str) -> str:
+    if key not in OFFICIAL:
+        raise ValueError(f"no such image: {printable(key)} (there are: {', '.join(sorted(OFFICIAL))})")
+    return key
+
+
+def _pinned(reference: str) -> str:
+    tag = reference.rpartition("/")[2].partition(":")[2]
+    if "@sha256:" not in reference and tag in ("", "latest"):
+        raise ValueError(f"{shown(reference)} is not pinned to a version or digest; add one, such as :1.2.3")
+    return reference
+
+
+ImageKey = Annotated[Key, AfterValidator(_known)]
+Registry = Annotated[
+    str,
+    StringConstraints(pattern=_REGISTRY, max_length=200),
+    expect("a registry", "its address without https://, such as registry.internal:5000"),
+]
+Reference = Annotated[
+    str,
+    StringConstraints(pattern=_REFERENCE, max_length=300),
+    expect("an image reference", "[registry/]name:version without https://, such as registry.internal/redis:8.0.6"),
+    AfterValidator(_pinned),
+]
 
 
 class Images(BaseModel):
@@ -40,18 +69,8 @@ class Images(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    registry: Reference | None = None
-    overrides: Mapping[str, Reference] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _known_and_pinned(self) -> "Images":
-        unknown = sorted(set(self.overrides) - set(OFFICIAL))
-        if unknown:
-            raise ValueError(f"no such image: {', '.join(unknown)} (known: {', '.join(sorted(OFFICIAL))})")
-        floating = sorted(key for key, ref in self.overrides.items() if not _is_pinned(ref))
-        if floating:
-            raise ValueError(f"not pinned to a version or digest: {', '.join(floating)}")
-        return self
+    registry: Registry | None = None
+    overrides: Mapping[ImageKey, Reference] = Field(default_factory=dict)
 
     def reference(self, key: str) -> str:
         """The reference to run for an image's key; KeyError where the key is unknown."""
@@ -59,8 +78,3 @@ class Images(BaseModel):
         if key in self.overrides:
             return self.overrides[key]
         return f"{self.registry.rstrip('/')}/{official}" if self.registry else official
-
-
-def _is_pinned(reference: str) -> bool:
-    tag = reference.rpartition("/")[2].partition(":")[2]
-    return "@sha256:" in reference or tag not in ("", "latest")

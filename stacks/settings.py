@@ -1,79 +1,50 @@
 """What one environment may say: every value of stacks/<stack>.yaml, validated, with all problems reported at once."""
 
-import re
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    HttpUrl,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
 from stacks.images import Images
+from stacks.values import (
+    Address,
+    BindAddress,
+    EngineHost,
+    Folder,
+    Hold,
+    Interval,
+    Key,
+    Name,
+    Port,
+    Retention,
+    Role,
+    Sslmode,
+    Switch,
+    Threshold,
+    Url,
+    expect,
+    printable,
+    shown,
+)
 
 FOLDER: Final = Path(__file__).parent
-_UNITS: Final = {
-    "ms": 1,
-    "s": 1000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 604_800_000,
-    "y": 31_536_000_000,
-}
-_DURATION: Final = re.compile(
-    r"(?:(\d+)(y))?(?:(\d+)(w))?(?:(\d+)(d))?(?:(\d+)(h))?(?:(\d+)(m(?!s)))?(?:(\d+)(s))?(?:(\d+)(ms))?"
-)
+_NO_MAPPING: Final = "must be a mapping (key: value)"
 
 
 class SettingsError(Exception):
-    """The settings of a stack cannot be used; the message says what, where and what to do."""
+    """The settings of a stack cannot be used; the message says what, where and what to do.
 
+    `rest` is what can be used of them, where that makes settings: the plan finds further problems there.
+    """
 
-def seconds(duration: str) -> float:
-    """The length of a Prometheus duration (`15d`, `1h30m`, `500ms`) in seconds; ValueError where it is none."""
-    match = _DURATION.fullmatch(duration)
-    if not duration or match is None:
-        raise ValueError(f"{duration!r} is not a Prometheus duration such as 30s, 5m or 15d")
-    parts = match.groups()
-    milliseconds = sum(int(n) * _UNITS[unit] for n, unit in zip(parts[::2], parts[1::2], strict=True) if n)
-    return timedelta(milliseconds=milliseconds).total_seconds()
-
-
-def _positive(duration: str) -> str:
-    if not 0 < seconds(duration) <= seconds("10y"):
-        raise ValueError("must be longer than 0 and at most 10y")
-    return duration
-
-
-Duration = Annotated[str, AfterValidator(_positive)]
-Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$", max_length=40)]
-Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=63)]  # PostgreSQL's limit
-
-
-def _port_exists(address: str) -> str:
-    if not 1 <= int(address.rpartition(":")[2]) <= 65535:
-        raise ValueError("the port must lie between 1 and 65535")
-    return address
-
-
-Address = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}$", max_length=260),
-    AfterValidator(_port_exists),
-]
+    def __init__(self, message: str, rest: "Settings | None" = None) -> None:
+        self.rest = rest
+        super().__init__(message)
 
 
 class _Values(BaseModel):
@@ -104,20 +75,21 @@ class Strictness(StrEnum):
 class Ports(_Values):
     """Published ports on `bind_address`; each may be given once."""
 
+    model_config = ConfigDict(validate_default=True)  # a port that is given may be another's default
+
     prometheus: Port = 9090
     alertmanager: Port = 9093
     grafana: Port = 3000
     api: Port = 8000
     inbox: Port = 8025
 
-    @model_validator(mode="after")
-    def _each_once(self) -> "Ports":
-        taken: dict[int, str] = {}
-        for name, port in self:
-            if port in taken:
-                raise ValueError(f"port {port} is given to both {taken[port]} and {name}")
-            taken[port] = name
-        return self
+    @field_validator("*")
+    @classmethod
+    def _each_once(cls, port: int, info: ValidationInfo) -> int:
+        for name, taken in info.data.items():
+            if port == taken:
+                raise ValueError(f"port {port} is given to both {name} and {info.field_name}; choose another for one")
+        return port
 
 
 class Target(_Values):
@@ -132,7 +104,7 @@ class PostgresServer(Target):
 
     user: Role
     database: Role
-    sslmode: Annotated[str, StringConstraints(pattern="^(disable|require|verify-ca|verify-full)$")] = "require"
+    sslmode: Sslmode = "require"
 
 
 class RedisServer(Target):
@@ -142,7 +114,7 @@ class RedisServer(Target):
 class ElasticsearchServer(_Values):
     """An Elasticsearch server for which the stack runs an exporter."""
 
-    url: HttpUrl
+    url: Url
     instance: Name
 
 
@@ -157,44 +129,43 @@ class Servers(_Values):
 class Tuning(_Values):
     """What an environment changes of one alert: threshold (in the signal's unit), hold time, or whether it is on."""
 
-    threshold: float | None = None
-    for_: Duration | None = Field(default=None, alias="for")
-    enabled: bool = True
+    threshold: Threshold | None = None
+    for_: Hold | None = Field(default=None, alias="for")
+    enabled: Switch = True
 
 
 class Notifications(_Values):
     """Where alerts go. Without `webhook_url` the address is the secret `webhook_url`, read from a file."""
 
-    webhook_url: HttpUrl | None = None
+    webhook_url: Url | None = None
 
 
 class Settings(_Values):
     """All values of one environment."""
 
-    environment: Environment
+    environment: Annotated[Environment, expect("an environment", "dev, staging or prod")]
     prefix: Name = "softfactory"
-    engine_host: str | None = None  # e.g. ssh://user@host; unset: DOCKER_HOST or the local engine
-    bind_address: IPv4Address = IPv4Address("127.0.0.1")
+    engine_host: EngineHost | None = None  # unset: DOCKER_HOST or the local engine
+    bind_address: BindAddress = IPv4Address("127.0.0.1")
     ports: Ports = Ports()
-    retention: Duration = "15d"
-    scrape_interval: Duration = "15s"
-    data: Fate = Fate.KEEP
-    verification: Strictness = Strictness.STRICT
-    demo: bool = False
+    retention: Retention = "15d"
+    scrape_interval: Interval = "15s"
+    data: Annotated[Fate, expect("what happens to data", "keep or delete")] = Fate.KEEP
+    verification: Annotated[Strictness, expect("a strictness", "strict, own or report")] = Strictness.STRICT
+    demo: Switch = False
     servers: Servers = Servers()
-    targets: Mapping[str, tuple[Target, ...]] = Field(default_factory=dict)
+    targets: Mapping[Key, tuple[Target, ...]] = Field(default_factory=dict)
     notifications: Notifications = Notifications()
-    alerts: Mapping[str, Tuning] = Field(default_factory=dict)
+    alerts: Mapping[Key, Tuning] = Field(default_factory=dict)
     images: Images = Images()
-    runbooks: HttpUrl | None = None  # where docs/runbooks is readable for the person on call
+    runbooks: Folder | None = None  # where docs/runbooks is readable for the person on call
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Settings":
-        if seconds(self.scrape_interval) > 60:
-            raise ValueError("scrape_interval: at most 1m, or the alerts' windows hold too few samples")
-        if self.demo and self.environment is not Environment.DEV:
-            raise ValueError("demo: only a dev environment runs the demo system")
-        return self
+    @field_validator("demo")
+    @classmethod
+    def _only_in_dev(cls, demo: bool, info: ValidationInfo) -> bool:
+        if demo and info.data.get("environment", Environment.DEV) is not Environment.DEV:
+            raise ValueError("only a dev environment runs the demo system; remove it, or write false")
+        return demo
 
 
 def load_settings(stack: str, images: Mapping[str, str] | None = None, folder: Path = FOLDER) -> Settings:
@@ -203,30 +174,144 @@ def load_settings(stack: str, images: Mapping[str, str] | None = None, folder: P
     `images` are overrides from Pulumi's configuration (key to reference), over the file's own.
     Raises SettingsError, which lists every problem of the file.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", stack) or not (folder / f"{stack}.yaml").is_file():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("Pulumi.")))
-        raise SettingsError(f"stack {stack!r} has no settings file stacks/{stack}.yaml; there are: {known}")
-    where = f"stacks/{stack}.yaml"
+    where = f"stacks/{printable(stack)}.yaml"
+    files = [path for path in folder.glob("*.yaml") if path.is_file() and not path.stem.startswith("Pulumi.")]
+    known = sorted(path.stem for path in files)
+    if stack not in known:
+        raise SettingsError(f"stack {shown(stack)} has no settings file {where}; there are: {', '.join(known)}")
+    values, problems = _read(folder / f"{stack}.yaml", where)
+    if not isinstance(images, Mapping | None):
+        problems.append(f"images (in Pulumi's configuration): {_NO_MAPPING}, not {shown(images)}")
+        images = None
+    overrides = {printable(key): reference for key, reference in (images or {}).items()}
+    errors: list[ErrorDetails] = []
     try:
-        values = yaml.load((folder / f"{stack}.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{where} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"{where} must hold a mapping of settings, not {type(values).__name__}")
-    try:
-        return Settings.model_validate(_with_images(values, images or {}))
+        settings = Settings.model_validate(_with_images(values, overrides))
     except ValidationError as error:
-        problems = "\n".join(f"  {_place(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
-        raise SettingsError(f"{where} cannot be used:\n{problems}") from error
+        errors = error.errors(include_url=False)
+    problems += [f"{_place(error, overrides)}: {_words(error)}" for error in errors]
+    if problems:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise SettingsError(f"{where} cannot be used:{lines}", _rest(values, [error["loc"] for error in errors]))
+    return settings
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in pure Python, because the parser in C crashes on a file that is nested deeply enough.
+
+    `twice` collects the keys that a mapping has twice: YAML would take the last without a word.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.twice: list[str] = []
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        there: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in there:
+                    self.twice.append(f"{printable(key.value)}: line {key.start_mark.line + 1} gives it a second time")
+                there.add((key.tag, key.value))
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()  # "\\ud800" is no character
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception:  # whatever the conversion met: ValueError of 2026-02-30, KeyError of !!bool x
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{shown(node.value)} cannot be read as {kind}; put it in quotes if it is text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+        return value
+
+
+def _read(path: Path, where: str) -> tuple[dict[Any, Any], list[str]]:
+    """The values of a file, and what is wrong with its keys."""
+    try:
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        values = loader.get_single_data()
+    except OSError as error:
+        raise SettingsError(f"{where} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{where} is not YAML: byte {error.start} is not UTF-8 text") from error
+    except RecursionError as error:
+        raise SettingsError(f"{where} is nested too deeply to be settings") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{where} is not YAML: {error}".replace('"<unicode string>"', where)) from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{where} must hold settings, a mapping (key: value), not {shown(values)}")
+    return values, loader.twice
 
 
 def _with_images(values: dict[Any, Any], overrides: Mapping[str, str]) -> dict[Any, Any]:
-    images = values.get("images") or {}
-    own = (images.get("overrides") or {}) if isinstance(images, dict) else None
-    if not overrides or not isinstance(own, dict):
+    images = {} if values.get("images") is None else values["images"]
+    if not overrides or not isinstance(images, dict):
         return values  # nothing to add, or something that validation will name
-    return {**values, "images": {**images, "overrides": {**own, **overrides}}}
+    own = {} if images.get("overrides") is None else images["overrides"]
+    return {**values, "images": {**images, "overrides": {**own, **overrides}}} if isinstance(own, dict) else values
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "settings"
+def _rest(values: dict[Any, Any], places: Iterable[tuple[int | str, ...]]) -> Settings | None:
+    """The settings without what is wrong, made so that nothing else is blamed for what is left out."""
+    blameless = {"environment": {"environment": "dev"}, "scrape_interval": {"scrape_interval": "1s"}}
+    kept = {key: value for key, value in values.items() if key in Settings.model_fields}
+    for section, *inner in places:
+        if section in ("servers", "targets", "alerts") and inner and isinstance(kept.get(section), dict):
+            kept[section] = {key: value for key, value in kept[section].items() if key != inner[0]}
+        else:
+            kept.pop(section, None)
+        if section == "servers":
+            kept["demo"] = False  # it would miss the server
+        kept |= blameless.get(str(section), {})
+    try:
+        return Settings.model_validate(kept)
+    except ValidationError:
+        return None
+
+
+def _words(error: ErrorDetails) -> str:
+    """What is wrong, for the person who wrote it."""
+    match error["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return f"no such setting; there are: {', '.join(_siblings(error['loc']))}"
+        case "invalid_key" | "string_type":
+            return f"the key {shown(error['input'])} must be text; put it in quotes"
+        case "model_type" | "dict_type" | "mapping_type":
+            return f"{_NO_MAPPING}, not {shown(error['input'])}"
+        case "tuple_type":
+            return f"must be a list (- item), not {shown(error['input'])}"
+        case _:
+            return error["msg"].removeprefix("Value error, ")
+
+
+def _siblings(location: tuple[int | str, ...]) -> Iterable[str]:
+    """The keys that may stand where an unknown one does."""
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        # A part that is no field is a job, an alert or a number in a list: the model is the one that was found there.
+        field = model.model_fields.get(str(part))
+        model = (field and _model(field.annotation)) or model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """The model in an annotation such as `Mapping[Key, tuple[Target, ...]]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model, get_args(annotation))), None)
+
+
+def _place(error: ErrorDetails, overrides: Mapping[str, str]) -> str:
+    location = [part for part in error["loc"] if part != "[key]"]
+    if error["type"] in ("invalid_key", "string_type"):
+        location.pop()  # the key itself, which pydantic does not give as it stands there
+    if location[:2] == ["images", "overrides"] and len(location) > 2 and location[2] in overrides:
+        return f"images.{printable(location[2])} (in Pulumi's configuration)"
+    return ".".join(map(printable, location)) or "settings"

@@ -33,7 +33,7 @@ class Program:
         self.stack.install(patch)
         patch.chdir(ROOT)
         if changed:
-            patch.setattr(components.prepare, "load_settings", lambda *_, **__: self.settings)
+            patch.setattr(components.prepare, "load_plan", lambda *_, **__: self.wanted)
 
     def run(
         self, *, preview: bool = False, config: Mapping[str, str] | None = None, computed: Computed | None = None

@@ -14,11 +14,11 @@ import yaml
 
 import plan as planning
 import routing.render
-from plan import Plan, PlanError, alertmanager_config_hash, plan
+from plan import Plan, PlanError, alertmanager_config_hash, load_plan, plan
 from routing.tree import tree
 from rules import ALERTS, redis
 from rules.model import Alert, Severity
-from stacks.settings import load_settings
+from stacks.settings import SettingsError, load_settings
 from tests.checkers import ROOT, STACKS
 from tests.unit.values import settings, values
 
@@ -244,24 +244,24 @@ def test_alertmanagers_confirmation_is_the_hash_of_its_file() -> None:
 
 def test_targets_of_a_job_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = problems(monkeypatch, targets={"api": [{"address": "api:8000", "instance": "api"}]})
-    assert found.startswith("targets: no such job: api (there are: alertmanager, ")
+    assert found.startswith("targets.api: no such job; there are: alertmanager, ")
 
 
 def test_an_instance_that_a_job_has_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     twice = [{"address": "a:1", "instance": "api"}, {"address": "b:1", "instance": "api"}]
     assert problems(monkeypatch, targets={"softfactory-api": twice}) == (
-        "targets: softfactory-api has the instance api twice",
+        "targets.softfactory-api: the instance api is there twice",
     )
 
 
 def test_an_instance_that_is_given_to_one_of_the_stacks_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {**values()["targets"], "postgres": [{"address": "other:9187", "instance": "postgres"}]}
-    assert problems(monkeypatch, targets=there) == ("targets: postgres has the instance postgres twice",)
+    assert problems(monkeypatch, targets=there) == ("targets.postgres: the instance postgres is there twice",)
 
 
 def test_tuning_of_an_alert_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = problems(monkeypatch, alerts={"ApiDwon": {"enabled": False}})
-    assert found.startswith("alerts: no such alert: ApiDwon (there are: ApiDown, ")
+    assert found.startswith("alerts.ApiDwon: no such alert; there are: ApiDown, ")
 
 
 @pytest.mark.parametrize("expr", ["sum by ($by) (up{$scope}", "up{$scope} +", "rate(up{$scope})", "no such thing"])
@@ -281,10 +281,35 @@ def test_a_name_that_two_alerts_have(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_hold_that_one_lost_sample_outlasts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, changed("RedisDown", for_="9s")) == (
-        "rules/redis.py: RedisDown: for 9s is shorter than two scrapes (10s)",
+        "rules/redis.py: RedisDown: for: 9s is shorter than two scrapes (10s by scrape_interval)",
     )
     monkeypatch.setattr(planning, "ALERTS", changed("RedisDown", for_="10s"))
     assert plan(settings())
+
+
+def test_a_tuned_hold_is_told_by_the_place_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, alerts={"RedisDown": {"for": "9s"}}) == (
+        "alerts.RedisDown.for: 9s is shorter than two scrapes (10s by scrape_interval)",
+    )
+
+
+def test_a_share_above_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, alerts={"CacheHitRatioDegraded": {"threshold": 60}}) == (
+        "alerts.CacheHitRatioDegraded.threshold: 60 is not a share from 0 to 1; write 0.8 for 80 %",
+    )
+    for share in (0, 0.6, 1):
+        assert plan(settings(alerts={"CacheHitRatioDegraded": {"threshold": share}}))
+
+
+def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = problems(monkeypatch, alerts={"ApiDown": {"threshold": 0}})
+    assert found.startswith("alerts.ApiDown.threshold: the alert only knows up and down")
+
+
+def test_a_demo_without_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, servers={}) == (
+        "servers.postgres: is missing; the demo needs it", "servers.redis: is missing; the demo needs it",
+    )  # fmt: skip
 
 
 def test_a_scrape_interval_that_makes_holds_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,3 +345,59 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         targets={"nothing": [], "softfactory-api": values()["targets"]["softfactory-api"] * 2},
     )
     assert len(found) == 5
+
+
+# --- from the file ---------------------------------------------------------------------------------------------------
+
+
+def load(folder: Path, **changes: Any) -> str:
+    """What is said of a file with dev's values, some replaced."""
+    (folder / "mine.yaml").write_text(yaml.safe_dump(values(**changes)), encoding="utf-8")
+    with pytest.raises((PlanError, SettingsError)) as caught:
+        load_plan("mine", folder=folder)
+    return str(caught.value)
+
+
+def test_what_does_not_fit_the_model_is_told_with_the_file(tmp_path: Path) -> None:
+    message = load(tmp_path, alerts={"ApiDwon": {}})
+    assert message.startswith(
+        "the plan has problems, with the settings of stacks/mine.yaml:\n  alerts.ApiDwon: no such"
+    )
+
+
+def test_what_does_not_fit_the_model_is_told_together_with_wrong_values(tmp_path: Path) -> None:
+    message = load(
+        tmp_path,
+        colour="blue",
+        scrape_interval="5 s",
+        ports={"grafana": 9090},
+        alerts={"ApiDwon": {}, "ApiDown": {"for": "soon"}, "HighErrorRate": {"threshold": 5}},
+        targets={"nothing": [], "softfactory-api": [{"address": "api", "instance": "api"}]},
+    )
+    assert message.startswith("stacks/mine.yaml cannot be used:")
+    places = [line.strip().partition(": ")[0] for line in message.splitlines()[1:]]
+    assert sorted(places) == [
+        "alerts.ApiDown.for", "alerts.ApiDwon", "alerts.HighErrorRate.threshold", "colour", "ports.grafana",
+        "scrape_interval", "targets.nothing", "targets.softfactory-api.0.address",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"environment": "live"},  # dev's demo is not blamed
+        {"scrape_interval": "1 m", "alerts": {"ApiDown": {"for": "20s"}}},
+        {"servers": {**values()["servers"], "postgres": {"address": "p"}}},  # the demo's server is there, if wrong
+        {"servers": None},
+        {"alerts": 5},
+        {5: 5},
+    ],
+    ids=str,
+)
+def test_nothing_is_blamed_for_what_is_wrong_elsewhere(tmp_path: Path, changes: dict[Any, Any]) -> None:
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**values(), **changes}), encoding="utf-8")
+    with pytest.raises(SettingsError) as alone:
+        load_settings("mine", folder=tmp_path)
+    with pytest.raises(SettingsError) as together:
+        load_plan("mine", folder=tmp_path)
+    assert str(together.value) == str(alone.value)

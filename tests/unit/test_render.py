@@ -81,6 +81,14 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     assert written(tmp_path) == {"notes.txt": "mine"}
 
 
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = render(tmp_path / "file" / "out")
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert "cannot be written: Not a directory; give another folder" in result.output
+
+
 def test_a_stack_that_does_not_exist_is_told_in_one_line(tmp_path: Path) -> None:
     result = render(tmp_path, "live")
     assert result.exit_code == 2

@@ -5,11 +5,17 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from stacks.settings import Settings, SettingsError, load_settings, seconds
+from stacks.settings import Settings, SettingsError, load_settings
+from stacks.values import Folder, seconds
 from tests.checkers import STACKS
 from tests.unit.values import values
+
+
+def short(value: Any) -> str:
+    """A test's id."""
+    return ascii(value)[:30]
 
 
 def load(folder: Path, text: str, **arguments: Any) -> Settings:
@@ -65,28 +71,39 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) 
     assert message.startswith("stacks/mine.yaml cannot be used:")
     places = [line.strip().partition(": ")[0] for line in message.splitlines()[1:]]
     assert sorted(places) == [
-        "alerts.ApiDown.for", "colour", "environment", "images", "ports.grafana", "ports.prometheus", "retention",
-        "targets.softfactory-api.0.address", "targets.softfactory-api.0.instance",
+        "alerts.ApiDown.for", "colour", "environment", "images.overrides.nginx", "ports.grafana", "ports.prometheus",
+        "retention", "targets.softfactory-api.0.address", "targets.softfactory-api.0.instance",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("changes", "place"),
+    ("changes", "place", "known"),
     [
-        ({"portz": {}}, "portz"),
-        ({"ports": {"prometheus": 9090, "loki": 3100}}, "ports.loki"),
-        ({"servers": {"mysql": {}}}, "servers.mysql"),
-        ({"notifications": {"slack": "#ops"}}, "notifications.slack"),
-        ({"alerts": {"ApiDown": {"limit": 1}}}, "alerts.ApiDown.limit"),
-        ({"images": {"mirror": "a:1"}}, "images.mirror"),
+        ({"portz": {}}, "portz", "environment, prefix, engine_host, bind_address, ports, "),
+        ({"ports": {"prometheus": 9090, "loki": 3100}}, "ports.loki", "prometheus, alertmanager, grafana, api, inbox"),
+        ({"servers": {"mysql": {}}}, "servers.mysql", "postgres, redis, elasticsearch"),
+        ({"servers": {"redis": {"address": "r:1", "instance": "redis", "tls": True}}}, "servers.redis.tls", "address,"),
+        (
+            {"targets": {"node": [{"address": "n:1", "instance": "n1", "job": 1}]}},
+            "targets.node.0.job",
+            "address, inst",
+        ),
+        ({"notifications": {"slack": "#ops"}}, "notifications.slack", "webhook_url"),
+        ({"alerts": {"ApiDown": {"limit": 1}}}, "alerts.ApiDown.limit", "threshold, for, enabled"),
+        ({"images": {"mirror": "a:1"}}, "images.mirror", "registry, overrides"),
     ],
 )
-def test_an_unknown_key_is_refused_on_every_level(tmp_path: Path, changes: dict[str, Any], place: str) -> None:
-    assert f"  {place}: Extra inputs are not permitted" in problem(tmp_path, **changes)
+def test_an_unknown_key_is_refused_on_every_level_with_the_known_ones(
+    tmp_path: Path, changes: dict[str, Any], place: str, known: str
+) -> None:
+    assert f"  {place}: no such setting; there are: {known}" in problem(tmp_path, **changes)
 
 
 def test_a_port_may_be_given_only_once(tmp_path: Path) -> None:
-    assert "ports: port 9090 is given to both prometheus and grafana" in problem(tmp_path, ports={"grafana": 9090})
+    message = problem(tmp_path, ports={"grafana": 9090, "api": 9090, "inbox": 70000})  # and 9090 is Prometheus' default
+    assert "ports.grafana: port 9090 is given to both prometheus and grafana" in message
+    assert "ports.api: port 9090 is given to both prometheus and api" in message
+    assert "ports.inbox: 70000 is not a port" in message
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, "9090", 9090.5, True])
@@ -94,9 +111,22 @@ def test_a_port_is_a_whole_number_between_1_and_65535(tmp_path: Path, port: Any)
     assert "ports.prometheus: " in problem(tmp_path, ports={"prometheus": port})
 
 
-@pytest.mark.parametrize("duration", ["", "0s", "15", "1.5h", "-5m", "5 m", "5M", "30s1m", "11y", 15])
+@pytest.mark.parametrize(
+    "duration",
+    ["", "0s", "15", "1.5h", "-5m", "5 m", "5M", "30s1m", "11y", 15, None, "\u0661\u0665d", "9" * 5000 + "d", "15d\n"],
+    ids=short,
+)
 def test_a_duration_that_prometheus_would_not_take_is_refused(tmp_path: Path, duration: Any) -> None:
-    assert "retention: " in problem(tmp_path, retention=duration)
+    message = problem(tmp_path, retention=duration, alerts={"ApiDown": {"for": duration or ""}})
+    assert "  retention: " in message and "such as 15d" in message
+    assert "  alerts.ApiDown.for: " in message and "such as 5m" in message
+
+
+@pytest.mark.parametrize("retention", ["0s", "1ms", "1h59m", "10y1s", "99999y", "999999999y"])
+def test_an_absurd_retention_is_refused(tmp_path: Path, retention: str) -> None:
+    message = problem(tmp_path, retention=retention)
+    assert f"retention: '{retention}' is not a retention; write whole numbers with their units (y w d h m s)" in message
+    assert "from 2h to 10y, such as 15d" in message
 
 
 @pytest.mark.parametrize(
@@ -109,11 +139,42 @@ def test_a_duration_has_prometheus_length(duration: str, length: float) -> None:
 
 def test_a_scrape_interval_that_starves_the_alerts_windows_is_refused(tmp_path: Path) -> None:
     assert load(tmp_path, "environment: dev\nscrape_interval: 1m").scrape_interval == "1m"
-    assert "scrape_interval: at most 1m" in problem(tmp_path, scrape_interval="61s")
+    assert "scrape_interval: '61s' is not a scrape interval" in problem(tmp_path, scrape_interval="61s")
+    assert "scrape_interval: '500ms' is not a scrape interval" in problem(tmp_path, scrape_interval="500ms")
+
+
+@pytest.mark.parametrize("threshold", [-0.1, float("nan"), float("inf"), "0.8", True, 10**400, None])
+def test_a_threshold_is_a_number_that_something_measured_can_pass(tmp_path: Path, threshold: Any) -> None:
+    if threshold is None:
+        assert load(tmp_path, "environment: dev\nalerts: {ApiDown: {threshold: }}").alerts["ApiDown"].threshold is None
+    else:
+        assert "alerts.ApiDown.threshold: " in problem(tmp_path, alerts={"ApiDown": {"threshold": threshold}})
+
+
+@pytest.mark.parametrize("switch", ["true", 1, 0, "on", None])
+def test_a_switch_is_true_or_false(tmp_path: Path, switch: Any) -> None:
+    assert "demo: " in problem(tmp_path, demo=switch)
 
 
 @pytest.mark.parametrize(
-    "address", ["api", "api:", ":8000", "http://api:8000", "api:99999", "api:0", "-api:80", "a b:80"]
+    "address",
+    [
+        "api",
+        "api:",
+        ":8000",
+        "http://api:8000",
+        "api:99999",
+        "api:0",
+        "-api:80",
+        "a b:80",
+        "a..b:80",
+        "a-.b:80",
+        "10.0.0.999:80",
+        "api:80\n",
+        "ä:80",
+        8000,
+        None,
+    ],
 )
 def test_an_address_is_a_host_and_a_port_that_exists(tmp_path: Path, address: str) -> None:
     message = problem(tmp_path, targets={"softfactory-api": [{"address": address, "instance": "api"}]})
@@ -126,14 +187,50 @@ def test_an_address_may_be_a_name_or_a_number(tmp_path: Path, address: str) -> N
     assert load(tmp_path, text).targets["softfactory-api"][0].address == address
 
 
-@pytest.mark.parametrize("bind", ["localhost", "127.0.0.1:80", "256.0.0.1", "::1"])
-def test_the_bind_address_is_an_ipv4_address(tmp_path: Path, bind: str) -> None:
+@pytest.mark.parametrize("bind", ["localhost", "127.0.0.1:80", "256.0.0.1", "::1", 2130706433, True, b"abcd"])
+def test_the_bind_address_is_an_ipv4_address(tmp_path: Path, bind: Any) -> None:
     assert "bind_address: " in problem(tmp_path, bind_address=bind)
 
 
-@pytest.mark.parametrize("url", ["inbox:8025", "ftp://inbox/", "http://"])
-def test_a_webhook_is_an_http_url(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["inbox:8025", "ftp://inbox/", "http://", "http:inbox", "http://in box/", "http://a:99999", 8025]
+)
+def test_a_webhook_is_an_http_url(tmp_path: Path, url: Any) -> None:
     assert "notifications.webhook_url: " in problem(tmp_path, notifications={"webhook_url": url})
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    message = problem(
+        tmp_path,
+        notifications={"webhook_url": "https://me:s3cret@hooks.internal/"},
+        servers={"elasticsearch": {"url": "https://me:s3cret@search.internal:9200", "instance": "search"}},
+    )
+    assert (
+        "notifications.webhook_url: this is not an address; write http:// or https:// and a host, without user"
+        in message
+    )
+    assert "servers.elasticsearch.url: " in message
+    assert "s3cret" not in message
+
+
+@pytest.mark.parametrize("address", ["https://git.internal/a?b=c", "https://git.internal/#x", "git.internal", 5])
+def test_the_address_of_a_folder_can_be_followed_by_a_path(address: Any) -> None:
+    folder: TypeAdapter[Any] = TypeAdapter(Folder)
+    with pytest.raises(ValidationError, match="this is not a folder's address"):
+        folder.validate_python(address)
+    assert str(folder.validate_python("https://git.internal/ops")) == "https://git.internal/ops"
+
+
+@pytest.mark.parametrize("host", ["engine", "ssh://", "ssh://-o Proxy", "ftp://engine", "", 2375])
+def test_an_engine_host_is_an_address_that_docker_understands(tmp_path: Path, host: Any) -> None:
+    assert "engine_host: " in problem(tmp_path, engine_host=host)
+
+
+@pytest.mark.parametrize(
+    "host", ["ssh://ops@engine.internal", "ssh://engine:2222", "tcp://10.0.0.7:2376", "unix:///run/docker.sock"]
+)
+def test_an_engine_host_may_be_far_or_near(tmp_path: Path, host: str) -> None:
+    assert load(tmp_path, f"environment: dev\nengine_host: {host}").engine_host == host
 
 
 @pytest.mark.parametrize("name", ["soft_factory", "_x", "Monitoring"])
@@ -167,15 +264,34 @@ def test_a_stacks_name_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
         load_settings("../secret", folder=tmp_path / "inner")
 
 
+@pytest.mark.parametrize("stack", ["", ".", "a" * 5000, "a\0b", "a\nb", "Pulumi.dev", "folder"], ids=short)
+def test_a_strange_name_is_an_unknown_stack(tmp_path: Path, stack: str) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}", encoding="utf-8")
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(SettingsError, match=r"has no settings file .*; there are: $"):
+        load_settings(stack, folder=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a: [", "is not YAML"),
         ("environment: dev\n\tdemo: true", "is not YAML"),
-        ("- environment: dev", "must hold a mapping of settings, not list"),
-        ("", "must hold a mapping of settings, not NoneType"),
-        ("dev", "must hold a mapping of settings, not str"),
+        ("- environment: dev", "must hold settings, .* not a list"),
+        ("", "must hold settings, .* not nothing"),
+        ("dev", "must hold settings, .* not 'dev'"),
+        ("environment: dev\n---\ndemo: true", "is not YAML"),
+        ("retention: 2026-02-30", "'2026-02-30' cannot be read as timestamp; put it in quotes"),
+        ("demo: !!bool maybe", "'maybe' cannot be read as bool"),
+        ("retention: 0b_", "cannot be read as int"),
+        ("retention: " + "9" * 5000, "cannot be read as int"),
+        ("retention: !!timestamp soon", "cannot be read as timestamp"),
+        ('prefix: "\\ud800"', "cannot be read as str"),
+        ("demo: !!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
+        ("a: " + "[" * 600, "is nested too deeply"),
+        ("- " * 1000, "is nested too deeply"),
     ],
+    ids=short,
 )
 def test_a_file_that_is_no_mapping_in_yaml_is_told_as_such(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
@@ -186,6 +302,77 @@ def test_a_file_that_is_no_text_is_told_as_such(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match="is not YAML"):
         load_settings("mine", folder=tmp_path)
+
+
+def test_a_problem_of_yaml_is_told_with_file_and_line(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"in stacks/mine.yaml, line 2, column 1") as caught:
+        load(tmp_path, "environment: dev\n\tdemo: true")
+    assert "unicode string" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> str:
+        raise PermissionError(13, "Permission denied")  # chmod would not do: root reads everything
+
+    (tmp_path / "mine.yaml").write_text("environment: dev", encoding="utf-8")
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(SettingsError, match=r"stacks/mine\.yaml cannot be read: Permission denied"):
+        load_settings("mine", folder=tmp_path)
+
+
+def test_a_key_that_is_given_twice_is_told_with_its_line_and_with_everything_else(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, "environment: dev\nports:\n  api: 1\n  api: 2\ncolour: blue\nenvironment: prod")
+    assert "  api: line 4 gives it a second time" in str(caught.value)
+    assert "  environment: line 6 gives it a second time" in str(caught.value)
+    assert "  colour: no such setting" in str(caught.value)
+
+
+def test_yamls_anchors_and_merges_are_understood(tmp_path: Path) -> None:
+    text = """
+        environment: dev
+        targets:
+          node: [&a { address: "a:9100", instance: a1 }, &b { <<: *a, instance: b1 }]
+          softfactory-api: [{ <<: *b, address: "a:8000" }]
+    """
+    targets = load(tmp_path, text).targets
+    assert [(t.address, t.instance) for there in targets.values() for t in there] == [
+        ("a:9100", "a1"), ("a:9100", "b1"), ("a:8000", "b1"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ports:", "ports: must be a mapping (key: value), not nothing"),
+        ("ports: [9090]", "ports: must be a mapping (key: value), not a list"),
+        ("targets: {node: {address: n}}", "targets.node: must be a list (- item), not a mapping"),
+        ("targets: {9100: []}", "targets: the key 9100 must be text; put it in quotes"),
+        ("targets: {!!binary YQ==: []}", "targets: the key binary data must be text; put it in quotes"),
+        ("targets: {node: 2026-01-01}", "targets.node: must be a list (- item), not a date"),
+        ("no: 1", "settings: the key false must be text; put it in quotes"),
+        ('"a\\e[31m\\nb": 1', r"'a\x1b[31m\nb': no such setting"),
+        ('"": 1', "'': no such setting"),
+        ("servers: {redis: {address: 'r:1'}}", "servers.redis.instance: is missing"),
+        ("servers: {redis: {address: 'r:1', instance: no}}", "servers.redis.instance: false is not a name; write 2 to"),
+        ("prefix: 0x" + "f" * 5000, "prefix: a number of more than 20 digits is not a name"),
+        ("prefix: " + "x" * 5000, "prefix: 'xxx"),
+        ("data: forget", "data: 'forget' is not what happens to data; write keep or delete"),
+        ("verification: !!binary b3du", "verification: binary data is not a strictness; write strict, own or report"),
+    ],
+    ids=short,
+)
+def test_what_is_wrong_is_told_in_words_that_say_what_to_write(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, f"environment: dev\n{text}")
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line.startswith(f"  {said}")
+    assert len(line) < 300
+
+
+def test_a_missing_environment_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="  environment: is missing"):
+        load(tmp_path, "demo: true")
 
 
 def test_pulumis_image_settings_win_over_the_files(tmp_path: Path) -> None:
@@ -204,10 +391,13 @@ def test_pulumis_image_settings_need_none_in_the_file(tmp_path: Path, text: str)
 
 
 def test_a_wrong_image_from_pulumi_is_told_as_such(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="images: no such image: nginx"):
+    with pytest.raises(SettingsError, match=r"images.nginx \(in Pulumi's configuration\): no such image: nginx"):
         load(tmp_path, "environment: dev", images={"nginx": "nginx:1"})
     with pytest.raises(SettingsError, match="  images: "):
         load(tmp_path, "environment: dev\nimages: none", images={"redis": "closed/redis:8"})
+    with pytest.raises(SettingsError, match=r"images \(in Pulumi's configuration\): must be a mapping") as caught:
+        load(tmp_path, "environment: dev\ncolour: blue", images=["redis"])
+    assert "  colour: " in str(caught.value)
 
 
 def test_settings_cannot_be_changed_once_made() -> None:
