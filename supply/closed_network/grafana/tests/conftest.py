@@ -2,8 +2,9 @@
 
     pytest supply/closed_network/grafana/tests
 
-They need no Docker, no CLI and no network but loopback; the packages are those of the groups `dev`, `demo` (Flask,
-waitress, prometheus-client) and the plugin's own. The server runs in a thread of the test process.
+They need no Docker and no network but loopback; the packages are those of the groups `dev`, `demo` (Flask, waitress,
+prometheus-client) and the plugin's own. The server runs in a thread of the test process. What drives the plugin is
+skipped where there is no `pulumi` on PATH.
 """
 
 from __future__ import annotations

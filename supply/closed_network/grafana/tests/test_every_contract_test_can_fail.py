@@ -1,24 +1,30 @@
-"""Each test of tests/grafana_contract/test_api.py fails against a server that is broken where the test looks.
+"""Each contract test fails against a server, or with a plugin, that is broken where the test looks.
 
     pytest supply/closed_network/grafana/tests/test_every_contract_test_can_fail.py
 
-The defects are made here, around the stand-in's application: its own code knows nothing of them. A contract test
-without a defect, and a defect without a contract test, is an error.
+The server's defects are made here, around the stand-in's application, the plugin's in broken_plugin.py: their own
+code knows nothing of them. A contract test without a defect, and a defect without a contract test, is an error.
+The plugin's tests need `pulumi` on PATH (`. .local/env`).
 """
 
 from __future__ import annotations
 
 import base64
+import os
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+import broken_plugin
 import pytest
 from broken import Answer, Wrap, changes, does_nothing, matches, misreads, send, sets, turns
+from grafana_provider.resources import Kind
 from grafana_stand_in import store
 from running import HERE, PASSWORD, Running
 
-CONTRACT = HERE.parents[3] / "tests" / "grafana_contract" / "test_api.py"
+CONTRACT = HERE.parents[3] / "tests" / "grafana_contract"
 
 
 def forgets(method: str, path: str, sql: str) -> Wrap:
@@ -187,7 +193,7 @@ class Outcome:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             crash = report.longrepr.reprcrash  # type: ignore[union-attr]  # pytest's own form
-            self.failed[_function(report.nodeid)] = crash.message
+            self.failed.setdefault(_function(report.nodeid), crash.message)  # not what its clean-up says
         elif report.skipped:
             self.skipped.add(_function(report.nodeid))
 
@@ -197,12 +203,12 @@ def _function(nodeid: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(stand_in: Running, prometheus: str) -> Iterator[Callable[[dict[str, Wrap]], Outcome]]:
-    """Run the contract tests in this process against its server."""
+def run(stand_in: Running, prometheus: str) -> Iterator[Callable[[str, dict[str, Wrap]], Outcome]]:
+    """Run a file of contract tests, or one of them, in this process against its server."""
 
-    def once(defects: dict[str, Wrap]) -> Outcome:
+    def once(tests: str, defects: dict[str, Wrap]) -> Outcome:
         outcome = Outcome(stand_in, defects)
-        pytest.main([str(CONTRACT), "-q", "-p", "no:cacheprovider"], plugins=[outcome])
+        pytest.main([str(CONTRACT / tests), "-q", "-p", "no:cacheprovider"], plugins=[outcome])
         return outcome
 
     with pytest.MonkeyPatch.context() as patch:
@@ -215,13 +221,20 @@ def run(stand_in: Running, prometheus: str) -> Iterator[Callable[[dict[str, Wrap
 
 
 @pytest.fixture(scope="module")
-def broken(run: Callable[[dict[str, Wrap]], Outcome]) -> Outcome:
+def broken(run: Callable[[str, dict[str, Wrap]], Outcome]) -> Outcome:
     """The outcome with each test's own defect."""
-    return run(DEFECTS)
+    return run("test_api.py", DEFECTS)
 
 
-def test_every_contract_test_has_a_defect_and_passes_without_it(run: Callable[[dict[str, Wrap]], Outcome]) -> None:
-    outcome = run({})
+def _failed_by_assertion(outcome: Outcome, name: str) -> None:
+    assert name in outcome.failed, f"{name} passed in spite of its defect"
+    assert outcome.failed[name].startswith(("AssertionError", "assert ")), outcome.failed[name]
+
+
+def test_every_contract_test_has_a_defect_and_passes_without_it(
+    run: Callable[[str, dict[str, Wrap]], Outcome],
+) -> None:
+    outcome = run("test_api.py", {})
     assert not outcome.failed
     assert not outcome.skipped
     assert outcome.collected == set(DEFECTS)
@@ -229,5 +242,41 @@ def test_every_contract_test_has_a_defect_and_passes_without_it(run: Callable[[d
 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_the_contract_test_fails_on_its_defect(broken: Outcome, name: str) -> None:
-    assert name in broken.failed, f"{name} passed against a server with its defect"
-    assert broken.failed[name].startswith(("AssertionError", "assert ")), broken.failed[name]
+    _failed_by_assertion(broken, name)
+
+
+# The plugin, driven by the real CLI
+
+needs_cli = pytest.mark.skipif(
+    shutil.which("pulumi") is None, reason="no pulumi on PATH (see `. .local/env`): the plugin cannot be driven"
+)
+
+
+@pytest.fixture
+def run_plugin(
+    run: Callable[[str, dict[str, Wrap]], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str], Outcome]:
+    """Run the plugin's contract tests, or one of them, with the plugin's defect of that name, or none."""
+    (tmp_path / "pulumi-resource-grafana").symlink_to(broken_plugin.__file__)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def once(tests: str, defect: str) -> Outcome:
+        monkeypatch.setenv(broken_plugin.DEFECT, defect)
+        return run(tests, {})
+
+    return once
+
+
+@needs_cli
+def test_every_plugin_test_has_a_defect_and_passes_without_it(run_plugin: Callable[[str, str], Outcome]) -> None:
+    outcome = run_plugin("test_plugin.py", "")
+    assert not outcome.failed
+    assert not outcome.skipped
+    assert outcome.collected == set(broken_plugin.DEFECTS.values())
+
+
+@needs_cli
+@pytest.mark.parametrize("defect", broken_plugin.DEFECTS, ids=lambda defect: defect.__name__)
+def test_the_plugin_test_fails_on_its_defect(run_plugin: Callable[[str, str], Outcome], defect: type[Kind]) -> None:
+    name = broken_plugin.DEFECTS[defect]
+    _failed_by_assertion(run_plugin(f"test_plugin.py::{name}", defect.__name__), name)
