@@ -2,25 +2,26 @@
 # `eval "$(make -s env)"` gives a shell in which plain pulumi works as well.
 
 SHELL := bash
-.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help up preview down health rotate recover test check unit tools e2e render password traffic env lock
 STACK ?= dev
 export STACK
 
-RUN := . .local/env &&
+# GNU make 3.81, which macOS has, knows no .SHELLFLAGS.
+RUN := set -eu -o pipefail; [ -f .local/env ] || { echo 'run `make up` first' >&2; exit 1; }; . .local/env;
 # The dev stack is made without questions; for others pulumi shows what it would do and asks.
 ASK := $(if $(filter dev,$(STACK)),--yes --skip-preview,)
 # Pulumi warns once per plugin that it found on PATH; that is in .local/pulumi.log.
 QUIET := $(if $(filter dev,$(STACK)),2>&1 | tee .local/pulumi.log | grep --line-buffered -v 'using pulumi-',)
 
 help: ## List the commands
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 up: ## Bring the stack up (STACK=dev) and show that it is healthy; PLAN=file applies just that plan
 	@supply/setup stack $(STACK)
 	@$(RUN) pulumi up --stack $(STACK) $(ASK) $(if $(PLAN),--plan $(PLAN)) $(QUIET)
-	@$(RUN) python -m ops health
+	@$(RUN) python -m ops health --as-verified
 	@$(RUN) python -m ops links
 	@supply/setup notes
 
@@ -79,7 +80,7 @@ e2e: ## The end-to-end test, on a stack of its own
 	$(RUN) pytest tests/e2e
 
 env: ## Print the environment in which plain pulumi works
-	@supply/setup stack $(STACK) >&2
+	@supply/setup tools >&2
 	@cat .local/env
 
 lock: ## Renew uv.lock and demo/requirements.txt from pyproject.toml

@@ -6,7 +6,7 @@ from components.alertmanager import Alertmanager, AlertmanagerArgs
 from components.demo import Demo, DemoArgs
 from components.engine import Engine
 from components.exporters import Exporters, ExportersArgs
-from components.grafana import ADMIN, PASSWORD, Grafana, GrafanaArgs
+from components.grafana import Grafana, GrafanaArgs
 from components.grafana_content import GrafanaContent, GrafanaContentArgs
 from components.live import look
 from components.prepare import prepare
@@ -14,6 +14,7 @@ from components.prometheus import Prometheus, PrometheusArgs
 from components.verify import verify
 from ops import probes
 from ops.truth import Access
+from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD
 
 wanted, secrets = prepare(pulumi.get_stack(), pulumi.Config(), probes.client)
 settings = wanted.settings
@@ -35,19 +36,19 @@ alertmanager = Alertmanager(
 prometheus = Prometheus(
     "prometheus", PrometheusArgs(engine=engine, release=wanted.prometheus, live=live.releases["prometheus"])
 )
-grafana = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=secrets[PASSWORD]))
-auth = pulumi.Output.concat(ADMIN, ":", secrets[PASSWORD])
+grafana = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=secrets[GRAFANA_PASSWORD]))
+auth = pulumi.Output.concat(GRAFANA_ADMIN, ":", secrets[GRAFANA_PASSWORD])
 content = GrafanaContent(
     "grafana-content",
     GrafanaContentArgs(url=grafana.url, auth=auth, wanted=wanted, server=grafana.container, fate=settings.data),
 )
 deployed = [prometheus.url, alertmanager.url, exporters.ready, content.ready, *([demo.ready] if demo else [])]
-access = secrets[PASSWORD].apply(lambda password: Access.of(settings, (ADMIN, password)))
+access = secrets[GRAFANA_PASSWORD].apply(lambda password: Access.of(settings, (GRAFANA_ADMIN, password)))
 
 pulumi.export("verified", verify(wanted.expected, access, settings.verification, deployed, probes.client))
 pulumi.export("prometheus", prometheus.url)
 pulumi.export("alertmanager", alertmanager.url)
 pulumi.export("grafana", grafana.url)
-pulumi.export("grafana_admin_password", secrets[PASSWORD])
+pulumi.export(GRAFANA_PASSWORD, secrets[GRAFANA_PASSWORD])
 if demo:
     pulumi.export("api", demo.ready)

@@ -247,8 +247,7 @@ def _prometheus_release(
             for name, there in targets.items()
         ],
     }
-    grafana_url = f"http://{settings.bind_address}:{settings.ports.grafana}"
-    rules = rule_files(alerts, str(settings.runbooks or ""), grafana_url, pages)
+    rules = rule_files(alerts, str(settings.links.runbooks or ""), settings.link("grafana"), pages)
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     digest = _digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.

@@ -40,13 +40,12 @@ class Alertmanager(pulumi.ComponentResource):
         own = pulumi.ResourceOptions(parent=self)
         configuration = engine.volume("alertmanager", "config", self, fate=Fate.DELETE)
         data = engine.volume("alertmanager", "data", self)
-        secrets = None
-        if args.secrets:
-            secrets = Secrets(
-                "alertmanager-secrets",
-                SecretsArgs(engine=engine, service="alertmanager", image="alertmanager", user=USER, files=args.secrets),
-                own,
-            )
+        # There even where nothing is secret: a mount that came and went with a receiver would replace the container.
+        secrets = Secrets(
+            "alertmanager-secrets",
+            SecretsArgs(engine=engine, service="alertmanager", image="alertmanager", user=USER, files=args.secrets),
+            own,
+        )
         service = Service(
             name="alertmanager",
             image="alertmanager",
@@ -54,12 +53,14 @@ class Alertmanager(pulumi.ComponentResource):
             command=(
                 f"--config.file={HOME}/current/alertmanager.yml",
                 f"--storage.path={DATA}",
+                f"--web.external-url={settings.link('alertmanager')}",  # what links in messages begin with
+                "--web.route-prefix=/",  # whatever path that has
                 "--cluster.listen-address=",  # a single one: without this it wants a private address to gossip on
             ),
             ports={JOB.port: settings.ports.alertmanager},
             volumes={HOME: configuration.name, DATA: data.name},
             health=Health.http(JOB.port, "/-/ready"),
-            secrets=secrets.volume if secrets else None,
+            secrets=secrets.volume,
         )
         release = Release(
             "alertmanager-release",
@@ -70,6 +71,5 @@ class Alertmanager(pulumi.ComponentResource):
             own,
         )  # fmt: skip
         container = place(service, engine, self, depends_on=[release.done])
-        published = f"http://{settings.bind_address}:{settings.ports.alertmanager}"
-        self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: published)
+        self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: settings.published("alertmanager"))
         self.register_outputs({"url": self.url})

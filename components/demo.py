@@ -14,6 +14,7 @@ from components.service import SECRETS, Health, Service, place
 from stacks.settings import Fate
 
 SOURCE = Path(__file__).parent.parent / "demo"
+BUILD_FILES = ("Dockerfile", ".dockerignore")
 POSTGRES_USER = "999:999"
 REDIS_USER = "999:999"
 SEARCH_USER = "1000:1000"
@@ -82,15 +83,14 @@ class Demo(pulumi.ComponentResource):
             engine, self, depends_on=[secrets.staged, inbox, *self.servers],
             labels={"softfactory.secrets": secrets.version},
         )  # fmt: skip
-        address = f"http://{engine.settings.bind_address}:{ports.api}"
-        self.ready = api.id.apply(lambda _: address)
+        self.ready = api.id.apply(lambda _: engine.settings.published("api"))
         self.register_outputs({"ready": self.ready})
 
     def _image(self) -> docker.RemoteImage:
         """Built from the demo's folder on the pinned Python image, anew where either changes."""
         base = self._args.engine.settings.images.reference("python")
         digest = hashlib.sha256(base.encode())
-        for path in sorted(p for p in SOURCE.iterdir() if p.is_file()):
+        for path in sorted(p for p in SOURCE.iterdir() if p.suffix in (".py", ".txt") or p.name in BUILD_FILES):
             digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
         tag = digest.hexdigest()[:12]
         return docker.RemoteImage(
@@ -154,6 +154,8 @@ class Demo(pulumi.ComponentResource):
 
     def _elasticsearch(self) -> docker.Container:
         engine = self._args.engine
+        image = hashlib.sha256(engine.settings.images.reference("elasticsearch").encode()).hexdigest()[:8]
+        configuration = engine.volume("elasticsearch", f"config-{image}", self, fate=Fate.DELETE)
         service = Service(
             name="elasticsearch", image="elasticsearch", user=SEARCH_USER,
             env={
@@ -165,15 +167,16 @@ class Demo(pulumi.ComponentResource):
             },
             volumes={
                 "/usr/share/opensearch/data": engine.volume("elasticsearch", "data", self).name,
-                # It writes a keystore beside its configuration.
-                "/usr/share/opensearch/config": engine.volume("elasticsearch", "config", self, fate=Fate.DELETE).name,
+                # It writes a keystore beside its configuration. The volume is filled from the image, so another image
+                # gets another one.
+                "/usr/share/opensearch/config": configuration.name,
             },
             tmpfs=("/tmp", "/usr/share/opensearch/logs"),
             health=Health(
                 command=("curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:9200/_cluster/health"), retries=30
             ),
-            memory=1280,
-            processes=4096,
+            memory=2048,  # the heap, and as much again for the plugins of the full distribution
+            processes=None,  # uid 1000 is many a desktop's user, whose own threads would count
         )  # fmt: skip
         return place(service, engine, self)
 

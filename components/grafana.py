@@ -5,11 +5,10 @@ import pulumi
 from components.engine import Engine
 from components.secrets import Secrets, SecretsArgs
 from components.service import SECRETS, Health, Service, place
+from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD
 from rules.grafana import JOB
 
 USER = "472:0"  # as in the official image
-ADMIN = "admin"
-PASSWORD = "grafana_admin_password"
 
 
 class GrafanaArgs:
@@ -32,7 +31,11 @@ class Grafana(pulumi.ComponentResource):
         secrets = Secrets(
             "grafana-secrets",
             SecretsArgs(
-                engine=engine, service="grafana", image="grafana", user=USER, files={PASSWORD: args.admin_password}
+                engine=engine,
+                service="grafana",
+                image="grafana",
+                user=USER,
+                files={GRAFANA_PASSWORD: args.admin_password},
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -41,9 +44,9 @@ class Grafana(pulumi.ComponentResource):
             image="grafana",
             user=USER,
             env={
-                "GF_SECURITY_ADMIN_USER": ADMIN,
-                "GF_SECURITY_ADMIN_PASSWORD__FILE": f"{SECRETS}/{PASSWORD}",  # read at the first start only
-                "GF_SERVER_ROOT_URL": f"http://{settings.bind_address}:{settings.ports.grafana}/",
+                "GF_SECURITY_ADMIN_USER": GRAFANA_ADMIN,
+                "GF_SECURITY_ADMIN_PASSWORD__FILE": f"{SECRETS}/{GRAFANA_PASSWORD}",  # read at the first start only
+                "GF_SERVER_ROOT_URL": settings.link("grafana"),
                 # Nothing is to leave the machine, and no bundled plugin is to be replaced while it starts.
                 "GF_ANALYTICS_REPORTING_ENABLED": "false",
                 "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
@@ -63,5 +66,5 @@ class Grafana(pulumi.ComponentResource):
             secrets=secrets.volume,
         )
         self.container = place(service, engine, self, depends_on=[secrets.staged])
-        self.url = f"http://{settings.bind_address}:{settings.ports.grafana}"
+        self.url = settings.published("grafana")
         self.register_outputs({"url": self.url})

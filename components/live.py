@@ -23,8 +23,7 @@ class Live:
 
 def look(settings: Settings, client: Callable[[], httpx.Client]) -> Live:
     """What the environment's engine and services say now; never fails."""
-    prometheus = f"http://{settings.bind_address}:{settings.ports.prometheus}"
-    alertmanager = f"http://{settings.bind_address}:{settings.ports.alertmanager}"
+    prometheus, alertmanager = settings.published("prometheus"), settings.published("alertmanager")
     with client() as http:
         releases = {
             "prometheus": _ask(lambda: probes.prometheus_release(http, prometheus, RELEASE_INFO)),

@@ -43,6 +43,8 @@ class Prometheus(pulumi.ComponentResource):
                 f"--storage.tsdb.path={DATA}",
                 f"--storage.tsdb.retention.time={settings.retention}",
                 "--web.enable-lifecycle",
+                f"--web.external-url={settings.link('prometheus')}",  # what links in messages begin with
+                "--web.route-prefix=/",  # whatever path that has
             ),
             ports={JOB.port: settings.ports.prometheus},
             volumes={HOME: configuration.name, DATA: data.name},
@@ -58,6 +60,5 @@ class Prometheus(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )  # fmt: skip
         container = place(service, engine, self, depends_on=[release.done])
-        published = f"http://{settings.bind_address}:{settings.ports.prometheus}"
-        self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: published)
+        self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: settings.published("prometheus"))
         self.register_outputs({"url": self.url})

@@ -18,6 +18,7 @@ STAGE: Final = "/stage"
 SCRIPT: Final = f"""set -eu
 rm -f {SECRETS}/.new.*
 for file in {STAGE}/*; do
+    [ -e "$file" ] || continue
     name=${{file##*/}}
     cp "$file" "{SECRETS}/.new.$name"
     chmod 0400 "{SECRETS}/.new.$name"
@@ -27,19 +28,18 @@ done
 for file in {SECRETS}/*; do
     [ -e "{STAGE}/${{file##*/}}" ] || rm -f "$file"
 done
+rm -f {STAGE}/*
 """
 
 
 class SecretsArgs:
     """`image` is a key of stacks/images.py whose image has a shell, `user` the numeric `uid:gid` that reads the files,
-    `files` maps a file's name to its content.
+    `files` maps a file's name to its content; there may be none.
     """
 
     def __init__(
         self, *, engine: Engine, service: str, image: str, user: str, files: Mapping[str, pulumi.Input[str]]
     ) -> None:
-        if not files:
-            raise ValueError(f"{service}: no secrets to stage")
         self.engine = engine
         self.service = service
         self.image = image

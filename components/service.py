@@ -35,8 +35,8 @@ class Health:
 class Service:
     """A long-running service. The defaults are the least privilege that a service can have.
 
-    `image` is a key of stacks/images.py, or an image's id where it was built here; `user` is numeric, as in images.md
-    of the image's maker; `ports` maps a port in the container to the published one; `volumes` maps a path to a
+    `image` is a key of stacks/images.py, or an image's id where it was built here; `user` is the
+    official image's own, numeric; `ports` maps a port in the container to the published one; `volumes` maps a path to a
     volume's name; `binds` maps a path to a path of the engine's host, read-only. `memory` is in MiB.
     """
 
@@ -53,7 +53,7 @@ class Service:
     binds: Mapping[str, str] = field(default_factory=dict)
     tmpfs: tuple[str, ...] = ("/tmp",)
     memory: int = 128
-    processes: int = 512
+    processes: int | None = 512
     pid_mode: str | None = None
     secrets: docker.Volume | None = None
 
@@ -122,15 +122,17 @@ def place(
     )  # fmt: skip
 
 
-def common(engine: Engine, service: str, processes: int = 128, capabilities: tuple[str, ...] = ()) -> dict[str, Any]:
+def common(
+    engine: Engine, service: str, processes: int | None = 128, capabilities: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """What every container of ours has, the one-shot ones too: network, no privileges, bounded logs and processes."""
     return {
         "network_mode": "bridge",
         "networks_advanced": [docker.ContainerNetworksAdvancedArgs(name=engine.network.name, aliases=[service])],
         "capabilities": docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=list(capabilities) or None),
         "security_opts": ["no-new-privileges"],
-        # The provider offers no pids limit; this bounds the processes of the service's user.
-        "ulimits": [docker.ContainerUlimitArgs(name="nproc", soft=processes, hard=processes)],
+        # The provider offers no pids limit. The kernel counts this one per user, over all containers and the host.
+        "ulimits": [docker.ContainerUlimitArgs(name="nproc", soft=processes, hard=processes)] if processes else None,
         "log_driver": "json-file",
         "log_opts": {"max-file": "3", "max-size": "10m"},
     }

@@ -34,7 +34,7 @@ def _judge(expected: Expected, access: truth.Access, strictness: Strictness, cli
         return f"{summary}: live"
     with client() as http:
         found = truth.settle(expected, access, http)
-    fatal = [p for p in found if strictness is Strictness.STRICT or (strictness is Strictness.OWN and p.own)]
+    fatal = [problem for problem in found if truth.fails(strictness, problem)]
     if fatal:
         lines = "\n".join(f"  {problem}" for problem in found)
         raise pulumi.RunError(f"deployed, but not as declared ({len(found)} problems):\n{lines}")

@@ -14,14 +14,12 @@ from ops import cli, recover, rotate
 from ops import health as report
 from ops.cli import CliError
 from ops.probes import ProbeError, client
-from ops.truth import Access
-from plan import Plan, PlanError, load_plan
-from stacks.settings import Fate, Settings, SettingsError
+from ops.truth import Access, fails
+from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD, Plan, PlanError, load_plan
+from stacks.settings import Environment, Fate, Settings, SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a file stacks/<name>.yaml.")]
-ADMIN = "admin"
-PASSWORD = "grafana_admin_password"
 DEMO_PORTS = ("api", "inbox")
 
 
@@ -29,6 +27,9 @@ DEMO_PORTS = ("api", "inbox")
 def health(
     stack: Stack = "dev",
     as_json: Annotated[bool, typer.Option("--json", help="The same facts for a program.")] = False,
+    as_verified: Annotated[
+        bool, typer.Option("--as-verified", help="Fail only for what the stack's `verification` fails an update for.")
+    ] = False,
 ) -> None:
     """Say whether all that was declared is live; exit code 1 and the causes where it is not."""
     settings, wanted = _plan(stack)
@@ -38,7 +39,8 @@ def health(
         typer.echo(json.dumps(found.facts(), indent=2, sort_keys=True))
     else:
         Console(highlight=False, soft_wrap=True).print(found.text(), markup=False)
-    raise typer.Exit(0 if found.healthy else 1)
+    fatal = found.problems if not as_verified else tuple(p for p in found.problems if fails(settings.verification, p))
+    raise typer.Exit(1 if fatal or not (as_verified or found.healthy) else 0)
 
 
 @app.command()
@@ -67,8 +69,10 @@ def links(stack: Stack = "dev") -> None:
     settings = _plan(stack)[0]
     parts = [name for name, _ in settings.ports if settings.demo or name not in DEMO_PORTS]
     for name in parts:
-        typer.echo(f"{name.capitalize():13} http://{settings.bind_address}:{getattr(settings.ports, name)}")
-    typer.echo(f"Grafana's user is {ADMIN}; its password: make password{'' if stack == 'dev' else f' STACK={stack}'}")
+        typer.echo(f"{name.capitalize():13} {settings.published(name)}")
+    typer.echo(
+        f"Grafana's user is {GRAFANA_ADMIN}; its password: make password{'' if stack == 'dev' else f' STACK={stack}'}"
+    )
 
 
 @app.command()
@@ -89,39 +93,63 @@ def rotate_secret(
     stack: Stack = "dev",
     from_stdin: Annotated[bool, typer.Option("--from-stdin", help="Read the value; else one is made up.")] = False,
 ) -> None:
-    """Give one secret a new value, at the server that keeps it and in the stack, and bring the stack up with it."""
-    wanted = _plan(stack)[1]
+    """Give one secret a new value, in the stack and at the server that keeps it, and bring a dev stack up with it."""
+    settings, wanted = _plan(stack)
     if name not in wanted.secret_names:
-        _fail(f"stack {stack} has no secret {name}; it has: {', '.join(wanted.secret_names)}")
+        _fail(f"stack {stack} has no secret {name!r}; it has: {', '.join(wanted.secret_names)}")
+    if not from_stdin and not rotate.can_be_made_up(wanted, name):
+        _fail(
+            f"{name} belongs to a server that is not of stack {stack}: change it there, then give it with --from-stdin"
+        )
     value = sys.stdin.readline().rstrip("\n") if from_stdin else secrets.token_urlsafe(24)
     if not value:
         _fail("the new value is empty; give it on standard input")
-    typer.echo(rotate.set_at_server(wanted, name, value))
+    old = cli.secret(stack, name)
     cli.run("config", "set", "--secret", name, "--stack", stack, stdin=value)
+    try:
+        typer.echo(rotate.set_at_server(wanted, name, value))
+    except ProbeError as error:
+        try:
+            cli.run("config", "set", "--secret", name, "--stack", stack, stdin=old)  # no password that nobody knows
+        except CliError as second:
+            _fail(f"{error}; and the old {name} could not be put back into the stack: {second}")
+        _fail(f"{error}; stack {stack} keeps the old {name}")
+    if settings.environment is not Environment.DEV:
+        typer.echo(f"the stack has a new {name}; now: make up STACK={stack}")
+        return
     typer.echo(f"the stack has a new {name}; bringing it up")
-    raise typer.Exit(cli.show("up", "--stack", stack, "--yes", "--skip-preview"))
+    raise typer.Exit(_up(stack))
 
 
 @app.command("recover")
 def recover_stack(stack: Stack = "dev") -> None:
     """Make Pulumi and the engine agree again after an update that was killed or a state that was lost, and bring the
-    stack up. Data stays.
+    stack up. Data stays. Asks first where it is not a dev stack.
     """
     settings, wanted = _plan(stack)
+    if settings.environment is not Environment.DEV:
+        typer.confirm(
+            f"End the running update of {stack}, remove what its state does not know, and update?", abort=True
+        )
     cli.show("cancel", "--stack", stack, "--yes")
     if cli.resources(stack):
         cli.show("refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates")
     for removed in recover.remove_strays(wanted, cli.resources(stack)):
         typer.echo(f"removed, it comes back: {removed}")
-    if cli.show("up", "--stack", stack, "--yes", "--skip-preview") == 0:
+    if _up(stack) == 0:
         return
-    typer.echo("once more, without what a kept Grafana still has of a lost state")
     access = Access.of(settings, _grafana_auth(stack))
     with client() as http:
-        state = cli.resources(stack)
-        for removed in recover.clear_grafana(wanted, state, access.grafana, access.grafana_auth, http):
-            typer.echo(f"removed, it comes back: {removed}")
-    raise typer.Exit(cli.show("up", "--stack", stack, "--yes", "--skip-preview"))
+        cleared = recover.clear_grafana(wanted, cli.resources(stack), access.grafana, access.grafana_auth, http)
+    if not cleared:
+        _fail("the update failed for a reason of its own (above)")
+    for removed in cleared:
+        typer.echo(f"removed, it comes back: {removed}")
+    raise typer.Exit(_up(stack))
+
+
+def _up(stack: str) -> int:
+    return cli.show("up", "--stack", stack, "--yes", "--skip-preview")
 
 
 def _plan(stack: str) -> tuple[Settings, Plan]:
@@ -134,7 +162,7 @@ def _plan(stack: str) -> tuple[Settings, Plan]:
 
 def _api(settings: Settings) -> str:
     """Where the API's metrics can be read from here; empty where it runs elsewhere and only Prometheus sees it."""
-    return f"http://{settings.bind_address}:{settings.ports.api}" if settings.demo else ""
+    return settings.published("api") if settings.demo else ""
 
 
 def _grafana_auth(stack: str) -> tuple[str, str]:
@@ -142,7 +170,7 @@ def _grafana_auth(stack: str) -> tuple[str, str]:
     user, colon, password = os.environ.get("GRAFANA_AUTH", "").partition(":")
     if colon:
         return user, password
-    return ADMIN, cli.secret(stack, PASSWORD)
+    return GRAFANA_ADMIN, cli.secret(stack, GRAFANA_PASSWORD)
 
 
 def _fail(message: str) -> NoReturn:

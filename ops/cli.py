@@ -12,11 +12,8 @@ class CliError(Exception):
 
 def run(*arguments: str, stdin: str | None = None) -> str:
     """What `pulumi ARGUMENTS` prints; CliError where it fails. `stdin` keeps a secret off the command line."""
-    pulumi = shutil.which("pulumi")
-    if pulumi is None:
-        raise CliError('pulumi is not on PATH: use the make command, or a shell after eval "$(make -s env)"')
     done = subprocess.run(
-        [pulumi, *arguments, "--non-interactive"], input=stdin, capture_output=True, text=True, check=False
+        [_pulumi(), *arguments, "--non-interactive"], input=stdin, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise CliError(f"pulumi {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
@@ -25,10 +22,14 @@ def run(*arguments: str, stdin: str | None = None) -> str:
 
 def show(*arguments: str) -> int:
     """Runs `pulumi ARGUMENTS` with its output shown; its exit code."""
-    pulumi = shutil.which("pulumi")
-    if pulumi is None:
+    return subprocess.run([_pulumi(), *arguments, "--non-interactive"], check=False).returncode
+
+
+def _pulumi() -> str:
+    found = shutil.which("pulumi")
+    if found is None:
         raise CliError('pulumi is not on PATH: use the make command, or a shell after eval "$(make -s env)"')
-    return subprocess.run([pulumi, *arguments, "--non-interactive"], check=False).returncode
+    return found
 
 
 def secret(stack: str, name: str) -> str:

@@ -2,10 +2,12 @@
 a missing image must not be met half-way.
 """
 
+import errno
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import docker.errors
@@ -13,7 +15,7 @@ import httpx
 
 from ops import probes
 from ops.probes import ProbeError, RefusedError
-from plan import Plan
+from plan import GRAFANA_ADMIN, Plan
 from stacks.settings import Settings
 
 
@@ -22,6 +24,11 @@ def problems(wanted: Plan, password: str, http: httpx.Client) -> list[str]:
     settings = wanted.settings
     try:
         with closing(probes.engine(settings.engine_host)) as engine:
+            if settings.bind_address.is_loopback and not _is_local(engine):
+                return [
+                    f"bind_address: {settings.bind_address} is the loopback of the engine's own host, which this "
+                    "machine cannot reach; give an address of that host, or run the update there"
+                ]
             holders = _holders(settings, engine)
             found = [*_ports(settings, engine, holders), *_images(wanted, engine), *_volumes(wanted, engine)]
             # The password goes to our own Grafana only, not to whatever else may listen there.
@@ -48,7 +55,7 @@ def _ports(settings: Settings, engine: docker.DockerClient, holders: Holders) ->
         if strangers:
             holder = f"the container {strangers[0]}"
         elif not there and _is_local(engine) and not _is_free(str(settings.bind_address), port):
-            holder = f"another program (`ss -ltnp sport = :{port}` names it)"
+            holder = f"another program (`lsof -nP -iTCP:{port} -sTCP:LISTEN` names it)"
         else:
             continue
         yield f"ports.{part}: {where} is taken by {holder}; stop it or choose another port"
@@ -70,7 +77,9 @@ def _holders(settings: Settings, engine: docker.DockerClient) -> Holders:
 
 
 def _is_local(engine: docker.DockerClient) -> bool:
-    return engine.api.base_url.startswith("http+docker://")  # docker-py's form of a unix socket
+    """Whether the engine's loopback is this machine's; docker-py calls an ssh engine http+docker://ssh."""
+    host = urlsplit(str(engine.api.base_url)).hostname
+    return host in ("localhost", "localnpipe", "127.0.0.1", "::1")
 
 
 def _is_free(address: str, port: int) -> bool:
@@ -78,8 +87,9 @@ def _is_free(address: str, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free for the engine too
         try:
             probe.bind((address, port))
-        except OSError:
-            return False
+        except OSError as error:
+            # The engine may bind where this user may not, and to addresses that only its host has.
+            return error.errno != errno.EADDRINUSE
     return True
 
 
@@ -126,9 +136,8 @@ def _owner(prefix: str | None, environment: str | None) -> str:
 
 def _grafana(settings: Settings, password: str, http: httpx.Client) -> Iterable[str]:
     """A running Grafana that does not take the password; one question, so that the account is not locked out."""
-    url = f"http://{settings.bind_address}:{settings.ports.grafana}"
     try:
-        probes.get(http, "Grafana", f"{url}/api/org", ("admin", password))
+        probes.get(http, "Grafana", settings.published("grafana") + "/api/org", (GRAFANA_ADMIN, password))
     except RefusedError as error:
         yield f"{error}"
     except ProbeError:

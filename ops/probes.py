@@ -155,8 +155,8 @@ def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
 
 
 def alerts(http: httpx.Client, alertmanager: str) -> list[str]:
-    """The names of the alerts that are active in Alertmanager, one for each alert."""
-    url = f"{alertmanager}/api/v2/alerts"
+    """The names of the alerts that are active in Alertmanager and neither silenced nor inhibited, one for each."""
+    url = f"{alertmanager}/api/v2/alerts?active=true&silenced=false&inhibited=false"
     with _understood("Alertmanager", url):
         return [str(alert["labels"]["alertname"]) for alert in get(http, "Alertmanager", url).json()]
 
@@ -173,9 +173,9 @@ def datasources(http: httpx.Client, grafana: str, auth: tuple[str, str]) -> dict
         return {str(source["uid"]): str(source["type"]) for source in get(http, "Grafana", url, auth).json()}
 
 
-def dashboards(http: httpx.Client, grafana: str, auth: tuple[str, str]) -> list[str]:
-    """The uids of the dashboards that a logged-in user finds."""
-    url = f"{grafana}/api/search?type=dash-db&limit=5000"
+def dashboards(http: httpx.Client, grafana: str, auth: tuple[str, str], folder: str = "") -> list[str]:
+    """The uids of the dashboards that a logged-in user finds, in all folders or in one (its uid)."""
+    url = f"{grafana}/api/search?type=dash-db&limit=5000" + (f"&folderUIDs={folder}" if folder else "")
     with _understood("Grafana", url):
         return [str(page["uid"]) for page in get(http, "Grafana", url, auth).json()]
 
@@ -199,9 +199,9 @@ def engine(host: str | None = None) -> docker.DockerClient:
     """The Docker engine at that host, or at DOCKER_HOST or the local socket; to be closed by the caller."""
     where = host or "DOCKER_HOST or the local socket"
     try:
-        # ssh itself, so that the person's ssh settings count as they do for Pulumi's provider.
+        # By ssh itself, so that the person's ssh settings count as they do for Pulumi's provider.
         ssh = (host or "").startswith("ssh://")
-        found = docker.DockerClient(base_url=host, use_ssh_client=ssh) if host else docker.from_env()
+        found = docker.DockerClient(base_url=host, use_ssh_client=ssh) if host else docker.from_env(use_ssh_client=True)
         found.ping()
     except (docker.errors.DockerException, OSError) as error:
         raise ProbeError(f"the Docker engine does not answer at {where}: {error}") from error

@@ -6,57 +6,75 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
+import docker.errors
 import httpx
 
 from ops import probes
+from ops.probes import ProbeError
 from plan import Plan
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
-GRAFANA_PATHS = {  # type of a resource to the API's path of the object with its uid
-    "grafana:oss/folder:Folder": "/api/folders/{uid}",
-    "grafana:oss/dataSource:DataSource": "/api/datasources/uid/{uid}",
-}
+FOLDER_TYPE = "grafana:oss/folder:Folder"
+DATASOURCE_TYPE = "grafana:oss/dataSource:DataSource"
 FOLDER = "softfactory"
 
 
 def remove_strays(wanted: Plan, state: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Removes this environment's containers and network that the state does not know; volumes stay, and are used again.
-
-    Returns what was removed. Everything that is removed comes back with the next update.
+    """Removes this environment's containers and network that the state does not know; named volumes stay, and are used
+    again. Returns what was removed; all of it comes back with the next update.
     """
     prefix = wanted.settings.prefix
     known = {(resource["type"], resource.get("id", "")) for resource in state}
     removed = []
-    with closing(probes.engine(wanted.settings.engine_host)) as engine:
-        mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
-        for container in engine.containers.list(all=True, filters=mine, ignore_removed=True):
-            if (CONTAINER, container.id) not in known:
-                container.remove(force=True)
-                removed.append(f"container {container.name}")
-        for network in engine.networks.list(filters=mine):
-            if (NETWORK, network.id) not in known:
-                network.remove()
-                removed.append(f"network {network.name}")
+    mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
+    try:
+        with closing(probes.engine(wanted.settings.engine_host)) as engine:
+            for container in engine.containers.list(all=True, filters=mine, ignore_removed=True):
+                if (CONTAINER, container.id) not in known:
+                    container.stop()  # a service that is only removed loses what it has not written yet
+                    container.remove(force=True, v=True)  # volumes without a name go with it, no others
+                    removed.append(f"container {container.name}")
+            for network in engine.networks.list(filters=mine):
+                if (NETWORK, network.id) not in known:
+                    network.remove()
+                    removed.append(f"network {network.name}")
+    except (docker.errors.DockerException, OSError) as error:
+        raise ProbeError(f"the engine could not be cleared of what the state does not know: {error}") from error
     return removed
 
 
 def clear_grafana(
     wanted: Plan, state: Iterable[Mapping[str, Any]], url: str, auth: tuple[str, str], http: httpx.Client
 ) -> list[str]:
-    """Takes out of Grafana's kept database the folder and data sources that the state does not know, by uid.
+    """Takes out of a kept Grafana the folder and data sources that the state does not know: a create would meet 409.
 
-    A create would meet 409. Dashboards go with their folder; all comes back with the next update.
+    Dashboards go with their folder; the next update makes all of it again. ProbeError where the folder holds dashboards
+    that this project did not make, or Grafana does not answer.
     """
     known = {(resource["type"], resource.get("outputs", {}).get("uid", "")) for resource in state}
-    ours = {
-        "grafana:oss/folder:Folder": [FOLDER],
-        "grafana:oss/dataSource:DataSource": sorted(wanted.expected.datasources),
-    }
+    paths = []
+    if (FOLDER_TYPE, FOLDER) not in known:
+        strangers = set(probes.dashboards(http, url, auth, FOLDER)) - wanted.expected.dashboards
+        if strangers:
+            raise ProbeError(
+                f"Grafana's folder {FOLDER} holds dashboards that this project did not make: "
+                f"{', '.join(sorted(strangers))}; move them to another folder, then run this again"
+            )
+        paths.append(f"/api/folders/{FOLDER}")
+    paths += [
+        f"/api/datasources/uid/{uid}"
+        for uid in sorted(wanted.expected.datasources)
+        if (DATASOURCE_TYPE, uid) not in known
+    ]
     removed = []
-    for kind, uids in ours.items():
-        for uid in uids:
-            path = GRAFANA_PATHS[kind].format(uid=uid)
-            if (kind, uid) not in known and http.delete(url + path, auth=auth).is_success:
-                removed.append(f"{path} of Grafana")
+    for path in paths:
+        try:
+            answer = http.delete(url + path, auth=auth)
+        except httpx.HTTPError as error:
+            raise ProbeError(f"Grafana does not answer at {url}: {str(error) or type(error).__name__}") from error
+        if answer.is_success:
+            removed.append(f"{path} of Grafana")
+        elif answer.status_code != httpx.codes.NOT_FOUND:
+            raise ProbeError(f"Grafana answers {answer.status_code} where {path} should be taken out of it")
     return removed

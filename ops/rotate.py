@@ -1,38 +1,39 @@
-"""A new value for one secret: where a server of ours keeps it, there first; then in the stack's configuration."""
+"""A new value for one secret, at the server that keeps it itself."""
 
 import hashlib
 import hmac
 import os
-import socket
+import shutil
+import subprocess
 from base64 import b64encode
-from contextlib import closing
-from typing import Any
 
-from ops import probes
-from plan import Plan
+from ops.probes import ProbeError
+from plan import GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, Plan
 
-GRAFANA = "grafana_admin_password"
-POSTGRES = "postgres_password"
+
+def can_be_made_up(wanted: Plan, name: str) -> bool:
+    """Whether any value will do, because the servers that take this secret are all the stack's own."""
+    return name == GRAFANA_PASSWORD or (wanted.settings.demo and name in (POSTGRES_PASSWORD, REDIS_PASSWORD))
 
 
 def set_at_server(wanted: Plan, name: str, value: str) -> str:
     """Tells the server that keeps this secret itself, if it is one of ours; says what was done.
 
-    Grafana keeps the password of its first start, and the demo's PostgreSQL that of its first: neither reads the file
-    again. ProbeError where the engine or the server refuses.
+    Grafana keeps the password of its first start, and so does the demo's PostgreSQL: neither reads the file again.
+    ProbeError where the engine or the server refuses.
     """
     settings = wanted.settings
-    if name == GRAFANA:
+    if name == GRAFANA_PASSWORD:
         command = ["grafana", "cli", "admin", "reset-admin-password", "--password-from-stdin"]
         _execute(wanted, "grafana", command, stdin=value)
         return "Grafana takes the new password"
-    if name == POSTGRES and settings.demo and settings.servers.postgres:
+    if name == POSTGRES_PASSWORD and settings.demo and settings.servers.postgres:
         server = settings.servers.postgres
         # By the local socket, which needs no password; the verifier keeps the new one off the command line.
         statement = f"ALTER ROLE \"{server.user}\" PASSWORD '{scram_verifier(value)}'"
         _execute(wanted, "postgres", ["psql", "-q", "-U", server.user, "-d", server.database, "-c", statement])
         return "PostgreSQL takes the new password"
-    return "no server of this stack keeps it"
+    return f"{name} is read from its file alone"
 
 
 def scram_verifier(password: str, salt: bytes | None = None, iterations: int = 4096) -> str:
@@ -46,15 +47,17 @@ def scram_verifier(password: str, salt: bytes | None = None, iterations: int = 4
 
 
 def _execute(wanted: Plan, service: str, command: list[str], stdin: str = "") -> None:
-    """Runs a command in a service's container; ProbeError with what it printed where it fails."""
+    """Runs a command in a service's container; ProbeError with what it printed where it fails.
+
+    By the docker command: docker-py cannot write to a command's standard input on an engine reached by ssh.
+    """
     name = f"{wanted.settings.prefix}-{service}"
-    with closing(probes.engine(wanted.settings.engine_host)) as engine:
-        api: Any = engine.api
-        made = api.exec_create(name, command, stdin=True)
-        stream = api.exec_start(made["Id"], socket=True)
-        raw = getattr(stream, "_sock", stream)  # docker-py wraps a unix socket
-        raw.sendall(f"{stdin}\n".encode() if stdin else b"")
-        raw.shutdown(socket.SHUT_WR)
-        output = b"".join(iter(lambda: raw.recv(65536), b""))
-        if api.exec_inspect(made["Id"])["ExitCode"] != 0:
-            raise probes.ProbeError(f"{name}: {command[0]} failed: {output.decode(errors='replace').strip()[-500:]}")
+    docker = shutil.which("docker")
+    if docker is None:
+        raise ProbeError("the docker command is not on PATH; it is needed to give a running server a new password")
+    host = ["--host", wanted.settings.engine_host] if wanted.settings.engine_host else []
+    done = subprocess.run(
+        [docker, *host, "exec", "-i", name, *command], input=f"{stdin}\n", capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ProbeError(f"{name}: {command[0]} failed: {(done.stderr or done.stdout).strip()[-500:]}")

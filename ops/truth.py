@@ -10,7 +10,7 @@ import httpx
 from ops import probes
 from ops.probes import ContainerState, ProbeError, RefusedError
 from plan import RELEASE_INFO, Expected
-from stacks.settings import Settings
+from stacks.settings import Settings, Strictness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,10 @@ class Access:
 
     @classmethod
     def of(cls, settings: Settings, grafana_auth: tuple[str, str]) -> "Access":
-        address, ports = settings.bind_address, settings.ports
         return cls(
-            prometheus=f"http://{address}:{ports.prometheus}",
-            alertmanager=f"http://{address}:{ports.alertmanager}",
-            grafana=f"http://{address}:{ports.grafana}",
+            prometheus=settings.published("prometheus"),
+            alertmanager=settings.published("alertmanager"),
+            grafana=settings.published("grafana"),
             grafana_auth=grafana_auth,
             prefix=settings.prefix,
             engine_host=settings.engine_host,
@@ -50,6 +49,11 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.part}: {self.cause}"
+
+
+def fails(strictness: Strictness, problem: Problem) -> bool:
+    """Whether a problem fails an update."""
+    return strictness is Strictness.STRICT or (strictness is Strictness.OWN and problem.own)
 
 
 def problems(expected: Expected, access: Access, http: httpx.Client, now: datetime | None = None) -> list[Problem]:

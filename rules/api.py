@@ -68,10 +68,10 @@ QUERY_ERRORS = Signal(
 )  # fmt: skip
 
 SLOW_QUERIES = Signal(
-    title="Slow database queries", unit=Unit.COUNT, job=JOB,
-    description="Queries in the window that took longer than 1 s, as far as Prometheus' extrapolation tells. Good: 0.",
+    title="Slow database queries in 5 minutes", unit=Unit.COUNT, job=JOB, panel_window="5m",
+    description="Queries of the last 5 minutes that took longer than 1 s. Good: 0.",
     # The bucket's bound is in ms; Prometheus 3 stores it as 1000.0, older exposition as 1000. Extrapolation of 295 s to
-    # 300 s makes 5.08 of five: the floor takes that back.
+    # 300 s makes 5.08 of five: the floor takes that back, for scrapes up to every 30 s.
     expr="""
     floor(sum by ($by) (increase(db_query_duration_ms_count{$scope}[$window]))
     - sum by ($by) (increase(db_query_duration_ms_bucket{$scope,le=~"1000(\\\\.0)?"}[$window])))""",

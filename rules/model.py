@@ -4,7 +4,7 @@ A signal's PromQL has three placeholders, because a rule and a panel need differ
 `$scope` (label matchers), `$window` (a range) and `$by` (the labels that the result carries).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from string import Template
 from typing import Final
@@ -45,7 +45,8 @@ class ScrapeJob:
 class Signal:
     """One question asked of a job, answered by an instant vector that carries exactly the labels in `by`.
 
-    `window` is the range of a rule's rates; a panel uses Grafana's own.
+    `window` is the range of a rule's rates. A panel uses Grafana's own, but for a count over a window, whose threshold
+    holds for that window only.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Signal:
     expr: str
     by: tuple[str, ...] = ("instance",)
     window: str = "5m"
+    panel_window: str = "$__rate_interval"
 
     def render(self, scope: str, window: str) -> str:
         """The PromQL with its placeholders filled; KeyError for a placeholder that does not exist."""
@@ -66,8 +68,8 @@ class Signal:
         return self.render(f'job="{self.job.name}"', self.window)
 
     def for_panel(self) -> str:
-        """The rendering for a panel: the instances that the dashboard's variable names, the panel's own window."""
-        return self.render(f'job="{self.job.name}",instance=~"$instance"', "$__rate_interval")
+        """The rendering for a panel: the instances that the dashboard's variable names, the panel's window."""
+        return self.render(f'job="{self.job.name}",instance=~"$instance"', self.panel_window)
 
     def above(self, threshold: float) -> "Condition":
         return Condition(signal=self, comparison=">", threshold=threshold)
@@ -105,7 +107,7 @@ class Alert:
     also: tuple[Condition, ...] = ()
     or_absent: bool = False
     group: str = ""
-    enabled: bool = field(default=True, kw_only=True)
+    enabled: bool = True
 
     @property
     def subject(self) -> str:

@@ -11,6 +11,7 @@ from stacks.settings import Tuning
 
 RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
 OVERVIEW = "overview"
+INSTANCE = "var-instance={{ $labels.instance | urlquery }}"
 
 
 def tune(alerts: Iterable[Alert], tuning: Mapping[str, Tuning]) -> tuple[Alert, ...]:
@@ -43,16 +44,16 @@ def rule_files(alerts: Iterable[Alert], runbooks: str, grafana: str, pages: Cont
     is a path in this repository. `pages` are the uids of the dashboards: an alert links to its subject's, or to the
     overview where it has none.
     """
+    base = grafana.rstrip("/")
     groups: dict[str, list[dict[str, Any]]] = {}
     for alert in alerts:
         if alert.enabled:
-            groups.setdefault(alert.group or alert.subject, []).append(
-                _rule(alert, runbooks, grafana, alert.subject if alert.subject in pages else OVERVIEW)
-            )
+            page = f"{alert.subject}?{INSTANCE}" if alert.subject in pages else OVERVIEW
+            groups.setdefault(alert.group or alert.subject, []).append(_rule(alert, runbooks, f"{base}/d/{page}"))
     return {f"{name}.yml": to_yaml({"groups": [{"name": name, "rules": groups[name]}]}) for name in sorted(groups)}
 
 
-def _rule(alert: Alert, runbooks: str, grafana: str, page: str) -> dict[str, Any]:
+def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:
     runbook = RUNBOOK_PAGE.format(subject=alert.subject)
     return {
         "alert": alert.name,
@@ -63,7 +64,7 @@ def _rule(alert: Alert, runbooks: str, grafana: str, page: str) -> dict[str, Any
             "summary": alert.summary,
             "description": alert.description,
             "runbook_url": f"{runbooks.rstrip('/')}/{runbook}#{alert.name.lower()}".lstrip("/"),
-            "dashboard_url": f"{grafana.rstrip('/')}/d/{page}?var-instance={{{{ $labels.instance | urlquery }}}}",
+            "dashboard_url": dashboard,
         },
     }
 

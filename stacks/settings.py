@@ -140,6 +140,15 @@ class Notifications(_Values):
     webhook_url: Url | None = None
 
 
+class Links(_Values):
+    """Where people reach the stack, for the links in alerts; where it is published unless given."""
+
+    prometheus: Folder | None = None
+    alertmanager: Folder | None = None
+    grafana: Folder | None = None
+    runbooks: Folder | None = None  # docs/runbooks; without it a link is the path in this repository
+
+
 class Settings(_Values):
     """All values of one environment."""
 
@@ -158,7 +167,15 @@ class Settings(_Values):
     notifications: Notifications = Notifications()
     alerts: Mapping[Key, Tuning] = Field(default_factory=dict)
     images: Images = Images()
-    runbooks: Folder | None = None  # where docs/runbooks is readable for the person on call
+    links: Links = Links()
+
+    def published(self, part: str) -> str:
+        """The address at which a part (a name in `ports`) is published, as the engine's host sees it."""
+        return f"http://{self.bind_address}:{getattr(self.ports, part)}"
+
+    def link(self, part: str) -> str:
+        """The address at which people reach Prometheus, Alertmanager or Grafana."""
+        return str(getattr(self.links, part) or self.published(part)).rstrip("/")
 
     @field_validator("demo")
     @classmethod

@@ -36,6 +36,7 @@ class Stack:
     passwords: dict[str, str]
     engine: docker.DockerClient
     http: httpx.Client
+    volumes_before: set[str]  # on the engine, whoever's they are
 
     def url(self, part: str) -> str:
         return f"http://127.0.0.1:{PORTS[part]}"
@@ -129,6 +130,7 @@ def engine() -> Iterator[docker.DockerClient]:
 def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack `e2e`, up and verified. Whatever an aborted run left of it on the engine is cleared first."""
     clear(engine)
+    before = {volume.name for volume in engine.volumes.list()}
     folder = tmp_path_factory.mktemp("project") / "softfactory"
     copy_project(folder)
     state = tmp_path_factory.mktemp("state")
@@ -139,7 +141,9 @@ def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
     }
     passwords = {name: secrets.token_urlsafe(24) for name in SECRETS}
     with httpx.Client(timeout=10, trust_env=False) as http:
-        made = Stack(folder=folder, environment=environment, passwords=passwords, engine=engine, http=http)
+        made = Stack(
+            folder=folder, environment=environment, passwords=passwords, engine=engine, http=http, volumes_before=before
+        )
         values = yaml.safe_load((folder / "stacks" / "dev.yaml").read_text(encoding="utf-8"))
         # Short holds, so that an outage is told within the test; they show in the rendered rules.
         made.write_settings({**values, "prefix": PREFIX, "ports": PORTS, "alerts": {"RedisDown": {"for": "10s"}}})
@@ -190,3 +194,7 @@ def clear(engine: docker.DockerClient) -> None:
             volume.remove()
         for network in engine.networks.list(filters=mine):
             network.remove()
+        for image in engine.images.list():
+            for tag in image.tags:
+                if tag.startswith(f"{prefix}-demo:"):
+                    engine.images.remove(tag, force=True)

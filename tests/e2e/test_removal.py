@@ -88,3 +88,5 @@ def test_down_leaves_nothing_on_the_engine(stack: Stack) -> None:
     stack.up()
     stack.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview")
     assert leftovers(stack.engine) == []
+    # Volumes without a name carry no label; none may be left either.
+    assert {volume.name for volume in stack.engine.volumes.list()} <= stack.volumes_before

@@ -59,14 +59,6 @@ def test_a_missing_cli_is_told_with_what_to_do(use: Any, commands: FakeCommands)
     assert commands.calls == []
 
 
-def test_only_what_may_go_on_unasked_runs_without_questions(commands: FakeCommands) -> None:
-    cli.show("up", "--stack", "prod")
-    cli.show("up", "--stack", "dev", "--yes")
-    asking, unasked = commands.calls
-    assert asking.words == ("pulumi", "up", "--stack", "prod")
-    assert unasked.words == ("pulumi", "up", "--stack", "dev", "--yes", "--non-interactive")
-
-
 def test_the_exit_code_is_pulumis(commands: FakeCommands) -> None:
     commands.ups = [255]
     assert (cli.show("up"), cli.show("up")) == (255, 0)

@@ -13,7 +13,7 @@ import pytest
 from components.demo import DemoArgs
 from components.engine import Engine
 from components.grafana_content import GrafanaContent, GrafanaContentArgs
-from components.secrets import SCRIPT, SecretsArgs
+from components.secrets import SCRIPT
 from components.service import Health, Service
 from components.verify import verify
 from stacks.settings import Settings, Strictness, load_settings
@@ -75,11 +75,6 @@ def test_an_image_is_pulled_once_however_many_use_it() -> None:
 def test_an_image_that_nobody_pinned_is_refused() -> None:
     with pytest.raises(KeyError, match="nginx"):
         engine(load_settings("staging")).image("nginx")
-
-
-def test_a_stager_without_secrets_is_refused() -> None:
-    with pytest.raises(ValueError, match="app: no secrets to stage"):
-        SecretsArgs(engine=engine(load_settings("staging")), service="app", image="redis", user="7:7", files={})
 
 
 def test_a_demo_without_its_servers_is_refused() -> None:

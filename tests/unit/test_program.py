@@ -42,7 +42,8 @@ SERVICES = {
 RELEASES = {"prometheus-release", "alertmanager-release"}
 STAGERS = {
     "dev": {
-        f"{name}-secrets" for name in ("grafana", "postgres-exporter", "redis-exporter", "postgres", "redis", "api")
+        f"{name}-secrets"
+        for name in ("grafana", "alertmanager", "postgres-exporter", "redis-exporter", "postgres", "redis", "api")
     },
     "staging": {f"{name}-secrets" for name in ("grafana", "postgres-exporter", "redis-exporter", "alertmanager")},
     "prod": {f"{name}-secrets" for name in ("grafana", "postgres-exporter", "redis-exporter", "alertmanager")},
@@ -100,7 +101,8 @@ def labels(resource: Recorded) -> dict[str, str]:
 def test_each_environment_has_its_parts_and_no_others(environment: str, done: Run) -> None:
     assert names(services(done)) == SERVICES[environment]
     assert names(one_shots(done)) == RELEASES | STAGERS[environment]
-    assert names(done.of(VOLUME)) == DATA[environment] | CONFIG[environment] | STAGERS[environment]
+    volumes = {re.sub(r"-config-[0-9a-f]{8}$", "-config", name) for name in names(done.of(VOLUME))}  # of one image
+    assert volumes == DATA[environment] | CONFIG[environment] | STAGERS[environment]
     assert names(done.of(NETWORK)) == {"network"}
     assert names(done.of(FOLDER)) == {"folder"}
     assert names(done.of(DATASOURCE)) == {"datasource-prometheus", "datasource-alertmanager"}
@@ -168,8 +170,9 @@ def test_every_container_is_bounded_and_cut_off_from_privileges(done: Run) -> No
         assert inputs["securityOpts"] == [*(["label=disable"] if name in HOST_ACCESS else []), "no-new-privileges"]
         assert 32 <= inputs["memory"] <= 2048, name
         assert inputs["memorySwap"] == inputs["memory"], name
-        (nproc,) = inputs["ulimits"]
-        assert nproc["name"] == "nproc" and 0 < nproc["soft"] == nproc["hard"] <= 4096, name
+        if name != "elasticsearch":  # its user is many a desktop's, whose own threads the kernel would count
+            (nproc,) = inputs["ulimits"]
+            assert nproc["name"] == "nproc" and 0 < nproc["soft"] == nproc["hard"] <= 512, name
         assert inputs["logDriver"] == "json-file", name
         assert int(inputs["logOpts"]["max-file"]) > 1 and inputs["logOpts"]["max-size"] == "10m", name
         assert inputs["networkMode"] == "bridge", name
@@ -289,8 +292,7 @@ def test_a_service_reads_its_secrets_from_its_own_volume_read_only(environment: 
                 assert mount["readOnly"], container.name
                 readers[container.name] = mount["source"]
     expected = {name.removesuffix("-secrets"): f"softfactory-{name}" for name in STAGERS[environment]}
-    if environment != "dev":
-        expected["alertmanager-release"] = "softfactory-alertmanager-secrets"
+    expected["alertmanager-release"] = "softfactory-alertmanager-secrets"
     assert readers == expected
 
 
@@ -301,8 +303,7 @@ def test_secrets_are_staged_before_they_are_read(environment: str, done: Run) ->
         stager = done.one(CONTAINER, name)
         owner = next(env for env in stager.inputs["envs"] if env.startswith("OWNER="))
         assert owner == f"OWNER={service.inputs['user']}"
-    if environment != "dev":
-        assert "Container alertmanager-secrets" in done.one(CONTAINER, "alertmanager-release").depends_on
+    assert "Container alertmanager-secrets" in done.one(CONTAINER, "alertmanager-release").depends_on
 
 
 def test_services_that_read_their_secrets_only_as_they_start_start_anew_with_new_ones(

@@ -199,7 +199,7 @@ def test_a_runbook_is_linked_where_the_settings_say_that_it_can_be_read(runbooks
 
 def test_an_alert_without_a_dashboard_of_its_own_links_to_the_overview() -> None:
     url = rule(alert(), pages=("overview", "api"))["annotations"]["dashboard_url"]
-    assert url.startswith("http://grafana:3000/d/overview?")
+    assert url.endswith("/d/overview")
 
 
 def test_alerts_are_grouped_in_one_file_per_group_and_those_that_are_off_are_left_out() -> None:
