@@ -162,12 +162,14 @@ def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
 
 
 def copy_project(folder: Path) -> None:
-    """What a clone of the checkout would hold, changes not committed yet included, with the checkout's .venv."""
+    """What a clone of the checkout would hold, changes not committed yet included, with the checkout's .venv. supply/
+    is left out: the product does not know where its tools come from.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     for path in filter(None, listed.stdout.split("\0")):
-        if (ROOT / path).is_file():
+        if (ROOT / path).is_file() and not path.startswith("supply/"):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / path, folder / path)
     (folder / ".venv").symlink_to(ROOT / ".venv")

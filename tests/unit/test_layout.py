@@ -1,5 +1,6 @@
 """The order of imports, and that what the texts for people name is there."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -73,3 +74,12 @@ def test_the_readmes_code_blocks_are_commands_of_the_makefile() -> None:
     assert "make up" in lines
     assert "make test" in lines
     assert {line.split()[0] for line in lines} <= {"make", "pulumi", "git", "cd", "export", "eval"}
+
+
+def test_the_plan_knows_only_the_model() -> None:
+    """plan.py is one module, which import-linter cannot hold to a layer."""
+    tree = ast.parse((ROOT / "plan.py").read_text(encoding="utf-8"))
+    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    named |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    packages = {name.partition(".")[0] for name in named} - set(sys.stdlib_module_names)
+    assert packages <= {"promql_parser", "stacks", "rules", "routing", "dashboards"}
