@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import pulumi  # noqa: F401  whole, before the plugin puts only the part that it needs in its place
 import pytest
 import waitress.server
 
