@@ -67,7 +67,7 @@ check: ## Types, style and import order
 
 unit: ## Unit tests: no engine, no network, and no supply/ where a .venv is there
 	@[ ! -e supply ] || supply/setup python
-	.venv/bin/pytest tests/unit
+	.venv/bin/pytest -n auto tests/unit
 
 tools: ## Rule tests by promtool, routing by amtool, the stand-in against its contract
 	@supply/setup tools
