@@ -5,9 +5,11 @@ import secrets
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
+import psutil
 import pytest
 
 from ops import probes
@@ -241,8 +243,12 @@ def test_an_update_that_was_killed_is_recovered_by_one_command(stack: Stack) -> 
         return not there or there[0].id != old
 
     eventually(is_being_replaced, "Prometheus is being replaced", seconds=60)
+    orphans = psutil.Process(update.pid).children(recursive=True)  # its plugins, which do not notice
     update.send_signal(signal.SIGKILL)
     update.wait(timeout=30)
+    for orphan in orphans:
+        with suppress(psutil.NoSuchProcess):
+            orphan.kill()
     done = stack.ops("recover", "--stack", NAME)
     assert done.returncode == 0, done.stdout + done.stderr
     assert stack.ops("health", "--stack", NAME).returncode == 0
