@@ -14,8 +14,8 @@ from routing.render import alertmanager_files
 from routing.tree import Tree, tree
 from rules import ALERTS, JOBS, alertmanager, elasticsearch, grafana, node, postgres, prometheus, redis
 from rules.model import Alert, ScrapeJob, Unit
-from rules.render import rule_files, to_yaml, tune
-from stacks.settings import FOLDER, Settings, SettingsError, Target, load_settings
+from rules.render import digest, rule_files, to_yaml, tune
+from stacks.settings import DEMO_PARTS, FOLDER, Settings, SettingsError, Target, load_settings
 from stacks.values import printable, seconds
 
 CURRENT: Final = "/etc/prometheus/current"  # the link to the live release; a release's own path would reset alerts
@@ -90,7 +90,7 @@ class Plan:
     def images(self) -> frozenset[str]:
         """The keys of the images that run."""
         services = self.expected.services
-        built = {"api", "inbox"} & services
+        built = set(DEMO_PARTS) & services
         return frozenset((services - built) | ({"python"} if built else set()))
 
     @property
@@ -219,7 +219,7 @@ def _service(target: Target) -> str:
 def _services(settings: Settings) -> frozenset[str]:
     exporters = {_service(target) for target in _own_targets(settings).values()}
     servers = {name for name, server in settings.servers if server is not None}
-    return frozenset(exporters | ({"api", "inbox", *servers} if settings.demo else set()))
+    return frozenset(exporters | ({*DEMO_PARTS, *servers} if settings.demo else set()))
 
 
 def _own(job: ScrapeJob, alias: str, instance: str) -> Target:
@@ -249,16 +249,16 @@ def _prometheus_release(
     }
     rules = rule_files(alerts, str(settings.links.runbooks or ""), settings.link("grafana"), pages)
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
-    digest = _digest(files)
+    release = digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.
-    info = {"record": RELEASE_INFO, "expr": "vector(1)", "labels": {"release": digest}}
+    info = {"record": RELEASE_INFO, "expr": "vector(1)", "labels": {"release": release}}
     files["rules/release.yml"] = to_yaml({"groups": [{"name": "release", "rules": [info]}]})
-    return Release(files=files, hash=digest, confirmation=digest)
+    return Release(files=files, hash=release, confirmation=release)
 
 
 def _alertmanager_release(routes: Tree) -> Release:
     files = alertmanager_files(routes)
-    return Release(files=files, hash=_digest(files), confirmation=alertmanager_config_hash(files["alertmanager.yml"]))
+    return Release(files=files, hash=digest(files), confirmation=alertmanager_config_hash(files["alertmanager.yml"]))
 
 
 def alertmanager_config_hash(text: str) -> str:
@@ -310,12 +310,6 @@ def _server_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
             "api": (POSTGRES_PASSWORD, REDIS_PASSWORD),
         }
     return secrets
-
-
-def _digest(files: Mapping[str, str]) -> str:
-    return hashlib.sha256("\0".join(f"{path}\0{text}" for path, text in sorted(files.items())).encode()).hexdigest()[
-        :12
-    ]
 
 
 def _unknown_jobs(settings: Settings) -> list[str]:

@@ -7,7 +7,7 @@ import pulumi
 import plan
 from components.engine import Engine
 from components.release import Release, ReleaseArgs
-from components.secrets import Secrets, SecretsArgs
+from components.secrets import stage
 from components.service import Health, Service, place
 from rules.alertmanager import JOB
 from stacks.settings import Fate
@@ -41,11 +41,7 @@ class Alertmanager(pulumi.ComponentResource):
         configuration = engine.volume("alertmanager", "config", self, fate=Fate.DELETE)
         data = engine.volume("alertmanager", "data", self)
         # There even where nothing is secret: a mount that came and went with a receiver would replace the container.
-        secrets = Secrets(
-            "alertmanager-secrets",
-            SecretsArgs(engine=engine, service="alertmanager", image="alertmanager", user=USER, files=args.secrets),
-            own,
-        )
+        secrets = stage(engine, "alertmanager", USER, args.secrets, self)
         service = Service(
             name="alertmanager",
             image="alertmanager",

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.engine import Engine
-from components.secrets import Secrets, SecretsArgs
+from components.secrets import stage
 from components.service import SECRETS, Health, Service, place
 from stacks.settings import Fate
 
@@ -56,10 +56,8 @@ class Demo(pulumi.ComponentResource):
             ),
             engine, self,
         )  # fmt: skip
-        secrets = self._secrets("api", "python", DEMO_USER, {
-            "postgres_password": args.secrets["postgres_password"],
-            "redis_password": args.secrets["redis_password"],
-        })  # fmt: skip
+        passwords = {name: args.secrets[name] for name in ("postgres_password", "redis_password")}
+        secrets = stage(engine, "api", DEMO_USER, passwords, self, image="python")
         api = place(
             Service(
                 name="api", image="python", image_id=image.image_id, user=DEMO_USER,
@@ -107,18 +105,10 @@ class Demo(pulumi.ComponentResource):
             ),
         )
 
-    def _secrets(self, service: str, image: str, user: str, files: Mapping[str, pulumi.Input[str]]) -> Secrets:
-        return Secrets(
-            f"{service}-secrets",
-            SecretsArgs(engine=self._args.engine, service=service, image=image, user=user, files=files),
-            pulumi.ResourceOptions(parent=self),
-        )
-
     def _postgres(self) -> docker.Container:
         server = self._args.postgres
-        secrets = self._secrets("postgres", "postgres", POSTGRES_USER, {
-            "postgres_password": self._args.secrets["postgres_password"],
-        })  # fmt: skip
+        password = {"postgres_password": self._args.secrets["postgres_password"]}
+        secrets = stage(self._args.engine, "postgres", POSTGRES_USER, password, self)
         service = Service(
             name="postgres", image="postgres", user=POSTGRES_USER,
             env={
@@ -138,7 +128,7 @@ class Demo(pulumi.ComponentResource):
     def _redis(self) -> docker.Container:
         # A cache: nothing is written to disk. The password stands in the file, not on the command line.
         configuration = pulumi.Output.concat("requirepass ", self._args.secrets["redis_password"], '\nsave ""\n')
-        secrets = self._secrets("redis", "redis", REDIS_USER, {"redis.conf": configuration})
+        secrets = stage(self._args.engine, "redis", REDIS_USER, {"redis.conf": configuration}, self)
         password = f"$(sed -n 's/^requirepass //p' {SECRETS}/redis.conf)"
         service = Service(
             name="redis", image="redis", user=REDIS_USER,

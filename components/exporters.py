@@ -6,7 +6,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.engine import Engine
-from components.secrets import Secrets, SecretsArgs
+from components.secrets import Secrets, stage
 from components.service import SECRETS, Health, Service, place
 from rules import elasticsearch, node, postgres, redis
 from stacks.settings import ElasticsearchServer, PostgresServer, RedisServer
@@ -46,9 +46,8 @@ class Exporters(pulumi.ComponentResource):
         self.register_outputs({"ready": self.ready})
 
     def _postgres(self, server: PostgresServer) -> docker.Container:
-        secrets = self._secrets(
-            "postgres-exporter", NOBODY, {"postgres_password": self._args.secrets["postgres_password"]}
-        )
+        password = {"postgres_password": self._args.secrets["postgres_password"]}
+        secrets = stage(self._args.engine, "postgres-exporter", NOBODY, password, self)
         service = Service(
             name="postgres-exporter",
             image="postgres-exporter",
@@ -66,7 +65,7 @@ class Exporters(pulumi.ComponentResource):
     def _redis(self, server: RedisServer) -> docker.Container:
         address = f"redis://{server.address}"
         passwords = pulumi.Output.json_dumps({address: self._args.secrets["redis_password"]})
-        secrets = self._secrets("redis-exporter", REDIS_EXPORTER, {"redis_passwords.json": passwords})
+        secrets = stage(self._args.engine, "redis-exporter", REDIS_EXPORTER, {"redis_passwords.json": passwords}, self)
         service = Service(
             name="redis-exporter",
             image="redis-exporter",
@@ -76,13 +75,6 @@ class Exporters(pulumi.ComponentResource):
             secrets=secrets.volume,
         )
         return self._place_with(service, secrets)
-
-    def _secrets(self, service: str, user: str, files: Mapping[str, pulumi.Input[str]]) -> Secrets:
-        return Secrets(
-            f"{service}-secrets",
-            SecretsArgs(engine=self._args.engine, service=service, image=service, user=user, files=files),
-            pulumi.ResourceOptions(parent=self),
-        )
 
     def _place_with(self, service: Service, secrets: Secrets) -> docker.Container:
         # These exporters read their password when they start, so a new one must start them anew.

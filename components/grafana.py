@@ -3,7 +3,7 @@
 import pulumi
 
 from components.engine import Engine
-from components.secrets import Secrets, SecretsArgs
+from components.secrets import stage
 from components.service import SECRETS, Health, Service, place
 from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD
 from rules.grafana import JOB
@@ -28,17 +28,7 @@ class Grafana(pulumi.ComponentResource):
         super().__init__("softfactory:monitoring:Grafana", name, None, opts)
         engine, settings = args.engine, args.engine.settings
         data = engine.volume("grafana", "data", self)
-        secrets = Secrets(
-            "grafana-secrets",
-            SecretsArgs(
-                engine=engine,
-                service="grafana",
-                image="grafana",
-                user=USER,
-                files={GRAFANA_PASSWORD: args.admin_password},
-            ),
-            pulumi.ResourceOptions(parent=self),
-        )
+        secrets = stage(engine, "grafana", USER, {GRAFANA_PASSWORD: args.admin_password}, self)
         service = Service(
             name="grafana",
             image="grafana",

@@ -19,7 +19,7 @@ from components.service import SECRETS, Service
 
 SCRIPT: Final = (Path(__file__).parent / "release.sh").read_text(encoding="utf-8")
 UPLOADED: Final = "/release"
-TIME_LIMIT: Final = 90  # seconds for all of it; confirming takes 20 tries of at most 6
+TIME_LIMIT: Final = 90  # seconds for all of it; a service that hangs ends here, before the script's 20 tries are over
 
 
 class ReleaseArgs:

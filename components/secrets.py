@@ -79,3 +79,16 @@ class Secrets(pulumi.ComponentResource):
         self.staged = one_shot.run(shot, args.engine, self)
         self.version = self.staged.apply(lambda container: container.id)
         self.register_outputs({"volume": self.volume.name})
+
+
+def stage(
+    engine: Engine,
+    service: str,
+    user: str,
+    files: Mapping[str, pulumi.Input[str]],
+    parent: pulumi.Resource,
+    image: str | None = None,
+) -> Secrets:
+    """The secrets of one service, named after it; `image` is its image's key where that is not its name."""
+    args = SecretsArgs(engine=engine, service=service, image=image or service, user=user, files=files)
+    return Secrets(f"{service}-secrets", args, pulumi.ResourceOptions(parent=parent))

@@ -20,7 +20,6 @@ from stacks.settings import Environment, Fate, Settings, SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a file stacks/<name>.yaml.")]
-DEMO_PORTS = ("api", "inbox")
 
 
 @app.command()
@@ -67,8 +66,7 @@ def render(
 def links(stack: Stack = "dev") -> None:
     """Print where the stack can be opened and how to read the Grafana password."""
     settings = _plan(stack)[0]
-    parts = [name for name, _ in settings.ports if settings.demo or name not in DEMO_PORTS]
-    for name in parts:
+    for name in settings.parts:
         typer.echo(f"{name.capitalize():13} {settings.published(name)}")
     typer.echo(
         f"Grafana's user is {GRAFANA_ADMIN}; its password: make password{'' if stack == 'dev' else f' STACK={stack}'}"

@@ -46,9 +46,7 @@ Holders = Mapping[int, Mapping[str, str]]  # published port to its containers, a
 
 def _ports(settings: Settings, engine: docker.DockerClient, holders: Holders) -> Iterable[str]:
     """A port that something else holds."""
-    for part, port in settings.ports:
-        if not settings.demo and part in ("api", "inbox"):
-            continue
+    for part, port in settings.parts.items():
         where = f"{port} on {settings.bind_address}"
         there = holders.get(port, {})
         strangers = sorted(name for name, prefix in there.items() if prefix != settings.prefix)

@@ -94,7 +94,7 @@ def targets(http: httpx.Client, prometheus: str) -> list[TargetState]:
                 instance=target["labels"]["instance"],
                 up=target["health"] == "up",
                 error=target["lastError"],
-                last_scrape=_time(target["lastScrape"]),
+                last_scrape=datetime.fromisoformat(target["lastScrape"]),
                 interval=seconds(target["scrapeInterval"]),
             )
             for target in get(http, "Prometheus", url).json()["data"]["activeTargets"]
@@ -228,7 +228,7 @@ def _container(attrs: Mapping[str, Any]) -> ContainerState:
         running=bool(state["Running"]),
         paused=bool(state.get("Paused", False)),
         health=(state.get("Health") or {}).get("Status", ""),
-        started=None if not started or started.startswith("0001") else _time(started),
+        started=None if not started or started.startswith("0001") else datetime.fromisoformat(started),
         exit_code=int(state["ExitCode"]),
     )
 
@@ -240,12 +240,3 @@ def _understood(part: str, url: str) -> Iterator[None]:
         yield
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise ProbeError(f"what answers at {url} is not {part}: its answer cannot be understood") from error
-
-
-def _time(timestamp: str) -> datetime:
-    """An RFC 3339 time; its nanoseconds are cut to what datetime can hold."""
-    head, dot, tail = timestamp.partition(".")
-    if not dot:
-        return datetime.fromisoformat(timestamp)
-    digits = len(tail) - len(tail.lstrip("0123456789"))
-    return datetime.fromisoformat(f"{head}.{tail[: min(digits, 6)]}{tail[digits:]}")

@@ -1,13 +1,11 @@
 """Alertmanager's configuration from a route tree."""
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from routing.tree import Tree
 from rules.model import Severity
-from rules.render import to_yaml
+from rules.render import digest, to_yaml
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -18,7 +16,7 @@ def alertmanager_files(tree: Tree) -> dict[str, str]:
         f"templates/{path.name}": path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.tmpl"))
     }
     # Alertmanager reports a hash of this file alone, so a change of a template must show in it.
-    head = f"# templates {_digest(templates)}\n"
+    head = f"# templates {digest(templates)}\n"
     return {"alertmanager.yml": head + to_yaml(_configuration(tree)), **templates}
 
 
@@ -53,9 +51,3 @@ def _configuration(tree: Tree) -> dict[str, Any]:
         "receivers": [receiver.render() for receiver in tree.receivers],
         "templates": ["/etc/alertmanager/current/templates/*.tmpl"],
     }
-
-
-def _digest(files: Mapping[str, str]) -> str:
-    return hashlib.sha256("\0".join(f"{path}\0{text}" for path, text in sorted(files.items())).encode()).hexdigest()[
-        :12
-    ]

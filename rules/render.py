@@ -1,5 +1,6 @@
 """Prometheus rule files from alerts: tuned for one environment, one file per group, in a stable order."""
 
+import hashlib
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -83,3 +84,9 @@ _Dumper.add_representer(str, _block)
 def to_yaml(value: object) -> str:
     """YAML in the order of the mapping's keys, readable by a person."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def digest(files: Mapping[str, str]) -> str:
+    """A short hash of files' paths and texts: 12 hexadecimal digits, whatever order they come in."""
+    everything = "\0".join(f"{path}\0{text}" for path, text in sorted(files.items()))
+    return hashlib.sha256(everything.encode()).hexdigest()[:12]

@@ -33,6 +33,7 @@ from stacks.values import (
 )
 
 FOLDER: Final = Path(__file__).parent
+DEMO_PARTS: Final = ("api", "inbox")  # what only a demo publishes
 _NO_MAPPING: Final = "must be a mapping (key: value)"
 
 
@@ -168,6 +169,11 @@ class Settings(_Values):
     alerts: Mapping[Key, Tuning] = Field(default_factory=dict)
     images: Images = Images()
     links: Links = Links()
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """The parts that this environment publishes, and their ports."""
+        return {part: port for part, port in self.ports if self.demo or part not in DEMO_PARTS}
 
     def published(self, part: str) -> str:
         """The address at which a part (a name in `ports`) is published, as the engine's host sees it."""
