@@ -73,7 +73,7 @@ put_back() {
     else
         rm -f "$HOME_DIR/.next"
         switch_to "$previous"
-        reload > /dev/null || true
+        reload > /dev/null || true  # the link is right again; a service that refuses keeps what it has loaded
     fi
     say "what was live before was put back"
 }
@@ -100,7 +100,7 @@ else
     mv "$staged" "$HOME_DIR/releases/$RELEASE"
 fi
 
-before=$(readlink "$HOME_DIR/current" 2>/dev/null || true)
+before=$(readlink "$HOME_DIR/current" 2>/dev/null || true)  # neither is there before the first release
 before=${before#releases/}
 spec_before=$(cat "$HOME_DIR/spec" 2>/dev/null || true)
 undo=${before:-none}
