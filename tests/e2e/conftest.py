@@ -21,9 +21,16 @@ from ops import probes
 
 ROOT = Path(__file__).parents[2]
 NAME = "e2e"
-PREFIX = "softfactory-e2e"
-NEIGHBOUR = "softfactory-neighbour"  # a second stack on the same engine
-PORTS = {"prometheus": 29090, "alertmanager": 29093, "grafana": 23000, "api": 28000, "inbox": 28025}
+# Several runs may share an engine, each with names and ports of its own; E2E_SLOT=1, 2... is the number of one.
+SLOT = os.environ.get("E2E_SLOT", "")
+PREFIX = f"softfactory-e2e{SLOT}"
+NEIGHBOUR = f"softfactory-neighbour{SLOT}"  # a second stack on the same engine
+PORTS = {
+    part: port + 200 * int(SLOT or 0)
+    for part, port in {
+        "prometheus": 29090, "alertmanager": 29093, "grafana": 23000, "api": 28000, "inbox": 28025,
+    }.items()
+}  # fmt: skip
 SECRETS = ("grafana_admin_password", "postgres_password", "redis_password")
 
 
@@ -63,6 +70,12 @@ class Stack:
             ["python", "-m", "ops", *arguments], cwd=self.folder, env=self.environment,
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
+
+    def assert_healthy(self) -> None:
+        """Fails with the report's own lines."""
+        report = self.ops("health", "--stack", NAME)
+        if report.returncode:
+            pytest.fail(f"{report.stdout}\n{report.stderr}")
 
     def container(self, service: str) -> Any:
         return self.engine.containers.get(f"{PREFIX}-{service}")

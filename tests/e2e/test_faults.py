@@ -184,7 +184,7 @@ def test_a_secret_is_rotated_by_one_command(stack: Stack, name: str) -> None:
     new = stack.pulumi("config", "get", name, "--stack", NAME).stdout.strip()
     assert new != stack.passwords[name]
     stack.passwords[name] = new
-    assert stack.ops("health", "--stack", NAME).returncode == 0
+    stack.assert_healthy()
     answer = stack.http.post(
         stack.url("api") + "/api/auth/signup",
         json={"email": f"rotated-{time.time_ns()}@softfactory.invalid", "password": secrets.token_urlsafe(9)},
