@@ -77,6 +77,20 @@ class Stack:
         if report.returncode:
             pytest.fail(f"{report.stdout}\n{report.stderr}")
 
+    def calm(self) -> None:
+        """Sends good requests until no alert is pending, firing or told: the ratios look back five minutes, and what
+        one test provoked must not meet the next one.
+        """
+
+        def is_quiet() -> bool:
+            for article in range(50):
+                self.http.get(f"{self.url('api')}/api/articles/{article % 10 + 1}")
+            loaded = probes.rules(self.http, self.url("prometheus"))
+            pending = {rule.name for rule in loaded if rule.state not in ("", "inactive")}
+            return not pending and not probes.alerts(self.http, self.url("alertmanager"))
+
+        eventually(is_quiet, "no alert is pending or firing, after good requests")
+
     def container(self, service: str) -> Any:
         return self.engine.containers.get(f"{PREFIX}-{service}")
 

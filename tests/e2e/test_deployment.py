@@ -134,6 +134,7 @@ def test_every_metric_of_the_api_moves_through_real_requests(stack: Stack) -> No
     gauges = ("active_users_gauge", "scheduled_jobs_gauge", "process_memory_mb")
     eventually(lambda: all(_families(stack)[name] > 0 for name in gauges), f"all of {gauges} are over 0")
     assert "process_cpu_percent" in now
+    stack.calm()
 
 
 def _families(stack: Stack) -> dict[str, float]:

@@ -95,6 +95,7 @@ def test_ten_reloads_miss_no_scrape_and_keep_a_pending_alert(stack: Stack) -> No
         assert _active_at(stack, "CacheHitRatioDegraded") == since
     finally:
         stack.http.post(api + "/demo/switches", json={"cache_off": False})
+    stack.calm()
     assert stack.identity("prometheus") == before
     window = f"{int(time.time() - began)}s"
     for row in probes.query(stack.http, stack.url("prometheus"), f"up[{window}]"):
