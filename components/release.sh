@@ -92,12 +92,14 @@ mkdir -p "$HOME_DIR/releases" && rm -rf "$HOME_DIR/.next" "$staged" && cp -R "$I
     fail "the volume at $HOME_DIR cannot be written by user $(id -u)"
 say "checking"
 check "$staged" || fail "the checker refused it; what was live before is still live"
-if [ -d "$HOME_DIR/releases/$RELEASE" ]; then
-    # The name says what is in it; taking the live one away for a moment could catch a restart.
+wanted=$HOME_DIR/releases/$RELEASE
+if diff -r -q "$staged" "$wanted" > /dev/null 2>&1; then
+    # There already; taking the live one away for a moment could catch a restart.
     rm -rf "$staged"
-    touch "$HOME_DIR/releases/$RELEASE"
-else
-    mv "$staged" "$HOME_DIR/releases/$RELEASE"
+    touch "$wanted"
+else  # new, or no longer what its name says: somebody changed it in the volume
+    rm -rf "$wanted"
+    mv "$staged" "$wanted"
 fi
 
 before=$(readlink "$HOME_DIR/current" 2>/dev/null || true)  # neither is there before the first release

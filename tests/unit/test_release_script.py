@@ -305,6 +305,26 @@ def test_the_same_release_again_keeps_the_live_one_whole_all_the_time(machine: M
     assert sorted((machine.volume / "releases" / "two").rglob("*")) == before
 
 
+@pytest.mark.parametrize("damage", ["cut", "removed", "planted", "no link"])
+def test_a_live_release_that_was_changed_in_the_volume_is_put_right(damage: str, each_kind: Machine) -> None:
+    each_kind.started("one", "two")
+    whole = each_kind.volume / "releases" / "one" / CONFIG[each_kind.kind]
+    live = each_kind.volume / "releases" / "two"
+    if damage == "cut":
+        (live / CONFIG[each_kind.kind]).write_text("", encoding="utf-8")
+    elif damage == "removed":
+        (live / "rules" / "a.yml").unlink()
+    elif damage == "planted":
+        (live / "rules" / "b.yml").write_text("not ours", encoding="utf-8")
+    else:
+        (each_kind.volume / "current").unlink()
+    assert each_kind.release("two") == 0, each_kind.output
+    assert each_kind.current == "two"
+    assert (live / CONFIG[each_kind.kind]).read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
+    assert [path.name for path in (live / "rules").iterdir()] == ["a.yml"]
+    assert (live / "rules" / "a.yml").read_text(encoding="utf-8") == "# two\n"
+
+
 def test_the_last_five_releases_are_kept(machine: Machine) -> None:
     machine.answer("loaded", "one")
     for age, name in enumerate(("one", "two", "three", "four", "five", "six", "seven")):
