@@ -21,9 +21,6 @@ settings = wanted.settings
 live = look(settings, probes.client)
 
 engine = Engine.of(settings, live.containers)
-demo = Demo("demo", DemoArgs(engine=engine, secrets=secrets)) if settings.demo else None
-servers = demo.servers if demo else ()
-exporters = Exporters("exporters", ExportersArgs(engine=engine, secrets=secrets, servers=servers))
 alertmanager = Alertmanager(
     "alertmanager",
     AlertmanagerArgs(
@@ -36,6 +33,12 @@ alertmanager = Alertmanager(
 prometheus = Prometheus(
     "prometheus", PrometheusArgs(engine=engine, release=wanted.prometheus, live=live.releases["prometheus"])
 )
+engine = engine.after(prometheus.released, alertmanager.released)  # a refused release leaves every container as it is
+alertmanager.start(engine)
+prometheus.start(engine)
+demo = Demo("demo", DemoArgs(engine=engine, secrets=secrets)) if settings.demo else None
+servers = demo.servers if demo else ()
+exporters = Exporters("exporters", ExportersArgs(engine=engine, secrets=secrets, servers=servers))
 grafana = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=secrets[GRAFANA_PASSWORD]))
 auth = pulumi.Output.concat(GRAFANA_ADMIN, ":", secrets[GRAFANA_PASSWORD])
 content = GrafanaContent(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pulumi
+import pulumi_docker as docker
 
 import plan
 from components.engine import Engine
@@ -30,8 +31,13 @@ class AlertmanagerArgs:
 
 
 class Alertmanager(pulumi.ComponentResource):
-    """`url` is the published address; it resolves when the container is healthy and runs the wanted release."""
+    """Making it releases its configuration; `start` places the container, on an engine that waits for all releases.
 
+    `released` resolves once the release is live, or staged for a container that is about to start. `url` is the
+    published address; it resolves when the container is healthy and runs the wanted release.
+    """
+
+    released: pulumi.Output[docker.Container]
     url: pulumi.Output[str]
 
     def __init__(self, name: str, args: AlertmanagerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -42,7 +48,7 @@ class Alertmanager(pulumi.ComponentResource):
         data = engine.volume("alertmanager", "data", self)
         # There even where nothing is secret: a mount that came and went with a receiver would replace the container.
         secrets = stage(engine, "alertmanager", USER, args.secrets, self)
-        service = Service(
+        self._service = Service(
             name="alertmanager",
             image="alertmanager",
             user=USER,
@@ -58,14 +64,18 @@ class Alertmanager(pulumi.ComponentResource):
             health=Health.http(JOB.port, "/-/ready"),
             secrets=secrets.volume,
         )
-        release = Release(
+        self.released = Release(
             "alertmanager-release",
             ReleaseArgs(
-                engine=engine, service=service, release=args.release, home=HOME,
+                engine=engine, service=self._service, release=args.release, home=HOME,
                 url=f"http://alertmanager:{JOB.port}", volume=configuration, live=args.live, secrets=secrets,
             ),
             own,
-        )  # fmt: skip
-        container = place(service, engine, self, depends_on=[release.done])
-        self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: settings.published("alertmanager"))
+        ).done  # fmt: skip
+
+    def start(self, engine: Engine) -> None:
+        container = place(self._service, engine, self)
+        self.url = pulumi.Output.all(container.id, self.released).apply(
+            lambda _: engine.settings.published("alertmanager")
+        )
         self.register_outputs({"url": self.url})

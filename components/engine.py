@@ -1,7 +1,7 @@
 """The Docker engine of one environment: provider, network, images, volumes, and everything's names and labels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pulumi
 import pulumi_docker as docker
@@ -14,12 +14,16 @@ PROJECT = "softfactory-monitoring"
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Where containers are placed, and what was `seen` there before. Make it with `Engine.of`, once per program."""
+    """Where containers are placed, and what was `seen` there before. Make it with `Engine.of`, once per program.
+
+    `waits_for` comes before every container that is placed here, see `after`.
+    """
 
     settings: Settings
     provider: docker.Provider
     network: docker.Network
     seen: Mapping[str, ContainerState]
+    waits_for: tuple[pulumi.Output[docker.Container], ...] = ()
     _images: dict[str, docker.RemoteImage] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -33,6 +37,10 @@ class Engine:
             opts=pulumi.ResourceOptions(provider=provider),
         )
         return cls(settings=settings, provider=provider, network=network, seen=seen)
+
+    def after(self, *steps: pulumi.Output[docker.Container]) -> "Engine":
+        """The same engine for what may only be touched once these steps of the update have ended well."""
+        return replace(self, waits_for=(*self.waits_for, *steps))
 
     def name(self, service: str) -> str:
         """The name of a service's container, e.g. `softfactory-prometheus`."""

@@ -65,7 +65,7 @@ def run(
         opts=pulumi.ResourceOptions(
             parent=parent,
             provider=engine.provider,
-            depends_on=list(depends_on),
+            depends_on=[*engine.waits_for, *depends_on],
             delete_before_replace=True,
             ignore_changes=None if failed or shot.again else ["labels"],
         ),

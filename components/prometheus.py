@@ -1,6 +1,7 @@
 """Prometheus with its data and the configuration release that it runs."""
 
 import pulumi
+import pulumi_docker as docker
 
 import plan
 from components.engine import Engine
@@ -24,8 +25,13 @@ class PrometheusArgs:
 
 
 class Prometheus(pulumi.ComponentResource):
-    """`url` is the published address; it resolves when the container is healthy and runs the wanted release."""
+    """Making it releases its configuration; `start` places the container, on an engine that waits for all releases.
 
+    `released` resolves once the release is live, or staged for a container that is about to start. `url` is the
+    published address; it resolves when the container is healthy and runs the wanted release.
+    """
+
+    released: pulumi.Output[docker.Container]
     url: pulumi.Output[str]
 
     def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -33,7 +39,7 @@ class Prometheus(pulumi.ComponentResource):
         engine, settings = args.engine, args.engine.settings
         configuration = engine.volume("prometheus", "config", self, fate=Fate.DELETE)
         data = engine.volume("prometheus", "data", self)
-        service = Service(
+        self._service = Service(
             name="prometheus",
             image="prometheus",
             user=USER,
@@ -51,14 +57,18 @@ class Prometheus(pulumi.ComponentResource):
             health=Health.http(JOB.port, "/-/ready"),
             memory=1024,
         )
-        release = Release(
+        self.released = Release(
             "prometheus-release",
             ReleaseArgs(
-                engine=engine, service=service, release=args.release, home=HOME,
+                engine=engine, service=self._service, release=args.release, home=HOME,
                 url=f"http://prometheus:{JOB.port}", volume=configuration, live=args.live,
             ),
             pulumi.ResourceOptions(parent=self),
-        )  # fmt: skip
-        container = place(service, engine, self, depends_on=[release.done])
-        self.url = pulumi.Output.all(container.id, release.done).apply(lambda _: settings.published("prometheus"))
+        ).done  # fmt: skip
+
+    def start(self, engine: Engine) -> None:
+        container = place(self._service, engine, self)
+        self.url = pulumi.Output.all(container.id, self.released).apply(
+            lambda _: engine.settings.published("prometheus")
+        )
         self.register_outputs({"url": self.url})

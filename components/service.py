@@ -120,7 +120,10 @@ def place(
             **({"security_opts": ["label=disable", "no-new-privileges"]} if service.pid_mode == "host" else {}),
         },
         opts=pulumi.ResourceOptions(
-            parent=parent, provider=engine.provider, depends_on=list(depends_on), delete_before_replace=True
+            parent=parent,
+            provider=engine.provider,
+            depends_on=[*engine.waits_for, *depends_on],
+            delete_before_replace=True,
         ),
     )  # fmt: skip
 

@@ -320,15 +320,20 @@ def test_services_start_after_the_release_that_they_run(done: Run) -> None:
         assert f"Container {name}-release" in done.one(CONTAINER, name).depends_on
 
 
-def test_a_refused_release_holds_back_its_service_alone_and_what_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("release", sorted(RELEASES))
+def test_a_refused_release_holds_every_container_back(
+    release: str, environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(resource: Recorded) -> dict[str, Any]:
         words = {"exitCode": 1, "containerLogs": "rule 1: parse error"}
-        return words if (resource.type, resource.name) == (CONTAINER, "prometheus-release") else {}
+        return words if (resource.type, resource.name) == (CONTAINER, release) else {}
 
-    program = Program("staging", monkeypatch)
+    program = Program(environment, monkeypatch)
     done = program.run(computed=refused)
     assert isinstance(done.error, pulumi.RunError) and "rule 1: parse error" in str(done.error)
-    assert names(services(done)) == OWN - {"prometheus"}
+    assert names(done.of(CONTAINER)) == RELEASES | {"alertmanager-secrets"}  # its release reads these
+    assert content(done) == []
     assert "/api/datasources" not in program.stack.paths("grafana"), "there is nothing to verify"
 
 
