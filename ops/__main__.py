@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from ops import cli, recover, rotate
+from ops import fate as fates
 from ops import health as report
 from ops.cli import CliError
 from ops.probes import ProbeError, client
@@ -75,14 +76,19 @@ def links(stack: Stack = "dev") -> None:
 
 @app.command()
 def fate(stack: Stack = "dev") -> None:
-    """Print what `make down` does with the data."""
+    """Print what `make down` does with the data; exit code 2 where the settings and what is deployed disagree on it."""
     settings = _plan(stack)[0]
+    if fates.deployed(cli.resources(stack)) - {settings.data}:
+        up = f"make up{'' if stack == 'dev' else f' STACK={stack}'}"
+        _fail(
+            f"stacks/{stack}.yaml says data: {settings.data}, but the last update left it otherwise, and that would "
+            f"count; nothing was taken down. Run `{up}` first, or write back what was there"
+        )
     volumes = f"the volumes {settings.prefix}-*-data (samples, silences, Grafana's database)"
     if settings.data is Fate.KEEP:
         typer.echo(f"stacks/{stack}.yaml says data: keep. {volumes} stay; the next `make up` uses them again.")
     else:
         typer.echo(f"stacks/{stack}.yaml says data: delete. {volumes} are removed with everything else.")
-    typer.echo("A fate changed since the last `make up` counts only after another `make up`.")
 
 
 @app.command("rotate")

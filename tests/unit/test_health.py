@@ -76,7 +76,8 @@ def test_the_report_for_a_program(stack: FakeStack, wanted: Plan) -> None:
         "problems": [
             {
                 "part": "dashboard api",
-                "cause": "Grafana does not have it; run `pulumi refresh`, then `pulumi up`",
+                "cause": "Grafana does not have it",
+                "remedy": "run `pulumi refresh`, then `pulumi up`",
                 "own": True,
             }
         ],
@@ -307,12 +308,6 @@ def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
     assert "http://127.0.0.1:3000" in dev.output and "http://127.0.0.1:8000" in dev.output
     assert "http://127.0.0.1:3000" in prod.output and ":8000" not in prod.output
     assert "make password STACK=prod" in prod.output
-
-
-@pytest.mark.parametrize(("stack_name", "words"), [("dev", "are removed"), ("prod", "stay")])
-def test_the_fate_of_data_is_told_before_it_happens(stack_name: str, words: str) -> None:
-    done = call("fate", "--stack", stack_name)
-    assert done.exit_code == 0 and words in done.output and "another `make up`" in done.output
 
 
 def test_rendering_asks_nobody(stack: FakeStack, tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""What `make down` says of the data before it takes the stack down."""
+
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ops import __main__ as commands
+from ops import fate
+from stacks.settings import Fate
+from tests.unit.fake_stack import FakeCommands
+
+
+def volumes(*kept: bool) -> list[dict[str, Any]]:
+    """A state with data volumes that are kept or not; configuration never is."""
+    state: list[dict[str, Any]] = [{"type": "pulumi:pulumi:Stack"}, {"type": fate.VOLUME, "id": "softfactory-x-config"}]
+    for number, keep in enumerate(kept):
+        # Pulumi leaves the key out where it is false.
+        state.append(
+            {"type": fate.VOLUME, "id": f"softfactory-{number}-data", **({"retainOnDelete": True} if keep else {})}
+        )
+    return state
+
+
+@pytest.fixture
+def pulumi(monkeypatch: pytest.MonkeyPatch) -> FakeCommands:
+    made = FakeCommands()
+    made.install(monkeypatch)
+    return made
+
+
+def test_the_state_says_what_becomes_of_the_data() -> None:
+    assert fate.deployed([]) == fate.deployed(volumes()) == frozenset()
+    assert fate.deployed(volumes(True, True)) == {Fate.KEEP}
+    assert fate.deployed(volumes(False)) == {Fate.DELETE}
+    assert fate.deployed(volumes(False, True)) == {Fate.KEEP, Fate.DELETE}
+
+
+@pytest.mark.parametrize(
+    ("stack", "state", "words"),
+    [
+        ("dev", volumes(False, False), "are removed"),
+        ("prod", volumes(True, True), "stay"),
+        ("dev", [], "are removed"),
+        ("prod", [], "stay"),
+    ],
+)
+def test_the_fate_of_data_is_told_before_it_happens(
+    pulumi: FakeCommands, stack: str, state: list[dict[str, Any]], words: str
+) -> None:
+    pulumi.state = state
+    done = CliRunner().invoke(commands.app, ["fate", "--stack", stack])
+    assert done.exit_code == 0 and words in done.output
+
+
+@pytest.mark.parametrize(
+    ("stack", "state", "order"),
+    [
+        ("dev", volumes(True, True), "`make up` first"),
+        ("prod", volumes(False, False), "`make up STACK=prod` first"),
+        ("prod", volumes(True, False), "`make up STACK=prod` first"),
+    ],
+)
+def test_a_fate_that_was_changed_but_not_deployed_holds_the_removal_up(
+    pulumi: FakeCommands, stack: str, state: list[dict[str, Any]], order: str
+) -> None:
+    pulumi.state = state
+    done = CliRunner().invoke(commands.app, ["fate", "--stack", stack])
+    assert done.exit_code == 2
+    assert f"stacks/{stack}.yaml says data: " in done.output and order in done.output
