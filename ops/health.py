@@ -59,7 +59,7 @@ class Report:
             "firing": None if self.firing is None else list(self.firing),
             "datasources": self.datasources,
             "grafana_stand_in": self.stand_in,
-            "problems": [{"part": p.part, "cause": p.cause, "own": p.own} for p in self.problems],
+            "problems": [{"part": p.part, "cause": p.cause, "remedy": p.remedy, "own": p.own} for p in self.problems],
         }
 
 
@@ -86,9 +86,10 @@ def _api(api: str, http: httpx.Client) -> Iterable[truth.Problem]:
     try:
         text = probes.get(http, "The API", f"{api}/metrics").text
         if "http_requests_total" not in text:
-            yield truth.Problem(part="API", cause=f"{api}/metrics has no http_requests_total", own=False)
+            cause = f"{api}/metrics has no http_requests_total"
+            yield truth.Problem(part="API", cause=cause, remedy="see that the API serves its metrics", own=False)
     except ProbeError as error:
-        yield truth.Problem(part="API", cause=str(error), own=False)
+        yield truth.Problem(part="API", cause=str(error), remedy="see that the API runs", own=False)
 
 
 def _check(problem: truth.Problem) -> str:

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import docker
 import docker.errors
 import httpx
-
-from stacks.values import seconds
 
 TIMEOUT = 5.0  # seconds per request
 
@@ -25,14 +23,14 @@ class RefusedError(ProbeError):
 
 @dataclass(frozen=True, kw_only=True)
 class TargetState:
-    """One active target; `interval` is in seconds."""
+    """One active target; `url` is what is scraped, and `last_scrape` is by Prometheus' own clock."""
 
     job: str
     instance: str
+    url: str
     up: bool
     error: str
     last_scrape: datetime
-    interval: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,6 @@ class ContainerState:
 
     name: str
     id: str
-    image: str
     running: bool
     paused: bool
     health: str
@@ -77,7 +74,7 @@ def get(http: httpx.Client, part: str, url: str, auth: tuple[str, str] | None = 
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise RefusedError(
             f"{part} refuses the credentials ({answer.status_code}): its password is not the stack's secret; "
-            "see the guide on passwords"
+            'see "A password" in docs/guide.md'
         )
     if not answer.is_success:
         raise ProbeError(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
@@ -92,13 +89,20 @@ def targets(http: httpx.Client, prometheus: str) -> list[TargetState]:
             TargetState(
                 job=target["labels"]["job"],
                 instance=target["labels"]["instance"],
+                url=target["scrapeUrl"],
                 up=target["health"] == "up",
                 error=target["lastError"],
                 last_scrape=datetime.fromisoformat(target["lastScrape"]),
-                interval=seconds(target["scrapeInterval"]),
             )
             for target in get(http, "Prometheus", url).json()["data"]["activeTargets"]
         ]
+
+
+def clock(http: httpx.Client, prometheus: str) -> datetime:
+    """What time it is for Prometheus, and for the engine whose host it shares; this machine's clock may differ."""
+    with _understood("Prometheus", prometheus):
+        (now,) = query(http, prometheus, "vector(time())")
+        return datetime.fromtimestamp(float(now["value"][1]), UTC)
 
 
 def rules(http: httpx.Client, prometheus: str) -> list[RuleState]:
@@ -224,7 +228,6 @@ def _container(attrs: Mapping[str, Any]) -> ContainerState:
     return ContainerState(
         name=attrs["Name"].lstrip("/"),
         id=attrs["Id"],
-        image=attrs["Config"]["Image"],
         running=bool(state["Running"]),
         paused=bool(state.get("Paused", False)),
         health=(state.get("Health") or {}).get("Status", ""),

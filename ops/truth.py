@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import httpx
 
 from ops import probes
-from ops.probes import ContainerState, ProbeError, RefusedError
+from ops.probes import ContainerState, ProbeError, RefusedError, TargetState
 from plan import RELEASE_INFO, Expected
+from rules import alertmanager
 from stacks.settings import Settings, Strictness
 
 
@@ -35,20 +37,25 @@ class Access:
             engine_host=settings.engine_host,
         )
 
+    def container(self, service: str) -> str:
+        """The name of a service's container."""
+        return f"{self.prefix}-{service}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is not as expected; `own` where it is a part of the stack itself, not something it watches, and
-    `final` where waiting cannot mend it.
+    """One thing that is not as expected, and what to do about it; `own` where it is a part of the stack itself, not
+    something it watches, and `final` where waiting cannot mend it.
     """
 
     part: str
     cause: str
+    remedy: str
     own: bool = True
     final: bool = False
 
     def __str__(self) -> str:
-        return f"{self.part}: {self.cause}"
+        return f"{self.part}: {self.cause}; {self.remedy}"
 
 
 def fails(strictness: Strictness, problem: Problem) -> bool:
@@ -56,29 +63,40 @@ def fails(strictness: Strictness, problem: Problem) -> bool:
     return strictness is Strictness.STRICT or (strictness is Strictness.OWN and problem.own)
 
 
-def problems(expected: Expected, access: Access, http: httpx.Client, now: datetime | None = None) -> list[Problem]:
-    """Everything that is not as expected right now, each in one line."""
-    now = now or datetime.now(UTC)
-    found: list[Problem] = []
-    started: dict[str, datetime] = {}
+def problems(expected: Expected, access: Access, http: httpx.Client) -> list[Problem]:
+    """Everything that is not as expected right now, a line each.
 
-    def ask(part: str, check: Callable[[], Iterable[Problem]]) -> None:
+    What merely follows from a container that does not run is left out.
+    """
+    found: list[Problem] = []
+    containers: dict[str, ContainerState] = {}
+
+    def ask(part: str, check: Callable[[], Iterable[Problem]], remedy: str) -> None:
         try:
-            found.extend(check())
+            for problem in check():
+                found.append(problem)  # what is found before an error counts
+        except RefusedError as error:
+            cause, _, remedy = str(error).partition("; ")
+            found.append(Problem(part=part, cause=cause, remedy=remedy, final=True))
         except ProbeError as error:
-            found.append(Problem(part=part, cause=str(error), final=isinstance(error, RefusedError)))
+            found.append(Problem(part=part, cause=str(error), remedy=remedy))
 
     def engine() -> Iterable[Problem]:
         states = probes.containers(access.prefix, access.engine_host)
-        started.update({state.name: state.started for state in states if state.started})
-        return _containers(access.prefix, expected, states)
+        containers.update({state.name: state for state in states})
+        return _containers(access, expected, containers)
 
-    ask("Docker engine", engine)
-    ask("Prometheus", lambda: _targets(expected, access, http, now, started))
-    ask("Prometheus", lambda: _rules(expected, access, http))
-    ask("Prometheus", lambda: _release(expected, access, http))
-    ask("Alertmanager", lambda: _alertmanager(expected, access, http))
-    ask("Grafana", lambda: _grafana(expected, access, http))
+    ask("Docker engine", engine, "see `docker version`")
+    sick = {problem.part for problem in found}
+    parts: Mapping[str, Callable[[], Iterable[Problem]]] = {
+        "Prometheus": lambda: _prometheus(expected, access, http, containers, sick),
+        "Alertmanager": lambda: _alertmanager(expected, access, http),
+        "Grafana": lambda: _grafana(expected, access, http, sick),
+    }
+    for part, check in parts.items():
+        service = part.lower()
+        if service not in sick:
+            ask(part, check, f"see `docker logs {access.container(service)}`")
     return list(dict.fromkeys(found))
 
 
@@ -92,82 +110,121 @@ def settle(expected: Expected, access: Access, http: httpx.Client) -> list[Probl
         time.sleep(0.5)
 
 
-def _containers(prefix: str, expected: Expected, states: list[ContainerState]) -> Iterable[Problem]:
-    by_name = {state.name: state for state in states}
+def _containers(access: Access, expected: Expected, states: Mapping[str, ContainerState]) -> Iterable[Problem]:
     for service in sorted(expected.services):
-        state = by_name.get(f"{prefix}-{service}")
+        name = access.container(service)
+        state = states.get(name)
         if state is None:
-            yield Problem(part=service, cause="its container is gone; run `pulumi refresh`, then `pulumi up`")
+            yield Problem(part=service, cause="its container is gone", remedy="run `pulumi refresh`, then `pulumi up`")
         elif not state.running:
-            yield Problem(
-                part=service,
-                cause=f"its container exited with code {state.exit_code}; see `docker logs {state.name}`, "
-                f"then `docker start {state.name}`",
-            )
+            cause = f"its container exited with code {state.exit_code}"
+            yield Problem(part=service, cause=cause, remedy=f"see `docker logs {name}`, then `docker start {name}`")
         elif state.paused:
-            yield Problem(part=service, cause=f"its container is paused; run `docker unpause {state.name}`")
+            yield Problem(part=service, cause="its container is paused", remedy=f"run `docker unpause {name}`")
         elif state.health not in ("healthy", ""):
-            yield Problem(part=service, cause=f"its container is {state.health}; see `docker inspect {state.name}`")
+            cause = f"its container is {state.health}"
+            yield Problem(part=service, cause=cause, remedy=f"see `docker logs {name}` and `docker inspect {name}`")
+
+
+def _prometheus(
+    expected: Expected, access: Access, http: httpx.Client, containers: Mapping[str, ContainerState], sick: set[str]
+) -> Iterable[Problem]:
+    live = probes.prometheus_release(http, access.prometheus, RELEASE_INFO)
+    if live != expected.releases["prometheus"]:
+        cause = f"runs release {live or 'none'}, not {expected.releases['prometheus']}"
+        yield Problem(part="Prometheus", cause=cause, remedy="run `pulumi up`, which tries again")
+    now = probes.clock(http, access.prometheus)
+    targets = probes.targets(http, access.prometheus)
+    yield from _alerting(targets, probes.alertmanagers(http, access.prometheus))
+    yield from _targets(expected, access, targets, now, containers, sick)
+    yield from _rules(expected, access, http)
+
+
+def _alerting(targets: Iterable[TargetState], told: Iterable[str]) -> Iterable[Problem]:
+    """Prometheus does not say whether alerts arrive, but a scrape proves an address."""
+    right = {urlsplit(target.url).netloc for target in targets if target.job == alertmanager.JOB.name}
+    given = {urlsplit(url).netloc for url in told}
+    if not right & given:
+        yield Problem(
+            part="Prometheus",
+            cause=f"sends alerts to {', '.join(sorted(given)) or 'nobody'}, not to the Alertmanager that it scrapes",
+            remedy="correct `alerting` in plan.py, then `pulumi up`",
+        )
 
 
 def _targets(
-    expected: Expected, access: Access, http: httpx.Client, now: datetime, started: Mapping[str, datetime]
+    expected: Expected,
+    access: Access,
+    targets: Iterable[TargetState],
+    now: datetime,
+    containers: Mapping[str, ContainerState],
+    sick: set[str],
 ) -> Iterable[Problem]:
-    there = {(state.job, state.instance): state for state in probes.targets(http, access.prometheus)}
+    there = {(state.job, state.instance): state for state in targets}
     for job, instance in sorted(expected.targets):
         state = there.get((job, instance))
         service = expected.own_targets.get((job, instance))
-        own = service is not None
-        part = f"target {job}/{instance}"
+        if service in sick:
+            continue
+        part, own = f"target {job}/{instance}", service is not None
         if state is None:
-            yield Problem(part=part, cause="Prometheus does not scrape it", own=own)
+            cause, remedy = "Prometheus does not scrape it", f"see {access.prometheus}/service-discovery"
+            yield Problem(part=part, cause=cause, remedy=remedy, own=own)
             continue
         # An old success proves nothing: only a scrape that is newer than two intervals, than Prometheus' own start and
         # than the start of the container that it is about.
         oldest = [now - timedelta(seconds=2 * expected.scrape_interval)]
-        oldest += [started[name] for name in _names(access.prefix, "prometheus", service) if name in started]
-        if state.last_scrape < max(oldest):
-            yield Problem(part=part, cause=state.error or "not scraped yet", own=own)
-        elif not state.up:
-            yield Problem(part=part, cause=f"down: {state.error}", own=own)
+        seen = [containers.get(access.container(name)) for name in ("prometheus", service) if name]
+        oldest += [container.started for container in seen if container and container.started]
+        late = state.last_scrape < max(oldest)
+        if late and not state.error:
+            remedy = f"see {access.prometheus}/targets"
+            yield Problem(part=part, cause="not scraped yet", remedy=remedy, own=own)
+        elif late or not state.up:
+            cause = f"down: {' '.join(state.error.split())}"
+            yield Problem(part=part, cause=cause, remedy=_mend(access, state, service), own=own)
 
 
-def _names(prefix: str, *services: str | None) -> list[str]:
-    return [f"{prefix}-{service}" for service in services if service]
+def _mend(access: Access, target: TargetState, service: str | None) -> str:
+    """What to do about a target that is down."""
+    if service is None:
+        return f"see that {target.url} serves metrics, or correct targets.{target.job} in the settings"
+    name = access.container(service)
+    return f"see `docker logs {name}`, then `docker restart {name}`"
 
 
 def _rules(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
     loaded = probes.rules(http, access.prometheus)
     for group, name in sorted(expected.rules - {(rule.group, rule.name) for rule in loaded}):
-        yield Problem(part=f"rule {group}/{name}", cause="Prometheus has not loaded it")
+        part, remedy = f"rule {group}/{name}", "run `pulumi up`, which tries again"
+        yield Problem(part=part, cause="Prometheus has not loaded it", remedy=remedy)
     for rule in sorted(loaded, key=lambda rule: (rule.group, rule.name)):
-        if rule.health != "ok":
-            yield Problem(part=f"rule {rule.group}/{rule.name}", cause=rule.error or "not evaluated yet")
-
-
-def _release(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
-    live = probes.prometheus_release(http, access.prometheus, RELEASE_INFO)
-    if live != expected.releases["prometheus"]:
-        yield Problem(part="Prometheus", cause=f"runs release {live or 'none'}, not {expected.releases['prometheus']}")
-    if not any("alertmanager" in url for url in probes.alertmanagers(http, access.prometheus)):
-        yield Problem(part="Prometheus", cause="knows no Alertmanager: alerts would reach nobody")
+        part = f"rule {rule.group}/{rule.name}"
+        if rule.health == "err":
+            remedy = "correct its expression in rules/, then `pulumi up`"
+            yield Problem(part=part, cause=" ".join(rule.error.split()), remedy=remedy)
+        elif rule.health != "ok":
+            yield Problem(part=part, cause="not evaluated yet", remedy=f"see {access.prometheus}/rules")
 
 
 def _alertmanager(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
     live = probes.alertmanager_hash(http, access.alertmanager)
     if live != expected.releases["alertmanager"]:
-        yield Problem(part="Alertmanager", cause="runs another configuration than the one released")
+        cause = "runs another configuration than the one released"
+        yield Problem(part="Alertmanager", cause=cause, remedy="run `pulumi up`, which tries again")
 
 
-def _grafana(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
+def _grafana(expected: Expected, access: Access, http: httpx.Client, sick: set[str]) -> Iterable[Problem]:
     sources = probes.datasources(http, access.grafana, access.grafana_auth)
-    for uid in sorted(expected.datasources):
+    put_back = "run `pulumi refresh`, then `pulumi up`"
+    for uid in sorted(expected.datasources - sick):  # a data source's uid is the name of the service behind it
+        part = f"data source {uid}"
         if uid not in sources:
-            yield Problem(part=f"data source {uid}", cause="Grafana does not have it")
+            yield Problem(part=part, cause="Grafana does not have it", remedy=put_back)
             continue
         cause = probes.datasource_problem(http, access.grafana, access.grafana_auth, uid, sources[uid])
         if cause:
-            yield Problem(part=f"data source {uid}", cause=cause)
+            yield Problem(part=part, cause=cause, remedy=f"{put_back}; or correct its url in plan.py")
     missing = expected.dashboards - set(probes.dashboards(http, access.grafana, access.grafana_auth))
     for uid in sorted(missing):
-        yield Problem(part=f"dashboard {uid}", cause="Grafana does not have it; run `pulumi refresh`, then `pulumi up`")
+        yield Problem(part=f"dashboard {uid}", cause="Grafana does not have it", remedy=put_back)

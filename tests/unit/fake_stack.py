@@ -19,7 +19,7 @@ import pytest
 
 from ops import preflight, probes, truth
 from ops.truth import Access
-from plan import RELEASE_INFO, Plan
+from plan import RELEASE_INFO, Plan, scrape_targets
 
 PASSWORD: Final = "the-right-password"
 MAIN: Final = Path(preflight.__file__).with_name("__main__.py")
@@ -57,14 +57,15 @@ class FakeStack:
         self.on_sleep: Callable[[], None] = lambda: None
         interval = wanted.expected.scrape_interval
         self.targets: dict[tuple[str, str], dict[str, Any]] = {
-            (job, instance): {
-                "labels": {"job": job, "instance": instance},
+            (job, target.instance): {
+                "labels": {"job": job, "instance": target.instance},
                 "health": "up",
                 "lastError": "",
                 "lastScrape": nanoseconds(self.now - timedelta(seconds=interval / 2)),
-                "scrapeInterval": settings.scrape_interval,
+                "scrapeUrl": f"http://{target.address}/metrics",
             }
-            for job, instance in wanted.expected.targets
+            for job, targets in scrape_targets(settings).items()
+            for target in targets
         }
         self.rules: list[tuple[str, dict[str, Any]]] = [
             (group, {"name": name, "type": "alerting", "health": "ok", "state": "inactive", "labels": {}})
@@ -119,7 +120,6 @@ class FakeStack:
         )
         patch.setattr(truth, "time", SimpleNamespace(monotonic=lambda: self.slept, sleep=self._sleep))
         patch.setattr(preflight, "_is_free", lambda *_: True)
-        patch.setattr(truth, "datetime", SimpleNamespace(now=lambda _: self.now))
 
     def paths(self, part: str = "") -> list[str]:
         """The paths that were asked of one part (prometheus, alertmanager, grafana, api), or of all."""
@@ -161,6 +161,8 @@ class FakeStack:
             return _data({"groups": [{"name": name, "rules": rules} for name, rules in groups.items()]})
         if path == "/api/v1/alertmanagers":
             return _data({"activeAlertmanagers": [{"url": url} for url in self.alertmanagers]})
+        if path == "/api/v1/query" and params["query"] == "vector(time())":
+            return _data({"result": [{"metric": {}, "value": [0, str(self.now.timestamp())]}]})
         return _no_such_page()
 
     def _alertmanager(self, path: str) -> httpx.Response:

@@ -20,6 +20,7 @@ URL = "http://part.invalid"
 PROBES: dict[str, Callable[[httpx.Client], object]] = {
     "targets": lambda http: probes.targets(http, URL),
     "rules": lambda http: probes.rules(http, URL),
+    "clock": lambda http: probes.clock(http, URL),
     "release": lambda http: probes.prometheus_release(http, URL, RELEASE_INFO),
     "alertmanagers": lambda http: probes.alertmanagers(http, URL),
     "query": lambda http: probes.query(http, URL, "up"),
@@ -120,13 +121,13 @@ def test_an_address_that_is_none_is_an_error_of_ours() -> None:
 def test_a_target_is_read_with_its_nanoseconds() -> None:
     target = {
         "labels": {"job": "redis", "instance": "cache"}, "health": "down", "lastError": "refused",
-        "lastScrape": "2030-01-02T03:04:05.123456789+01:00", "scrapeInterval": "1m30s",
+        "lastScrape": "2030-01-02T03:04:05.123456789+01:00", "scrapeUrl": "http://exporter:9121/metrics",
     }  # fmt: skip
     http, asked = answering(data({"activeTargets": [target]}))
     (state,) = probes.targets(http, URL)
     assert (state.job, state.instance, state.up, state.error) == ("redis", "cache", False, "refused")
     assert state.last_scrape == datetime(2030, 1, 2, 2, 4, 5, 123456, tzinfo=UTC)
-    assert state.interval == 90
+    assert state.url == "http://exporter:9121/metrics"
     assert asked[0].url.params["state"] == "active"
 
 
@@ -140,9 +141,15 @@ def test_a_target_is_read_with_its_nanoseconds() -> None:
     ],
 )
 def test_times_are_read_as_go_writes_them(text: str, expected: datetime) -> None:
-    target = {"labels": {"job": "j", "instance": "i"}, "health": "up", "lastError": "", "scrapeInterval": "5s"}
+    target = {"labels": {"job": "j", "instance": "i"}, "health": "up", "lastError": "", "scrapeUrl": ""}
     http, _ = answering(data({"activeTargets": [{**target, "lastScrape": text}]}))
     assert probes.targets(http, URL)[0].last_scrape == expected
+
+
+def test_prometheus_clock_is_read_with_its_fraction() -> None:
+    http, asked = answering(data({"resultType": "vector", "result": [{"metric": {}, "value": [1, "1893553445.25"]}]}))
+    assert probes.clock(http, URL) == datetime(2030, 1, 2, 3, 4, 5, 250000, tzinfo=UTC)
+    assert asked[0].url.params["query"] == "vector(time())"
 
 
 def test_rules_are_read_with_their_group_and_fault() -> None:

@@ -31,7 +31,7 @@ def settings() -> Settings:
 def ended(name: str, exit_code: int = 0, *, running: bool = False) -> dict[str, ContainerState]:
     return {
         name: ContainerState(
-            name=name, id="f00d" * 16, image="sha256:0", running=running, paused=False, health="", started=None,
+            name=name, id="f00d" * 16, running=running, paused=False, health="", started=None,
             exit_code=exit_code,
         )
     }  # fmt: skip

@@ -1,5 +1,8 @@
-"""Every check of the live state: silent where all is well, and each catches its fault, in one line that names it."""
+"""Every check of the live state: silent where all is well, and each catches its fault, in one line that names it and
+says what to do.
+"""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,6 +20,7 @@ from tests.unit.fake_stack import PASSWORD, FakeStack, nanoseconds
 REDIS = ("redis", "redis")
 API = ("softfactory-api", "api")
 HTML = httpx.Response(200, text="<html><body>Welcome to the router</body></html>")
+CORRECT = "correct its expression in rules/, then `pulumi up`"
 CUT = httpx.Response(200, text='{"status": "success", "data": {"activeTargets": [{"lab')
 
 
@@ -49,7 +53,9 @@ def test_a_stack_in_which_all_is_well_has_no_problems(environment: str, monkeypa
     stack.install(monkeypatch)
     assert problems(stack, wanted) == []
     # Silence must come from having looked.
-    assert {"/api/v1/targets", "/api/v1/rules", "/api/v1/alertmanagers"} <= set(stack.paths("prometheus"))
+    assert {"/api/v1/query", "/api/v1/targets", "/api/v1/rules", "/api/v1/alertmanagers"} <= set(
+        stack.paths("prometheus")
+    )
     assert stack.paths("alertmanager") == ["/metrics"]
     assert {
         "/api/datasources", "/api/search", "/api/datasources/uid/prometheus/health",
@@ -109,12 +115,28 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
         rule("RedisDown", health="err", lastError="many-to-many matching"),
         "rule softfactory/RedisDown", "many-to-many matching", True,
     ),
+    "rule broken in several lines": (
+        rule("RedisDown", health="err", lastError="found duplicate series:\n\t[{}, {}]"),
+        "rule softfactory/RedisDown", "found duplicate series: [{}, {}]", True,
+    ),
+    "target down for several lines": (
+        target(REDIS, health="down", lastError="invalid metric:\n\t<html>"),
+        "target redis/redis", "down: invalid metric: <html>", True,
+    ),
     "rule not evaluated": (rule("RedisDown", health="unknown"), "rule softfactory/RedisDown", "not evaluated", True),
     "another release": (
         lambda s: s.release.update(labels={"release": "0123456789ab"}), "Prometheus", "runs release 0123456789ab", True,
     ),
     "no release": (without_rule("monitoring_release_info"), "Prometheus", "runs release none", True),
-    "no Alertmanager known": (lambda s: s.alertmanagers.clear(), "Prometheus", "knows no Alertmanager", True),
+    "no Alertmanager known": (lambda s: s.alertmanagers.clear(), "Prometheus", "sends alerts to nobody", True),
+    "another Alertmanager known": (
+        lambda s: s.alertmanagers.__setitem__(0, "http://pager:9093/api/v2/alerts"),
+        "Prometheus", "sends alerts to pager:9093, not to the Alertmanager that it scrapes", True,
+    ),
+    "another port of the Alertmanager's known": (
+        lambda s: s.alertmanagers.__setitem__(0, "http://alertmanager:9094/api/v2/alerts"),
+        "Prometheus", "sends alerts to alertmanager:9094", True,
+    ),
     "another Alertmanager configuration": (
         lambda s: setattr(s, "alertmanager_hash", "2.5e+14"), "Alertmanager", "another configuration", True,
     ),
@@ -152,24 +174,82 @@ def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, wante
     assert [problem.part for problem in found] == [part], [str(problem) for problem in found]
     assert cause in found[0].cause
     assert found[0].own is own
+    assert re.search(r"; (see|run|correct) .+", str(found[0])), "it says what to do"
     assert "\n" not in str(found[0])
 
 
-def test_every_service_target_and_rule_of_the_plan_is_looked_at(stack: FakeStack, wanted: Plan) -> None:
+def test_every_service_of_the_plan_is_looked_at(stack: FakeStack, wanted: Plan) -> None:
     stack.containers.clear()
+    assert {problem.part for problem in problems(stack, wanted)} == wanted.expected.services
+
+
+def test_every_target_rule_data_source_and_dashboard_of_the_plan_is_looked_at(stack: FakeStack, wanted: Plan) -> None:
     stack.targets.clear()
     stack.rules.clear()
     stack.datasources.clear()
     stack.dashboards.clear()
     expected = wanted.expected
     assert {problem.part for problem in problems(stack, wanted)} == {
-        *expected.services,
         *(f"target {job}/{instance}" for job, instance in expected.targets),
         *(f"rule {group}/{name}" for group, name in expected.rules),
         *(f"data source {uid}" for uid in expected.datasources),
         *(f"dashboard {uid}" for uid in expected.dashboards),
         "Prometheus",
     }
+
+
+@pytest.mark.parametrize("key", [REDIS, API])
+def test_who_is_to_mend_a_target_depends_on_whose_it_is(key: tuple[str, str], stack: FakeStack, wanted: Plan) -> None:
+    target(key, health="down", lastError="EOF")(stack)
+    (found,) = problems(stack, wanted)
+    assert (
+        found.remedy
+        == {
+            REDIS: "see `docker logs softfactory-redis-exporter`, then `docker restart softfactory-redis-exporter`",
+            API: "see that http://api:8000/metrics serves metrics, or correct targets.softfactory-api in the settings",
+        }[key]
+    )
+
+
+@pytest.mark.parametrize("state", [{"Running": False, "ExitCode": 1}, {"Paused": True}, None])
+@pytest.mark.parametrize("service", ["prometheus", "alertmanager", "grafana", "redis-exporter"])
+def test_what_follows_from_a_container_that_does_not_run_is_not_told_besides(
+    service: str, state: dict[str, Any] | None, stack: FakeStack, wanted: Plan
+) -> None:
+    if state is None:
+        stack.containers.pop(service)
+    else:
+        container(service, **state)(stack)
+    for key, named in wanted.expected.own_targets.items():
+        if named == service:
+            target(key, health="down", lastError="no such host")(stack)
+    port = getattr(stack.ports, service, None)
+    if service == "prometheus":
+        stack.broken["/api/datasources/uid/prometheus/health"] = httpx.Response(400, text="no such host")
+    if service == "alertmanager":
+        path = "/api/datasources/proxy/uid/alertmanager/api/v2/status"
+        stack.broken[path] = httpx.Response(502, text="no such host")
+    silent = stack.client()
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        if request.url.port == port:
+            raise httpx.ConnectError("refused")
+        return silent.send(request)
+
+    with httpx.Client(transport=httpx.MockTransport(refuse)) as http:
+        found = truth.problems(wanted.expected, stack.access(), http)
+    assert [problem.part for problem in found] == [service]
+
+
+def test_the_clock_of_this_machine_does_not_count(stack: FakeStack, wanted: Plan) -> None:
+    """The engine's may stand far from it: that of a virtual machine drifts while its host sleeps."""
+    for hours in (-1, 1):
+        stack.now += timedelta(hours=hours)
+        for each in stack.targets.values():
+            each["lastScrape"] = nanoseconds(stack.now - timedelta(seconds=1))
+        for each in stack.containers.values():
+            each["State"]["StartedAt"] = nanoseconds(stack.now - timedelta(minutes=5))
+        assert problems(stack, wanted) == []
 
 
 def test_a_scrape_of_the_last_interval_counts(stack: FakeStack, wanted: Plan) -> None:
@@ -188,7 +268,7 @@ def test_a_broken_rule_does_not_hide_behind_another_of_its_name(stack: FakeStack
     broken = {"name": "ratio", "type": "recording", "health": "err", "lastError": "division", "labels": {"le": "1"}}
     sound = {"name": "ratio", "type": "recording", "health": "ok", "labels": {"le": "2"}}
     stack.rules += [("recordings", broken), ("recordings", sound)]
-    assert [str(problem) for problem in problems(stack, wanted)] == ["rule recordings/ratio: division"]
+    assert [str(problem) for problem in problems(stack, wanted)] == [f"rule recordings/ratio: division; {CORRECT}"]
 
 
 def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, wanted: Plan) -> None:
@@ -246,7 +326,7 @@ def test_whatever_is_answered_the_part_is_named_in_one_line(
 def test_each_cause_is_told_once_though_it_is_met_twice(stack: FakeStack, wanted: Plan) -> None:
     broken = {"name": "ratio", "type": "recording", "health": "err", "lastError": "division", "labels": {}}
     stack.rules += [("recordings", broken), ("recordings", broken)]
-    assert [str(problem) for problem in problems(stack, wanted)] == ["rule recordings/ratio: division"]
+    assert [str(problem) for problem in problems(stack, wanted)] == [f"rule recordings/ratio: division; {CORRECT}"]
 
 
 def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: Plan) -> None:
