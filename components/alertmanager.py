@@ -55,6 +55,8 @@ class Alertmanager(pulumi.ComponentResource):
             command=(
                 f"--config.file={HOME}/current/alertmanager.yml",
                 f"--storage.path={DATA}",
+                # Between two snapshots silences, and what was told already, are in memory only: a kill would lose them.
+                "--data.maintenance-interval=15s",
                 f"--web.external-url={settings.link('alertmanager')}",  # what links in messages begin with
                 "--web.route-prefix=/",  # whatever path that has
                 "--cluster.listen-address=",  # a single one: without this it wants a private address to gossip on
