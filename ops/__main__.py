@@ -15,6 +15,7 @@ from ops import fate as fates
 from ops import health as report
 from ops.cli import CliError
 from ops.probes import ProbeError, client
+from ops.summary import summary
 from ops.truth import Access, fails
 from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD, Plan, PlanError, load_plan
 from stacks.settings import Environment, Fate, Settings, SettingsError
@@ -32,15 +33,24 @@ def health(
     ] = False,
 ) -> None:
     """Say whether all that was declared is live; exit code 1 and the causes where it is not."""
-    settings, wanted = _plan(stack)
-    with client() as http:
-        found = report.examine(wanted.expected, Access.of(settings, _grafana_auth(stack)), _api(settings), http)
+    settings, found = _report(stack)
     if as_json:
         typer.echo(json.dumps(found.facts(), indent=2, sort_keys=True))
     else:
         Console(highlight=False, soft_wrap=True).print(found.text(), markup=False)
     fatal = found.problems if not as_verified else tuple(p for p in found.problems if fails(settings.verification, p))
     raise typer.Exit(1 if fatal or not (as_verified or found.healthy) else 0)
+
+
+@app.command("summary")
+def summarise(
+    events: Annotated[Path, typer.Argument(help="What `pulumi --event-log` wrote; not there where it did not begin.")],
+    stack: Stack = "dev",
+) -> None:
+    """Print what a preview or an update did as JSON, after a successful update with the facts of `health`."""
+    facts = {"stack": stack, **summary(events.read_text(encoding="utf-8") if events.exists() else "")}
+    facts["health"] = _report(stack)[1].facts() if facts["verified"] else None
+    typer.echo(json.dumps(facts, indent=2, sort_keys=True))
 
 
 @app.command()
@@ -95,17 +105,21 @@ def fate(stack: Stack = "dev") -> None:
 def rotate_secret(
     name: Annotated[str, typer.Argument(help="One of the stack's secrets, e.g. grafana_admin_password.")],
     stack: Stack = "dev",
-    from_stdin: Annotated[bool, typer.Option("--from-stdin", help="Read the value; else one is made up.")] = False,
+    from_stdin: Annotated[
+        bool, typer.Option("--from-stdin", help="Read the value, even where one could be made up.")
+    ] = False,
 ) -> None:
-    """Give one secret a new value, in the stack and at the server that keeps it, and bring a dev stack up with it."""
+    """Give one secret a new value, in the stack and at the server that keeps it, and bring a dev stack up with it.
+
+    The value is made up where all that take it are the stack's own; else it is asked for, or read from standard input.
+    """
     settings, wanted = _plan(stack)
     if name not in wanted.secret_names:
         _fail(f"stack {stack} has no secret {name!r}; it has: {', '.join(wanted.secret_names)}")
-    if not from_stdin and not rotate.can_be_made_up(wanted, name):
-        _fail(
-            f"{name} belongs to a server that is not of stack {stack}: change it there, then give it with --from-stdin"
-        )
-    value = sys.stdin.readline().rstrip("\n") if from_stdin else secrets.token_urlsafe(24)
+    elsewhere = not rotate.can_be_made_up(wanted, name)
+    if elsewhere:
+        typer.echo(f"{name} belongs to a server that is not of stack {stack}: change it there, then give it", err=True)
+    value = _given(name) if elsewhere or from_stdin else secrets.token_urlsafe(24)
     if not value:
         _fail("the new value is empty; give it on standard input")
     old = cli.secret(stack, name)
@@ -164,6 +178,13 @@ def _plan(stack: str) -> tuple[Settings, Plan]:
     return wanted.settings, wanted
 
 
+def _report(stack: str) -> tuple[Settings, report.Report]:
+    settings, wanted = _plan(stack)
+    access = Access.of(settings, _grafana_auth(stack))
+    with client() as http:
+        return settings, report.examine(wanted.expected, access, _api(settings), http)
+
+
 def _api(settings: Settings) -> str:
     """Where the API's metrics can be read from here; empty where it runs elsewhere and only Prometheus sees it."""
     return settings.published("api") if settings.demo else ""
@@ -175,6 +196,13 @@ def _grafana_auth(stack: str) -> tuple[str, str]:
     if colon:
         return user, password
     return GRAFANA_ADMIN, cli.secret(stack, GRAFANA_PASSWORD)
+
+
+def _given(name: str) -> str:
+    """A secret's value, from a terminal without showing it, else the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(f"The new {name} (it is not shown)", hide_input=True))
+    return sys.stdin.readline().rstrip("\n")
 
 
 def _fail(message: str) -> NoReturn:

@@ -28,10 +28,11 @@ class Rotation:
         self.commands.install(patch)
         self.commands.config = dict.fromkeys((GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, "webhook_url"), OLD)
         self.shown = ""  # on both streams
+        self.standard_input = io.StringIO()
 
     def run(self, name: str, stack: str = "dev", given: str | None = None) -> int:
         """The exit code; `given` is what stands on standard input, None without --from-stdin."""
-        self._patch.setattr(sys, "stdin", io.StringIO(given or ""))
+        self._patch.setattr(sys, "stdin", self.standard_input if given is None else io.StringIO(given))
         source = [] if given is None else ["--from-stdin"]
         code = main(self._patch, "rotate", name, "--stack", stack, *source)
         self.shown = "".join(self._capsys.readouterr())
@@ -67,7 +68,8 @@ def test_a_secret_that_the_stack_does_not_have_is_refused_with_those_that_it_has
 def test_a_secret_of_a_server_elsewhere_is_not_made_up(name: str, stack: str, rotation: Rotation) -> None:
     assert rotation.run(name, stack) == 2
     assert rotation.shown.startswith(f"{name} belongs to a server that is not of stack {stack}: change it there")
-    assert "--from-stdin" in rotation.shown and rotation.commands.calls == []
+    assert rotation.shown.endswith("the new value is empty; give it on standard input\n")
+    assert rotation.commands.calls == []
 
 
 @pytest.mark.parametrize("given", ["", "\n", "\nsecond line\n"])
@@ -153,6 +155,23 @@ def test_a_stack_that_is_not_dev_is_left_to_an_update_of_its_own(stack: str, rot
     assert rotation.run(GRAFANA_PASSWORD, stack) == 0
     assert rotation.commands.of("pulumi", "up") == []
     assert f"now: make up STACK={stack}" in rotation.shown
+
+
+@pytest.mark.parametrize(("name", "stack"), [("webhook_url", "prod"), (POSTGRES_PASSWORD, "staging")])
+def test_what_cannot_be_made_up_is_read_without_being_asked_to(name: str, stack: str, rotation: Rotation) -> None:
+    rotation.standard_input = io.StringIO(f"{NEW}\n")
+    assert rotation.run(name, stack) == 0
+    assert rotation.commands.config[name] == NEW and NEW not in rotation.seen()
+
+
+def test_a_person_at_a_terminal_is_asked_and_the_value_is_not_shown(
+    rotation: Rotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda *_, **__: NEW)  # reads from a terminal, without echo
+    rotation.standard_input.isatty = lambda: True  # type: ignore[method-assign]
+    assert rotation.run("webhook_url", "prod") == 0
+    assert rotation.commands.config["webhook_url"] == NEW and NEW not in rotation.seen()
+    assert "The new webhook_url (it is not shown): " in rotation.shown
 
 
 def test_an_update_that_fails_is_the_commands_own_failure(rotation: Rotation) -> None:
