@@ -142,6 +142,37 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = 60) -> 
         time.sleep(0.5)
 
 
+@dataclass(frozen=True)
+class Recovery:
+    """One fault that was survived, and what it cost; samples lost in the outage itself do not count."""
+
+    fault: str
+    seconds: float
+    lost: int
+
+
+RECOVERIES = pytest.StashKey[list[Recovery]]()
+LAST = ("test_engine", "test_removal")  # what restarts everything, and then what takes the stack down
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rows = config.stash.get(RECOVERIES, [])
+    if rows:
+        terminalreporter.section("faults: seconds to recovery, samples lost beyond the outage")
+    for row in rows:
+        terminalreporter.write_line(f"{row.seconds:7.1f} s {row.lost:4d}  {row.fault}")
+
+
+@pytest.fixture(scope="session")
+def recoveries(pytestconfig: pytest.Config) -> list[Recovery]:
+    """The faults survived so far; the end of the run prints them."""
+    return pytestconfig.stash.setdefault(RECOVERIES, [])
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     try:
