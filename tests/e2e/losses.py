@@ -9,7 +9,6 @@ from ops import probes
 from tests.e2e.conftest import Stack, eventually
 
 INTERVAL = 5.0  # seconds between two scrapes of the test's stack
-LOOK_BACK = 60.0  # seconds before a fault in which no sample may be forgotten
 Samples = Mapping[tuple[str, str], set[float]]  # (job, instance) to the times of its good scrapes
 
 
@@ -25,9 +24,9 @@ class Outage:
         return self.ended - self.began
 
 
-def samples(stack: Stack, since: float) -> Samples:
-    """The good scrapes since then, as Prometheus tells them now."""
-    window = int(time.time() - since) + 1
+def samples(stack: Stack, since: float | None = None) -> Samples:
+    """The good scrapes since then, or of the last minute, as Prometheus tells them now."""
+    window = 60 if since is None else int(time.time() - since) + 1
     return {
         (row["metric"]["job"], row["metric"]["instance"]): {float(at) for at, value in row["values"] if value == "1"}
         for row in probes.query(stack.http, stack.url("prometheus"), f"up[{window}s]")
@@ -38,7 +37,7 @@ def lost(stack: Stack, before: Samples, outage: Outage) -> int:
     """Samples of `before` that are gone, and scrapes that are missing since, those in the outage apart. Waits until
     every target was scraped again.
     """
-    since = outage.began - LOOK_BACK
+    since = min(min(times) for times in before.values() if times)
 
     def is_scraped() -> bool:
         now = samples(stack, since)
