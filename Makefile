@@ -12,6 +12,16 @@ export STACK
 RUN := set -eu -o pipefail; [ -f .local/env ] || { echo 'run `make up` first' >&2; exit 1; }; . .local/env;
 # The dev stack is made without questions; for others pulumi shows what it would do and asks.
 ASK := $(if $(filter dev,$(STACK)),--yes --skip-preview,)
+# Who hands over a saved plan has approved it.
+HOW = $(if $(PLAN),--yes --skip-preview --plan $(PLAN),$(ASK))
+# Of a plan that it refuses, Pulumi repeats what was planned, a secret that has another value by now included.
+HIDE := $(if $(PLAN),2>&1 | awk '{ sub(/violates plan: .*/, "violates plan"); print; fflush() }',)
+# For a program: JSON=file tells what was done, however it ended, from the events that Pulumi logs for its Automation API.
+EVENTS := .local/events.json
+LOG := $(if $(JSON),--event-log $(EVENTS))
+TOLD := $(if $(JSON),export PULUMI_DEBUG_COMMANDS=true; rm -f $(EVENTS); \
+  trap 'python -m ops summary $(EVENTS) >$(JSON); rm -f $(EVENTS)' EXIT;)
+FOLDERS := $(if $(PLAN)$(JSON),mkdir -p $(dir $(PLAN) $(JSON));)
 # Pulumi warns once per plugin that it found on PATH; that is in .local/pulumi.log.
 QUIET := $(if $(filter dev,$(STACK)),2>&1 | tee .local/pulumi.log | grep --line-buffered -v 'using pulumi-',)
 
@@ -20,14 +30,15 @@ help: ## List the commands
 
 up: ## Bring the stack up (STACK=dev) and show that it is healthy; PLAN=file applies just that plan
 	@supply/setup stack $(STACK)
-	@$(RUN) pulumi up --stack $(STACK) $(ASK) $(if $(PLAN),--plan $(PLAN)) $(QUIET)
+	@$(RUN) $(FOLDERS) $(TOLD) pulumi up --stack $(STACK) $(HOW) $(LOG) $(HIDE) $(QUIET)
 	@$(RUN) python -m ops health --as-verified
 	@$(RUN) python -m ops links
 	@supply/setup notes
 
-preview: ## Show what `make up` would change; PLAN=file saves it for approval
+preview: ## Show what `make up` would change; PLAN=file saves it for approval, EXPECT=no-changes fails for any
 	@supply/setup stack $(STACK)
-	@$(RUN) pulumi preview --stack $(STACK) $(if $(PLAN),--save-plan $(PLAN)) $(QUIET)
+	@$(RUN) $(FOLDERS) $(TOLD) pulumi preview --stack $(STACK) $(if $(PLAN),--save-plan $(PLAN)) \
+	  $(if $(EXPECT),--expect-$(EXPECT)) $(LOG) $(QUIET)
 
 down: ## Take the stack down; its settings say whether the data is kept
 	@supply/setup stack $(STACK)

@@ -171,7 +171,7 @@ def test_a_person_at_a_terminal_is_asked_and_the_value_is_not_shown(
     rotation.standard_input.isatty = lambda: True  # type: ignore[method-assign]
     assert rotation.run("webhook_url", "prod") == 0
     assert rotation.commands.config["webhook_url"] == NEW and NEW not in rotation.seen()
-    assert "The new webhook_url (it is not shown): " in rotation.shown
+    assert "The new webhook_url (it is not shown):" in rotation.shown
 
 
 def test_an_update_that_fails_is_the_commands_own_failure(rotation: Rotation) -> None:

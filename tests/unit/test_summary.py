@@ -1,0 +1,110 @@
+"""What a program is told of a preview or an update: the facts of that run, and nothing of another one's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.summary import summary
+from plan import plan
+from stacks.settings import load_settings
+from tests.unit.fake_stack import PASSWORD, FakeStack, main
+
+LIVE = "8 targets, 9 rules, 2 data sources, 2 dashboards: live"
+
+
+def log(*events: dict[str, Any]) -> str:
+    return "".join(f"{json.dumps({'sequence': number, **event})}\n" for number, event in enumerate(events))
+
+
+def said(severity: str, message: str) -> dict[str, Any]:
+    return {"diagnosticEvent": {"severity": severity, "message": f"{message}\n", "prefix": f"{severity}: "}}
+
+
+def outputs(verified: str) -> dict[str, Any]:
+    new = {"outputs": {"verified": verified, "grafana": "http://127.0.0.1:3000"}}
+    return {"resOutputsEvent": {"metadata": {"op": "same", "type": "pulumi:pulumi:Stack", "new": new}}}
+
+
+def ended(result: str = "succeeded", preview: bool = False, **changes: int) -> dict[str, Any]:
+    return {
+        "summaryEvent": {
+            "isPreview": preview, "result": result, "durationSeconds": 6, "resourceChanges": changes or {"same": 72},
+        }
+    }  # fmt: skip
+
+
+def test_an_update_tells_what_it_changed_and_that_all_is_live() -> None:
+    assert summary(log(outputs(LIVE), ended(same=70, replace=2), {"cancelEvent": {}})) == {
+        "command": "up",
+        "result": "succeeded",
+        "seconds": 6,
+        "changes": {"same": 70, "replace": 2},
+        "errors": [],
+        "warnings": [],
+        "verified": LIVE,
+    }
+
+
+def test_a_preview_verifies_nothing() -> None:
+    facts = summary(log(outputs(LIVE), ended(preview=True, create=1)))
+    assert (facts["command"], facts["changes"], facts["verified"]) == ("preview", {"create": 1}, None)
+
+
+def test_a_failed_update_tells_its_errors_and_not_what_was_verified_before() -> None:
+    failed = said("error", "nothing was changed, because the update could not succeed:\n  a port is taken")
+    facts = summary(log(failed, outputs(LIVE), ended("failed", same=1)))
+    assert (facts["command"], facts["result"], facts["verified"]) == ("up", "failed", None)
+    assert facts["errors"] == ["nothing was changed, because the update could not succeed:\n  a port is taken"]
+
+
+def test_an_update_that_asks_first_is_told_by_its_end() -> None:
+    facts = summary(log(ended(preview=True, replace=2), outputs(LIVE), ended(same=70, replace=2)))
+    assert (facts["command"], facts["verified"]) == ("up", LIVE)
+
+
+@pytest.mark.parametrize("text", ["", log(outputs(LIVE)), log(outputs(LIVE)) + '{"summaryEvent": {"result": "succ'])
+def test_a_run_that_did_not_end_has_failed(text: str) -> None:
+    facts = summary(text)
+    assert (facts["command"], facts["result"], facts["changes"], facts["verified"]) == (None, "failed", {}, None)
+
+
+def test_warnings_of_ours_are_told_and_pulumis_of_plugins_are_not() -> None:
+    ours = "deployed, not verified: target softfactory-api/api: down"
+    noise = said("warning", "using pulumi-resource-docker from $PATH at /opt/pulumi-resource-docker")
+    assert summary(log(noise, said("warning", ours), said("debug", "x"), ended()))["warnings"] == [ours]
+
+
+def test_a_refused_plan_is_told_without_the_values_that_it_holds() -> None:
+    refused = "resource urn:x::api-secrets violates plan: properties changed: ~~uploads[{planted\nvalue}!={[secret]}]"
+    assert summary(log(said("error", refused), ended("failed")))["errors"] == [
+        "resource urn:x::api-secrets violates plan"
+    ]
+
+
+@pytest.mark.parametrize(("result", "healthy"), [("succeeded", True), ("failed", None)])
+def test_the_command_adds_the_health_report_after_a_successful_update(
+    result: str,
+    healthy: bool | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stack = FakeStack(plan(load_settings("dev")))
+    stack.install(monkeypatch)
+    monkeypatch.setattr("ops.probes.client", stack.client)
+    monkeypatch.setenv("GRAFANA_AUTH", f"admin:{PASSWORD}")
+    events = tmp_path / "events.json"
+    events.write_text(log(outputs(LIVE), ended(result)), encoding="utf-8")
+    assert main(monkeypatch, "summary", str(events), "--stack", "dev") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["stack"], facts["result"]) == ("dev", result)
+    assert (facts["health"] or {}).get("healthy") is healthy
+
+
+def test_the_command_tells_of_a_run_that_never_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(monkeypatch, "summary", str(tmp_path / "none.json"), "--stack", "dev") == 0
+    assert json.loads(capsys.readouterr().out)["result"] == "failed"
