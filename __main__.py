@@ -48,7 +48,7 @@ content = GrafanaContent(
 deployed = [prometheus.url, alertmanager.url, exporters.ready, content.ready, *([demo.ready] if demo else [])]
 access = secrets[GRAFANA_PASSWORD].apply(lambda password: Access.of(settings, (GRAFANA_ADMIN, password)))
 
-pulumi.export("verified", verify(wanted.expected, access, settings.verification, deployed, probes.client))
+pulumi.export("verified", verify(wanted, access, deployed, probes.client))
 pulumi.export("prometheus", prometheus.url)
 pulumi.export("alertmanager", alertmanager.url)
 pulumi.export("grafana", grafana.url)

@@ -1,37 +1,63 @@
 """The end of an update: it fails unless what the plan expects is live."""
 
+import json
 from collections.abc import Callable, Sequence
 
 import httpx
 import pulumi
 
 from ops import truth
-from plan import Expected
-from stacks.settings import Strictness
+from plan import Plan
+from rules.render import digest
 
 
 def verify(
-    expected: Expected,
+    wanted: Plan,
     access: pulumi.Output[truth.Access],
-    strictness: Strictness,
     after: Sequence[pulumi.Input[object]],
     client: Callable[[], httpx.Client],
 ) -> pulumi.Output[str]:
     """A line that says what is live, once everything in `after` is deployed; silent in preview.
 
-    The update fails with every problem, one a line, where the strictness says so.
+    The update fails with every problem, one a line, where the strictness in the settings says so. An update with
+    --target that leaves out something of the plan is not judged: what is live cannot be what is declared. One with
+    --exclude is.
     """
-    judged = pulumi.Output.all(access, *after).apply(lambda seen: _judge(expected, seen[0], strictness, client))
+    declared = _digest(wanted)
+
+    async def once_deployed() -> str:
+        await pulumi.Output.all(*after).future()
+        return declared
+
+    # Pulumi does not tell a program of --target. What it leaves out it answers for with the state of before: for this
+    # resource with the plan that was last deployed as a whole. An awaitable, unlike an output, makes it depend on
+    # nothing, so that --target-dependents leaves it out too.
+    whole = pulumi.Stash("plan", input=once_deployed())
+    judged = pulumi.Output.all(access, whole.input, *after).apply(
+        lambda seen: _judge(wanted, seen[0], seen[1] == declared, client)
+    )
     return pulumi.Output.unsecret(judged)  # how to log in to Grafana is secret, that all is live is not
 
 
-def _judge(expected: Expected, access: truth.Access, strictness: Strictness, client: Callable[[], httpx.Client]) -> str:
+def _digest(wanted: Plan) -> str:
+    """A hash of all that the settings and the model ask for."""
+    settings = wanted.settings
+    images = {key: settings.images.reference(key) for key in sorted(wanted.images)}
+    values = json.dumps([settings.model_dump(mode="json"), images], sort_keys=True)
+    return digest({**wanted.files(), "settings": values})
+
+
+def _judge(wanted: Plan, access: truth.Access, whole: bool, client: Callable[[], httpx.Client]) -> str:
+    expected, strictness = wanted.expected, wanted.settings.verification
     summary = (
         f"{len(expected.targets)} targets, {len(expected.rules)} rules, "
         f"{len(expected.datasources)} data sources, {len(expected.dashboards)} dashboards"
     )
     if pulumi.runtime.is_dry_run():
         return f"{summary}: live"
+    if not whole:
+        pulumi.log.warn("deployed in part, not verified: --target left something out; `pulumi up` without it does both")
+        return f"{summary}: deployed in part, not verified"
     with client() as http:
         found = truth.settle(expected, access, http)
     fatal = [problem for problem in found if truth.fails(strictness, problem)]

@@ -30,6 +30,7 @@ VOLUME: Final = "docker:index/volume:Volume"
 NETWORK: Final = "docker:index/network:Network"
 DATASOURCE: Final = "grafana:oss/dataSource:DataSource"
 DASHBOARD: Final = "grafana:oss/dashboard:Dashboard"
+STASH: Final = "pulumi:index:Stash"
 FOLDER: Final = "grafana:oss/folder:Folder"
 
 
@@ -133,6 +134,11 @@ def answer(resource: Recorded) -> dict[str, Any]:
     if resource.type == DASHBOARD:
         return {"uid": resource.name.removeprefix("dashboard-")}
     return {}
+
+
+def identity(resource: Recorded) -> str:
+    """The id that the engine gives it."""
+    return _hex(resource.urn)
 
 
 def plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ import stat
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pulumi
@@ -16,10 +17,12 @@ from components.grafana_content import GrafanaContent, GrafanaContentArgs
 from components.secrets import SCRIPT
 from components.service import Health, Service
 from components.verify import verify
+from plan import Plan
+from stacks.images import OFFICIAL
 from stacks.settings import Settings, Strictness, load_settings
 from tests.unit.fake_stack import FakeStack, nanoseconds
 from tests.unit.program import Program
-from tests.unit.recorder import IMAGE, Run, Secret, run
+from tests.unit.recorder import IMAGE, STASH, Computed, Recorded, Run, Secret, run
 
 SERVICE = Service(
     name="app", image="redis", user="7:7", health=Health.http(80, "/"), command=("serve",), env={"A": "1"},
@@ -96,13 +99,24 @@ def test_what_grafanas_provider_logs_in_with_is_secret_whoever_made_it(program: 
 # The end of an update
 
 
-def end(strictness: Strictness, stack: FakeStack, program: Program, *, preview: bool = False) -> Run:
+def end(
+    strictness: Strictness, stack: FakeStack, program: Program, *,
+    preview: bool = False, computed: Computed | None = None, fails: str = "",
+) -> Run:  # fmt: skip
+    """A run that only ends; `fails` is what deploying fails with before."""
+
+    def deploy(_: str) -> str:
+        if fails:
+            raise pulumi.RunError(fails)
+        return "deployed"
+
     def ends() -> None:
         access = pulumi.Output.secret(stack.access())
-        after = [pulumi.Output.from_input("deployed")]
-        pulumi.export("verified", verify(program.wanted.expected, access, strictness, after, stack.client))
+        after = [pulumi.Output.from_input("").apply(deploy)]
+        settings = program.settings.model_copy(update={"verification": strictness})
+        pulumi.export("verified", verify(replace(program.wanted, settings=settings), access, after, stack.client))
 
-    return run(ends, preview=preview)
+    return run(ends, preview=preview, computed=computed)
 
 
 @pytest.fixture
@@ -168,6 +182,58 @@ def test_the_end_of_an_update_waits_for_what_comes_late(program: Program) -> Non
     assert 0 < program.stack.slept < 2
 
 
+def leaving_out(resource: Recorded) -> dict[str, str]:
+    """What the engine answers with --target: the state of before."""
+    return {"input": "the plan of before"} if resource.type == STASH else {}
+
+
+@pytest.mark.parametrize("strictness", list(Strictness))
+def test_an_update_that_left_something_out_is_not_judged_and_says_so(strictness: Strictness, program: Program) -> None:
+    program.stack.dashboards.clear()
+    done = end(strictness, program.stack, program, computed=leaving_out).succeeded()
+    assert done.outputs["verified"].endswith(": deployed in part, not verified")
+    (warning,) = [text for level, text in done.log if level == "warning"]
+    assert "--target left something out" in warning and "`pulumi up`" in warning
+    assert program.stack.requests == [] and program.stack.listings == []
+
+
+def test_a_preview_of_such_an_update_says_nothing_of_it(program: Program) -> None:
+    done = end(Strictness.STRICT, program.stack, program, preview=True, computed=leaving_out).succeeded()
+    assert [text for level, text in done.log if level == "warning"] == []
+
+
+def test_a_plan_counts_as_deployed_once_all_of_it_is(program: Program) -> None:
+    done = end(Strictness.STRICT, program.stack, program, fails="redis did not start")
+    assert str(done.error) == "redis did not start"
+    assert done.of(STASH) == [] and program.stack.requests == []
+
+
+def test_no_resource_makes_pulumi_take_the_plan_for_a_dependent_of_a_target(program: Program) -> None:
+    (plan,) = program.run().succeeded().of(STASH)
+    assert plan.depends_on == frozenset()
+
+
+def test_whatever_is_asked_for_belongs_to_the_plan(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hash_of(plan: Plan) -> object:
+        changed = SimpleNamespace(wanted=plan, settings=plan.settings)
+        (stash,) = end(Strictness.STRICT, program.stack, changed, preview=True).of(STASH)  # type: ignore[arg-type]
+        return stash.inputs["input"]
+
+    wanted = program.wanted
+    settings = wanted.settings
+    hashes = [
+        hash_of(wanted),
+        hash_of(replace(wanted, settings=settings.model_copy(update={"retention": "3d"}))),
+        hash_of(replace(wanted, dashboards={**wanted.dashboards, "api": "{}"})),
+        hash_of(replace(wanted, datasources=wanted.datasources[:1])),
+        hash_of(replace(wanted, prometheus=replace(wanted.prometheus, files={"prometheus.yml": ""}))),
+        hash_of(replace(wanted, alertmanager=replace(wanted.alertmanager, files={"alertmanager.yml": ""}))),
+    ]
+    monkeypatch.setitem(OFFICIAL, "redis-exporter", "docker.io/oliver006/redis_exporter:another")
+    hashes.append(hash_of(wanted))
+    assert len(set(hashes)) == len(hashes)
+
+
 def test_a_preview_asks_nobody(program: Program) -> None:
     program.stack.dashboards.clear()
     end(Strictness.STRICT, program.stack, program, preview=True).succeeded()
@@ -219,11 +285,11 @@ def test_staged_secrets_are_their_readers_alone(stager: Stager) -> None:
     assert sorted(line.split()[0] for line in owned if line) == ["472:0", "472:0"]
 
 
-def test_a_staged_secret_is_changed_and_one_no_longer_needed_is_removed(stager: Stager) -> None:
+def test_a_staged_secret_is_changed_and_one_that_the_live_configuration_may_still_name_stays(stager: Stager) -> None:
     stager.run(password="one", token="two")
     done = stager.run(password="new")
     assert done.returncode == 0, done.stderr
-    assert stager.there() == {"password": "new"}
+    assert stager.there() == {"password": "new", "token": "two"}
 
 
 def test_what_a_killed_stager_left_behind_does_not_stay(stager: Stager) -> None:

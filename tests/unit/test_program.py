@@ -20,6 +20,7 @@ from tests.unit.recorder import (
     FOLDER,
     IMAGE,
     NETWORK,
+    STASH,
     UNKNOWN,
     VOLUME,
     Recorded,
@@ -107,7 +108,8 @@ def test_each_environment_has_its_parts_and_no_others(environment: str, done: Ru
     assert names(done.of(FOLDER)) == {"folder"}
     assert names(done.of(DATASOURCE)) == {"datasource-prometheus", "datasource-alertmanager"}
     assert names(done.of(DASHBOARD)) == {"dashboard-overview", "dashboard-api"}
-    known = {CONTAINER, VOLUME, NETWORK, FOLDER, DATASOURCE, DASHBOARD, IMAGE}
+    assert names(done.of(STASH)) == {"plan"}
+    known = {CONTAINER, VOLUME, NETWORK, FOLDER, DATASOURCE, DASHBOARD, IMAGE, STASH}
     rest = {r.type for r in done.resources if r.custom} - known
     assert rest == {"pulumi:providers:docker", "pulumi:providers:grafana"}
 
@@ -142,7 +144,7 @@ def test_everything_is_made_by_the_environments_own_provider_and_belongs_to_its_
     for resource in done.resources:
         if resource.type in (CONTAINER, VOLUME, NETWORK, IMAGE):
             assert resource.provider == "engine", resource.name
-        elif resource.custom and not resource.type.startswith("pulumi:providers:"):
+        elif resource.custom and not resource.type.startswith("pulumi:"):
             assert resource.provider == "grafana-api", resource.name
         if resource.custom and resource.type in (CONTAINER, VOLUME, FOLDER, DATASOURCE, DASHBOARD):
             assert any(r.name == resource.parent and not r.custom for r in done.resources), resource.name
@@ -478,12 +480,12 @@ def test_verification_comes_after_everything_else(monkeypatch: pytest.MonkeyPatc
 def test_a_stack_that_is_not_as_declared_fails_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
     program = Program("staging", monkeypatch)
     program.stack.dashboards.remove("api")
-    program.stack.containers["grafana"]["State"]["Health"]["Status"] = "unhealthy"
+    program.stack.containers["redis-exporter"]["State"]["Health"]["Status"] = "unhealthy"
     done = program.run()
     assert isinstance(done.error, pulumi.RunError)
     assert "deployed, but not as declared (2 problems)" in str(done.error)
     assert "dashboard api: Grafana does not have it" in str(done.error)
-    assert "grafana: its container is unhealthy" in str(done.error)
+    assert "redis-exporter: its container is unhealthy" in str(done.error)
 
 
 def test_what_is_only_watched_does_not_block_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
