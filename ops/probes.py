@@ -55,6 +55,7 @@ class ContainerState:
     id: str
     running: bool
     paused: bool
+    restarting: bool = False  # it ended by itself, and the engine waits before it starts it again
     health: str
     started: datetime | None
     exit_code: int
@@ -148,6 +149,16 @@ def query(http: httpx.Client, prometheus: str, expr: str) -> list[dict[str, Any]
         return list(get(http, "Prometheus", url).json()["data"]["result"])
 
 
+def failed_writes(http: httpx.Client, prometheus: str) -> int:
+    """How many writes to its log of new samples failed since Prometheus started, by its own last scrape of itself.
+
+    Its next start drops everything after the first of them (prometheus/prometheus, tsdb/wlog: Repair).
+    """
+    rows = query(http, prometheus, 'prometheus_tsdb_wal_writes_failed_total{job="prometheus",instance="prometheus"}')
+    with _understood("Prometheus", prometheus):
+        return sum(int(float(row["value"][1])) for row in rows)
+
+
 def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
     """`alertmanager_config_hash` as a whole number."""
     url = f"{alertmanager}/metrics"
@@ -230,6 +241,7 @@ def _container(attrs: Mapping[str, Any]) -> ContainerState:
         id=attrs["Id"],
         running=bool(state["Running"]),
         paused=bool(state.get("Paused", False)),
+        restarting=bool(state.get("Restarting", False)),
         health=(state.get("Health") or {}).get("Status", ""),
         started=None if not started or started.startswith("0001") else datetime.fromisoformat(started),
         exit_code=int(state["ExitCode"]),

@@ -1,7 +1,7 @@
 """Whether what a plan expects is live: the one list of checks behind `up`'s verification and `health`."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from ops import probes
-from ops.probes import ContainerState, ProbeError, RefusedError, TargetState
+from ops.probes import ContainerState, ProbeError, RefusedError, RuleState, TargetState
 from plan import RELEASE_INFO, Expected
 from rules import alertmanager
 from stacks.settings import Settings, Strictness
+
+UNSTORED = "write to WAL"  # in the error of a rule that was evaluated well, but whose result cannot be stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,9 @@ def _containers(access: Access, expected: Expected, states: Mapping[str, Contain
         state = states.get(name)
         if state is None:
             yield Problem(part=service, cause="its container is gone", remedy="run `pulumi refresh`, then `pulumi up`")
+        elif state.restarting:
+            cause = f"its container ends as soon as it starts, with code {state.exit_code}"
+            yield Problem(part=service, cause=cause, remedy=f"see `docker logs {name}`; the engine goes on starting it")
         elif not state.running:
             cause = f"its container exited with code {state.exit_code}"
             yield Problem(part=service, cause=cause, remedy=f"see `docker logs {name}`, then `docker start {name}`")
@@ -137,7 +142,9 @@ def _prometheus(
     targets = probes.targets(http, access.prometheus)
     yield from _alerting(targets, probes.alertmanagers(http, access.prometheus))
     yield from _targets(expected, access, targets, now, containers, sick)
-    yield from _rules(expected, access, http)
+    loaded = probes.rules(http, access.prometheus)
+    yield from _storage(access, http, loaded)
+    yield from _rules(expected, access, loaded)
 
 
 def _alerting(targets: Iterable[TargetState], told: Iterable[str]) -> Iterable[Problem]:
@@ -193,13 +200,26 @@ def _mend(access: Access, target: TargetState, service: str | None) -> str:
     return f"see `docker logs {name}`, then `docker restart {name}`"
 
 
-def _rules(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
-    loaded = probes.rules(http, access.prometheus)
+def _storage(access: Access, http: httpx.Client, loaded: Iterable[RuleState]) -> Iterable[Problem]:
+    """Whether samples are stored, and survive the next start. Targets are up even where they are not."""
+    restart = f"`docker restart {access.container('prometheus')}`, which repairs it"
+    errors = [rule.error for rule in loaded if UNSTORED in rule.error]
+    if errors:
+        cause = f"stores nothing: {' '.join(errors[0].split())}"
+        yield Problem(part="Prometheus", cause=cause, remedy=f"see that its volume has room, then run {restart}")
+    elif failed := probes.failed_writes(http, access.prometheus):
+        cause = f"{failed} writes to its log failed: its next start drops what it stored since"
+        yield Problem(part="Prometheus", cause=cause, remedy=f"run {restart}, the sooner the better")
+
+
+def _rules(expected: Expected, access: Access, loaded: Sequence[RuleState]) -> Iterable[Problem]:
     for group, name in sorted(expected.rules - {(rule.group, rule.name) for rule in loaded}):
         part, remedy = f"rule {group}/{name}", "run `pulumi up`, which tries again"
         yield Problem(part=part, cause="Prometheus has not loaded it", remedy=remedy)
     for rule in sorted(loaded, key=lambda rule: (rule.group, rule.name)):
         part = f"rule {rule.group}/{rule.name}"
+        if UNSTORED in rule.error:
+            continue  # Prometheus' own problem
         if rule.health == "err":
             remedy = "correct its expression in rules/, then `pulumi up`"
             yield Problem(part=part, cause=" ".join(rule.error.split()), remedy=remedy)

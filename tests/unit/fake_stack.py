@@ -77,6 +77,7 @@ class FakeStack:
         }  # fmt: skip
         self.rules.append(("release", self.release))
         self.alertmanagers = ["http://alertmanager:9093/api/v2/alerts"]
+        self.failed_writes = 0
         self.alertmanager_hash = f"{float(wanted.expected.releases['alertmanager']):.16e}"
         self.alerts: list[str] = []
         self.datasources = {
@@ -163,6 +164,8 @@ class FakeStack:
             return _data({"activeAlertmanagers": [{"url": url} for url in self.alertmanagers]})
         if path == "/api/v1/query" and params["query"] == "vector(time())":
             return _data({"result": [{"metric": {}, "value": [0, str(self.now.timestamp())]}]})
+        if path == "/api/v1/query" and params["query"].startswith("prometheus_tsdb_wal_writes_failed_total{"):
+            return _data({"result": [{"metric": {}, "value": [0, str(self.failed_writes)]}]})
         return _no_such_page()
 
     def _alertmanager(self, path: str) -> httpx.Response:

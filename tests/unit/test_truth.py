@@ -91,6 +91,9 @@ def started_after_the_scrape(service: str) -> Callable[[FakeStack], None]:
 FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
     "container missing": (lambda s: s.containers.pop("redis"), "redis", "container is gone", True),
     "container exited": (container("redis", Running=False, ExitCode=137), "redis", "exited with code 137", True),
+    "container that cannot start": (
+        container("redis", Restarting=True, ExitCode=2), "redis", "ends as soon as it starts, with code 2", True,
+    ),
     "container never healthy": (container("api", Health={"Status": "unhealthy"}), "api", "is unhealthy", True),
     "container not healthy yet": (container("api", Health={"Status": "starting"}), "api", "is starting", True),
     "container paused": (container("redis", Paused=True), "redis", "is paused", True),
@@ -122,6 +125,13 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
     "target down for several lines": (
         target(REDIS, health="down", lastError="invalid metric:\n\t<html>"),
         "target redis/redis", "down: invalid metric: <html>", True,
+    ),
+    "full volume": (
+        rule("monitoring_release_info", health="err", lastError="write to WAL: log samples: no space left on device"),
+        "Prometheus", "stores nothing: write to WAL: log samples: no space left on device", True,
+    ),
+    "volume that was full": (
+        lambda s: setattr(s, "failed_writes", 8), "Prometheus", "8 writes to its log failed", True,
     ),
     "rule not evaluated": (rule("RedisDown", health="unknown"), "rule softfactory/RedisDown", "not evaluated", True),
     "another release": (
