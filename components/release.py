@@ -4,6 +4,7 @@ The files lie by content hash in a named volume of the service, and `current` li
 the service as it was; the next update tries again.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -66,17 +67,16 @@ class Release(pulumi.ComponentResource):
             "IN": f"{UPLOADED}/files",
             "HOME_DIR": args.home,
             "URL": args.url,
+            "SECRETS": " ".join(args.secrets.names) if args.secrets else "",
         }
         shot = OneShot(
             name=name,
             image=service.image,
             user=service.user,
             command=f"exec timeout {TIME_LIMIT} sh {UPLOADED}/release.sh",
-            env=args.engine.image(service.image).image_id.apply(
-                lambda image: sorted(
-                    f"{key}={value}" for key, value in {**variables, "SERVICE_SPEC": service.fingerprint(image)}.items()
-                )
-            ),
+            env=pulumi.Output.all(
+                args.engine.image(service.image).image_id, args.secrets.version if args.secrets else "never"
+            ).apply(lambda seen: _environment(variables, SERVICE_SPEC=service.fingerprint(seen[0]), STAGED=seen[1])),
             uploads=[
                 docker.ContainerUploadArgs(file=f"{UPLOADED}/release.sh", content=SCRIPT),
                 *(
@@ -94,3 +94,7 @@ class Release(pulumi.ComponentResource):
         staged = [args.secrets.staged] if args.secrets else []
         self.done = one_shot.run(shot, args.engine, self, depends_on=staged)
         self.register_outputs({"release": release.hash})
+
+
+def _environment(variables: Mapping[str, str], **more: str) -> list[str]:
+    return sorted(f"{key}={value}" for key, value in {**variables, **more}.items())

@@ -6,6 +6,8 @@
 #   RELEASE       hash of the release
 #   CONFIRMATION  what the service says when it has loaded the release
 #   SERVICE_SPEC  changes when this same update replaces the service, which then reads the release as it starts
+#   SECRETS       names of the secrets that this update wants in /run/secrets, where older ones may lie as well
+#   STAGED        changes when they were staged anew: whether they can be read is to be checked again
 #   IN            where the uploaded files lie
 #   HOME_DIR      the configuration volume: releases/<hash>/, current -> releases/<hash>, spec
 #   URL           the running service
@@ -18,7 +20,10 @@ get() { wget -q -T 5 -O - "$URL$1"; }
 
 check_files_exist() {  # neither checker looks whether a *_file can be read
     sed -n 's/^[ -]*[a-z_]*_file: *//p' "$1" | tr -d "\"'" | while read -r path; do
-        [ -r "$path" ] || { echo "$path, named in $(basename "$1"), does not exist or cannot be read"; exit 1; }
+        [ -r "$path" ] || { echo "$path, named in ${1##*/}, does not exist or cannot be read"; exit 1; }
+        secret=${path#/run/secrets/}
+        case " $SECRETS " in *" $secret "*) continue ;; esac
+        [ "$secret" = "$path" ] || { echo "$path, named in ${1##*/}, is left from before: not staged any more"; exit 1; }
     done
 }
 

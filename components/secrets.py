@@ -15,6 +15,7 @@ from stacks.settings import Fate
 STAGE: Final = "/stage"
 # An upload cannot name an owner (the engine looks it up in the image's passwd), and a service's own read-only container
 # refuses uploads: so root, with nothing but CHOWN, hands the files over. A rename leaves no moment without a secret.
+# A file that is no longer wanted stays: the configuration that is live may name it, and the next one may be refused.
 SCRIPT: Final = f"""set -eu
 rm -f {SECRETS}/.new.*
 for file in {STAGE}/*; do
@@ -24,9 +25,6 @@ for file in {STAGE}/*; do
     chmod 0400 "{SECRETS}/.new.$name"
     chown "$OWNER" "{SECRETS}/.new.$name"
     mv -f "{SECRETS}/.new.$name" "{SECRETS}/$name"
-done
-for file in {SECRETS}/*; do
-    [ -e "{STAGE}/${{file##*/}}" ] || rm -f "$file"
 done
 rm -f {STAGE}/*
 """
@@ -54,12 +52,14 @@ class Secrets(pulumi.ComponentResource):
     it starts takes it as a label, and is replaced.
     """
 
+    names: tuple[str, ...]
     volume: docker.Volume
     staged: pulumi.Output[docker.Container]
     version: pulumi.Output[str]
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:Secrets", name, None, opts)
+        self.names = tuple(sorted(args.files))
         self.volume = args.engine.volume(args.service, "secrets", self, fate=Fate.DELETE)
         shot = OneShot(
             name=name,

@@ -15,7 +15,7 @@ from components.secrets import Secrets, SecretsArgs
 from components.service import Health, Service, place
 from ops.probes import ContainerState
 from stacks.settings import Settings, load_settings
-from tests.unit.recorder import CONTAINER, Computed, Recorded, Run, run
+from tests.unit.recorder import CONTAINER, Computed, Recorded, Run, identity, run
 
 RELEASE = plan.Release(files={"app.yml": "a: 1\n", "rules/x.yml": "b: 2\n"}, hash="0a1b2c", confirmation="424242")
 SHOT = "app-release"
@@ -163,6 +163,7 @@ def test_a_release_is_told_what_it_needs_to_know(settings: Settings) -> None:
     shot = deploy(settings).one(CONTAINER, SHOT)
     env = dict(line.split("=", 1) for line in shot.inputs["envs"])
     assert env["RELEASE"] == RELEASE.hash and env["CONFIRMATION"] == RELEASE.confirmation
+    assert env["SECRETS"] == "word"
     assert env["KIND"] == "app" and env["HOME_DIR"] == "/etc/app" and env["URL"] == "http://app:1"
     uploads = {upload["file"]: upload["content"] for upload in shot.inputs["uploads"]}
     assert uploads[f"{env['IN']}/app.yml"] == "a: 1\n" and uploads[f"{env['IN']}/rules/x.yml"] == "b: 2\n"
@@ -171,6 +172,12 @@ def test_a_release_is_told_what_it_needs_to_know(settings: Settings) -> None:
         "/etc/app": False, "/run/secrets": True,
     }  # fmt: skip
     assert shot.inputs["user"] == "7:7"
+
+
+def test_secrets_that_were_staged_anew_are_looked_at_by_a_new_release(settings: Settings) -> None:
+    done = deploy(settings)
+    (staged,) = [line for line in done.one(CONTAINER, SHOT).inputs["envs"] if line.startswith("STAGED=")]
+    assert staged == f"STAGED={identity(done.one(CONTAINER, STAGER))}"  # the stager's container, a new one each time
 
 
 def test_every_variable_of_the_script_is_given(settings: Settings) -> None:

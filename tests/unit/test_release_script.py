@@ -55,6 +55,7 @@ class Machine:
     shell: tuple[str, ...]
     spec: str = "spec-1"
     extra: str = ""
+    secrets: str = ""
     output: str = ""
     numbers: dict[str, int] = field(default_factory=dict)
 
@@ -91,13 +92,14 @@ class Machine:
         number = self.numbers.setdefault(name, 247_288_712_345_000 + len(self.numbers))
         confirmation = {"prometheus": name, "alertmanager": str(number)}[self.kind]
         self.answer(f"metric.{name}", f"{number:.14e}")
+        script = SCRIPT.replace("/tmp/checked.yml", f"{self.folder}/checked.yml")
         done = subprocess.run(
-            [*self.shell, "-c", SCRIPT.replace("/tmp/checked.yml", f"{self.folder}/checked.yml")],
+            [*self.shell, "-c", script.replace("/run/secrets", f"{self.folder}/secrets")],
             env={
                 "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "FAKE": f"{self.folder}/fake",
                 "VOLUME": str(self.volume), "KIND": self.kind, "RELEASE": name, "CONFIRMATION": confirmation,
                 "SERVICE_SPEC": self.spec, "IN": str(files), "HOME_DIR": str(self.volume),
-                "URL": f"http://{self.kind}:9090",
+                "SECRETS": self.secrets, "URL": f"http://{self.kind}:9090",
             },
             capture_output=True, text=True, timeout=20, check=False,
         )  # fmt: skip
@@ -222,6 +224,17 @@ def test_a_file_that_is_there_is_found_however_yaml_writes_it(line: str, machine
     secret = machine.folder / "a secret"
     secret.write_text("x", encoding="utf-8")
     machine.extra = line.format(secret) + "\n"
+    assert machine.release("one") == 0, machine.output
+
+
+def test_a_secret_that_is_left_from_before_is_not_one_of_this_update(machine: Machine) -> None:
+    (machine.folder / "secrets").mkdir()
+    (machine.folder / "secrets" / "webhook_url").write_text("x", encoding="utf-8")
+    machine.extra = f"      url_file: {machine.folder}/secrets/webhook_url\n"
+    machine.secrets = "redis_password webhook_url_2"
+    assert machine.release("one") == 1
+    assert "webhook_url, named in prometheus.yml, is left from before" in machine.output
+    machine.secrets = "redis_password webhook_url"
     assert machine.release("one") == 0, machine.output
 
 
