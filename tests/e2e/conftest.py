@@ -6,9 +6,9 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,13 @@ class Stack:
     engine: docker.DockerClient
     http: httpx.Client
     volumes_before: set[str]  # on the engine, whoever's they are
+    said: list[str] = field(default_factory=list)  # all that the commands printed, but not what was asked for by name
+    name: str = NAME
+    prefix: str = PREFIX
+    ports: Mapping[str, int] = field(default_factory=lambda: PORTS)
 
     def url(self, part: str) -> str:
-        return f"http://127.0.0.1:{PORTS[part]}"
+        return f"http://127.0.0.1:{self.ports[part]}"
 
     @property
     def grafana_auth(self) -> tuple[str, str]:
@@ -58,22 +62,26 @@ class Stack:
             ["pulumi", *arguments, "--non-interactive"], cwd=self.folder, env=self.environment,
             input=stdin, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
+        if arguments[:2] != ("config", "get"):
+            self.said.append(done.stdout + done.stderr)
         if check and done.returncode:
             pytest.fail(f"pulumi {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
     def up(self, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.pulumi("up", "--stack", NAME, "--yes", "--skip-preview", check=check)
+        return self.pulumi("up", "--stack", self.name, "--yes", "--skip-preview", check=check)
 
-    def ops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def ops(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
             ["python", "-m", "ops", *arguments], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=120, check=False,
+            input=stdin, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
+        self.said.append(done.stdout + done.stderr)
+        return done
 
     def assert_healthy(self) -> None:
         """Fails with the report's own lines."""
-        report = self.ops("health", "--stack", NAME)
+        report = self.ops("health", "--stack", self.name)
         if report.returncode:
             pytest.fail(f"{report.stdout}\n{report.stderr}")
 
@@ -92,7 +100,7 @@ class Stack:
         eventually(is_quiet, "no alert is pending or firing, after good requests")
 
     def container(self, service: str) -> Any:
-        return self.engine.containers.get(f"{PREFIX}-{service}")
+        return self.engine.containers.get(f"{self.prefix}-{service}")
 
     def identity(self, service: str) -> tuple[str, str]:
         """A container's id and start time: the same as before means that it was neither replaced nor restarted."""
@@ -118,12 +126,31 @@ class Stack:
     def release(self) -> str:
         return probes.prometheus_release(self.http, self.url("prometheus"), "monitoring_release_info")
 
+    @property
+    def file(self) -> Path:
+        return self.folder / "stacks" / f"{self.name}.yaml"
+
     def settings(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = yaml.safe_load((self.folder / "stacks" / f"{NAME}.yaml").read_text(encoding="utf-8"))
+        loaded: dict[str, Any] = yaml.safe_load(self.file.read_text(encoding="utf-8"))
         return loaded
 
     def write_settings(self, values: dict[str, Any]) -> None:
-        (self.folder / "stacks" / f"{NAME}.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        self.file.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+    @contextmanager
+    def neighbour(self, values: dict[str, Any]) -> Iterator["Stack"]:
+        """A second stack on the same engine, for a while; not up yet. Its images and secrets are those of the first."""
+        ports = {part: port + 100 for part, port in self.ports.items()}
+        other = replace(self, name="neighbour", prefix=NEIGHBOUR, ports=ports)
+        other.write_settings({**values, "prefix": NEIGHBOUR, "ports": ports})
+        shutil.copy2(self.file.with_name(f"Pulumi.{self.name}.yaml"), self.file.with_name(f"Pulumi.{other.name}.yaml"))
+        self.pulumi("stack", "init", other.name)
+        try:
+            yield other
+        finally:
+            self.pulumi("destroy", "--stack", other.name, "--yes", "--skip-preview")
+            self.pulumi("stack", "rm", other.name, "--yes")
+            other.file.unlink()
 
     def query(self, expr: str) -> float:
         """The sum of an instant vector; 0 where it is empty."""

@@ -1,6 +1,5 @@
 """What stays and what goes: kept data, a lost state, a neighbour on the same engine, and the end."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,31 +9,18 @@ from tests.e2e.conftest import NAME, NEIGHBOUR, PREFIX, Stack, eventually, lefto
 
 pytestmark = pytest.mark.engine
 
-OTHER = "neighbour"
-
 
 def test_two_stacks_live_side_by_side_and_one_goes_without_touching_the_other(stack: Stack) -> None:
     settings = stack.settings()
-    ports = {part: port + 100 for part, port in settings["ports"].items()}
     servers = {key: value for key, value in settings["servers"].items() if key != "elasticsearch"}
-    file = stack.folder / "stacks" / f"{OTHER}.yaml"
-    own = stack.folder / "stacks" / f"Pulumi.{NAME}.yaml"
-    # JSON is YAML; the neighbour's secrets and images are those of the first, which its own key encrypts.
-    file.write_text(json.dumps({**settings, "prefix": NEIGHBOUR, "ports": ports, "servers": servers}), encoding="utf-8")
-    (stack.folder / "stacks" / f"Pulumi.{OTHER}.yaml").write_bytes(own.read_bytes())
     before = {service: stack.identity(service) for service in ("prometheus", "grafana", "api")}
-    stack.pulumi("stack", "init", OTHER)
-    try:
-        up = stack.pulumi("up", "--stack", OTHER, "--yes", "--skip-preview")
+    with stack.neighbour({**settings, "servers": servers}) as other:
+        up = other.up()
         assert "7 targets, 8 rules, 2 data sources, 2 dashboards: live" in up.stdout
-        assert stack.ops("health", "--stack", NAME).returncode == 0
-    finally:
-        stack.pulumi("destroy", "--stack", OTHER, "--yes", "--skip-preview")
-        stack.pulumi("stack", "rm", OTHER, "--yes")
-        file.unlink()
+        stack.assert_healthy()
     assert leftovers(stack.engine, NEIGHBOUR) == []
     assert {service: stack.identity(service) for service in before} == before
-    assert stack.ops("health", "--stack", NAME).returncode == 0
+    stack.assert_healthy()
 
 
 def test_kept_data_is_there_after_destroy_and_up(stack: Stack) -> None:
