@@ -15,7 +15,7 @@ import httpx
 
 from ops import probes
 from ops.probes import ProbeError, RefusedError
-from plan import GRAFANA_ADMIN, Plan
+from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD, Plan
 from stacks.settings import Settings
 
 
@@ -29,18 +29,26 @@ def problems(wanted: Plan, password: str, http: httpx.Client) -> list[str]:
                     f"bind_address: {settings.bind_address} is the loopback of the engine's own host, which this "
                     "machine cannot reach; give an address of that host, or run the update there"
                 ]
-            holders = _holders(settings, engine)
-            found = [*_ports(settings, engine, holders), *_images(wanted, engine), *_volumes(wanted, engine)]
+            # As the listing has them: what a container says of itself may take long, and most are not ours.
+            containers = [item.attrs for item in engine.containers.list(all=True, sparse=True)]
+            holders = _holders(settings, containers)
+            found = [
+                *_ports(settings, engine, holders),
+                *_names(wanted, containers),
+                *_images(wanted, engine),
+                *_volumes(wanted, engine),
+            ]
             # The password goes to our own Grafana only, not to whatever else may listen there.
             if settings.prefix in holders.get(settings.ports.grafana, {}).values():
                 found += _grafana(settings, password, http)
             return found
     except ProbeError as error:
-        return [str(error)]
+        return [f"{error}; start it, or give its address (engine_host in the settings, or DOCKER_HOST)"]
     except (docker.errors.DockerException, OSError) as error:
         return [f"the Docker engine answers no longer: {error}"]
 
 
+Container = Mapping[str, Any]  # as the engine's list of containers has it (GET /containers/json)
 Holders = Mapping[int, Mapping[str, str]]  # published port to its containers, and those to their environment's prefix
 
 
@@ -59,19 +67,42 @@ def _ports(settings: Settings, engine: docker.DockerClient, holders: Holders) ->
         yield f"ports.{part}: {where} is taken by {holder}; stop it or choose another port"
 
 
-def _holders(settings: Settings, engine: docker.DockerClient) -> Holders:
+def _holders(settings: Settings, containers: Iterable[Container]) -> Holders:
     """Who holds which TCP port on an address that is, or covers, ours."""
     ours = str(settings.bind_address)
     holders: dict[int, dict[str, str]] = {}
-    for container in engine.containers.list(ignore_removed=True):
-        published: Mapping[str, Any] = container.attrs["NetworkSettings"]["Ports"] or {}
-        for inner, bindings in published.items():
-            for binding in bindings or ():
-                covers = binding["HostIp"] in ("", "0.0.0.0", ours) or ours == "0.0.0.0"
-                if inner.endswith("/tcp") and covers:
-                    prefix = container.labels.get("softfactory.prefix", "")
-                    holders.setdefault(int(binding["HostPort"]), {})[str(container.name)] = prefix
+    for container in containers:
+        for port in container["Ports"] or ():  # a stopped container has none
+            covers = port.get("IP") in ("0.0.0.0", ours) or ours == "0.0.0.0"
+            if port["Type"] == "tcp" and "PublicPort" in port and covers:
+                holders.setdefault(int(port["PublicPort"]), {})[_name(container)] = _prefix(container)
     return holders
+
+
+def _name(container: Container) -> str:
+    return str(container["Names"][0]).lstrip("/")
+
+
+def _prefix(container: Container) -> str:
+    return str((container["Labels"] or {}).get("softfactory.prefix", ""))
+
+
+def _names(wanted: Plan, containers: Iterable[Container]) -> Iterable[str]:
+    """A container that bears one of our names but is not ours; and a Grafana that was stopped by hand, because the
+    update would talk to it without starting it.
+    """
+    prefix = wanted.settings.prefix
+    ours = {f"{prefix}-{service}" for service in wanted.expected.services}
+    undo = {"exited": "start", "paused": "unpause"}
+    for container in containers:
+        name = _name(container)
+        if name in ours and _prefix(container) != prefix:
+            yield f"prefix: the container {name} is not of this stack; choose another prefix, or remove the container"
+        elif name == f"{prefix}-grafana" and container["State"] in undo:
+            yield (
+                f"grafana: its container is {container['State']}, so its dashboards could not be updated; "
+                f"run `docker {undo[container['State']]} {name}`"
+            )
 
 
 def _is_local(engine: docker.DockerClient) -> bool:
@@ -137,6 +168,9 @@ def _grafana(settings: Settings, password: str, http: httpx.Client) -> Iterable[
     try:
         probes.get(http, "Grafana", settings.published("grafana") + "/api/org", (GRAFANA_ADMIN, password))
     except RefusedError as error:
-        yield f"{error}"
+        yield (
+            f"{error}; put back the one that Grafana knows (`pulumi config set --secret {GRAFANA_PASSWORD}`), "
+            f"or give it a new one (`make rotate SECRET={GRAFANA_PASSWORD}`)"
+        )
     except ProbeError:
         return  # not running yet, or not well: the update's own business

@@ -225,6 +225,8 @@ class FakeStack:
     def _list_containers(self, **options: Any) -> list[Any]:
         self.listings.append(options)
         self._ping()
+        if options.get("sparse"):
+            return [SimpleNamespace(attrs=_summary(attrs)) for attrs in self.containers.values()]
         return [
             SimpleNamespace(
                 attrs=attrs,
@@ -326,6 +328,23 @@ def main(patch: pytest.MonkeyPatch, *arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(MAIN), run_name="__main__")
     return int(ended.value.code or 0)
+
+
+def _summary(attrs: dict[str, Any]) -> dict[str, Any]:
+    """A container as the engine's listing has it, which asks none of them."""
+    state = attrs["State"]
+    return {
+        "Names": [attrs["Name"]],
+        "Labels": attrs["Config"]["Labels"],
+        "State": "paused" if state.get("Paused") else "running" if state["Running"] else "exited",
+        "Ports": [
+            {"IP": there["HostIp"], "PublicPort": int(there["HostPort"]), "PrivatePort": int(inner.split("/")[0]),
+             "Type": inner.split("/")[1]}
+            for inner, bindings in attrs["NetworkSettings"]["Ports"].items()
+            if state["Running"]
+            for there in bindings or ()
+        ],
+    }  # fmt: skip
 
 
 def _published(port: int | None) -> dict[str, Any]:

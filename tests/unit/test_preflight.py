@@ -5,6 +5,7 @@ import socket
 from ipaddress import IPv4Address
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from ops import preflight
@@ -188,6 +189,8 @@ def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, wanted: Plan) 
     stack.password = "what the kept database has"
     (problem,) = problems(stack, wanted)
     assert problem.startswith("Grafana refuses the credentials (401)")
+    assert "`pulumi config set --secret grafana_admin_password`" in problem
+    assert "`make rotate SECRET=grafana_admin_password`" in problem
     assert stack.paths("grafana") == ["/api/org"]
 
 
@@ -195,6 +198,40 @@ def test_without_an_engine_there_is_one_problem(stack: FakeStack, wanted: Plan) 
     stack.engine_error = OSError("no such file")
     (problem,) = problems(stack, wanted)
     assert problem.startswith("the Docker engine does not answer at")
+    assert problem.endswith("start it, or give its address (engine_host in the settings, or DOCKER_HOST)")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [({"Running": False}, "exited"), ({"Running": True, "Paused": True}, "paused")]
+)
+def test_a_grafana_that_somebody_stopped_is_named_with_what_starts_it(
+    state: dict[str, bool], said: str, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.containers["grafana"]["State"] = state
+    stack.broken["/api/org"] = httpx.ConnectError("refused")
+    (problem,) = problems(stack, wanted)
+    assert problem.startswith(f"grafana: its container is {said}")
+    assert problem.endswith(
+        {"exited": "`docker start softfactory-grafana`"}.get(said, "`docker unpause softfactory-grafana`")
+    )
+
+
+def test_any_other_stopped_container_is_the_business_of_the_updates_end(stack: FakeStack, wanted: Plan) -> None:
+    stack.containers["redis-exporter"]["State"] = {"Running": False}
+    assert problems(stack, wanted) == []
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_container_of_somebody_else_with_our_name_is_named(running: bool, stack: FakeStack, wanted: Plan) -> None:
+    stack.containers["redis"]["Config"]["Labels"] = None
+    stack.containers["redis"]["State"] = {"Running": running}
+    (problem,) = problems(stack, wanted)
+    assert problem.startswith("prefix: the container softfactory-redis is not of this stack")
+
+
+def test_no_container_of_the_engine_is_asked_by_itself(stack: FakeStack, wanted: Plan) -> None:
+    assert problems(stack, wanted) == []
+    assert stack.listings == [{"all": True, "sparse": True}]
 
 
 @pytest.mark.parametrize("preview", [True, False])
