@@ -9,6 +9,7 @@ from ops import probes
 from tests.e2e.conftest import Stack, eventually
 
 INTERVAL = 5.0  # seconds between two scrapes of the test's stack
+LOOK_BACK = 60  # seconds before a fault whose samples must be there after it
 Samples = Mapping[tuple[str, str], set[float]]  # (job, instance) to the times of its good scrapes
 
 
@@ -26,7 +27,7 @@ class Outage:
 
 def samples(stack: Stack, since: float | None = None) -> Samples:
     """The good scrapes since then, or of the last minute, as Prometheus tells them now."""
-    window = 60 if since is None else int(time.time() - since) + 1
+    window = LOOK_BACK if since is None else int(time.time() - since) + 1
     return {
         (row["metric"]["job"], row["metric"]["instance"]): {float(at) for at, value in row["values"] if value == "1"}
         for row in probes.query(stack.http, stack.url("prometheus"), f"up[{window}s]")

@@ -1,0 +1,154 @@
+"""What goes wrong in a volume is named, costs nothing that was stored before, and is put right as the guide says."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e import losses
+from tests.e2e.conftest import NEIGHBOUR, ROOT, Recovery, Stack, eventually
+from tests.e2e.losses import Outage
+
+pytestmark = pytest.mark.engine
+
+SIZE = "24m"  # of the data volume that is filled
+
+
+def _as_root(stack: Stack, volume: str, command: str) -> None:
+    """Runs a shell command where a volume of Prometheus or Alertmanager lies at /volume."""
+    image = stack.container("prometheus").attrs["Config"]["Image"]
+    mounted = {f"{stack.prefix}-{volume}": {"bind": "/volume", "mode": "rw"}}
+    stack.engine.containers.run(image, ["-c", command], entrypoint="sh", user="0", volumes=mounted, remove=True)
+
+
+def _as_documented(stack: Stack, heading: str) -> None:
+    """Runs the commands of a section of the guide, for this stack."""
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    section = guide.partition(f"### {heading}\n")[2].partition("\n#")[0]
+    commands = [line.removeprefix("$ ") for line in section.splitlines() if line.startswith("$ ")]
+    assert commands, f"the guide has no commands under {heading}"
+    script = "\n".join(commands).replace("softfactory-", f"{stack.prefix}-")
+    done = subprocess.run(["bash", "-euc", script], env=stack.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _told(stack: Stack, *words: str) -> None:
+    """Health comes to say so."""
+
+    def is_said() -> bool:
+        report = stack.ops("health", "--stack", stack.name)
+        return report.returncode == 1 and all(word in report.stdout for word in words)
+
+    eventually(is_said, f"health says {words}")
+
+
+def _is_healthy(stack: Stack) -> bool:
+    return stack.ops("health", "--stack", stack.name).returncode == 0
+
+
+def test_a_volume_of_another_owner_is_named_and_given_back(stack: Stack, recoveries: list[Recovery]) -> None:
+    before = losses.samples(stack)
+    began = time.time()
+    stack.container("prometheus").stop()
+    _as_root(stack, "prometheus-data", "chown -R 0:0 /volume")
+    try:
+        stack.container("prometheus").start()
+        _told(stack, "prometheus: its container", f"docker logs {stack.prefix}-prometheus")
+        assert "permission denied" in stack.container("prometheus").logs().decode()
+        failed = stack.up(check=False)
+        assert failed.returncode != 0
+        assert "prometheus: its container" in failed.stdout
+    finally:
+        _as_documented(stack, "A volume with the wrong owner")
+    eventually(lambda: _is_healthy(stack), "health says that all is well", seconds=120)
+    outage = Outage(began, time.time())
+    lost = losses.lost(stack, before, outage)
+    recoveries.append(Recovery("data volume of another owner, given back", outage.seconds, lost))
+    assert lost == 0
+    stack.up()
+
+
+@pytest.mark.parametrize(
+    ("service", "damage", "said"),
+    [
+        ("prometheus", ": > /volume/current/prometheus.yml", "Prometheus: runs release none"),
+        ("prometheus", "rm /volume/current", "prometheus: its container"),
+        ("alertmanager", ": > /volume/current/alertmanager.yml", "alertmanager: its container"),
+    ],
+    ids=["prometheus-cut", "prometheus-no-link", "alertmanager-cut"],
+)
+def test_a_broken_configuration_in_the_volume_is_put_right_by_an_update(
+    stack: Stack, recoveries: list[Recovery], service: str, damage: str, said: str
+) -> None:
+    """Nothing of the input changes; the update sees that what runs is not what is wanted."""
+    before, container = losses.samples(stack), stack.container(service).id
+    began = time.time()
+    _as_root(stack, f"{service}-config", damage)
+    stack.container(service).restart()
+    _told(stack, said)
+    # What cannot start is started again after a while, a minute at most; until then the update fails, and says so.
+    eventually(lambda: stack.up(check=False).returncode == 0, "an update puts it right", seconds=150)
+    outage = Outage(began, time.time())
+    assert stack.container(service).id == container
+    stack.assert_healthy()
+    stack.pulumi("preview", "--stack", stack.name, "--expect-no-changes")
+    lost = losses.lost(stack, before, outage)
+    recoveries.append(Recovery(f"broken configuration of {service} ({damage}), then up", outage.seconds, lost))
+    assert lost == 0
+
+
+def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored(
+    stack: Stack, recoveries: list[Recovery]
+) -> None:
+    settings = stack.settings()
+    values = {key: settings[key] for key in ("environment", "data", "scrape_interval", "notifications")}
+    # Nothing but the stack itself is watched: it is up in seconds. Its samples go to a small file system in memory.
+    with stack.neighbour(values) as small, _small_volume(stack) as holder:
+        small.up()
+        before = losses.samples(small)
+        began = time.time()
+        assert holder.exec_run(["dd", "if=/dev/zero", "of=/volume/fill", "bs=4096"]).exit_code != 0
+        _told(small, "Prometheus: stores nothing", "no space left on device", f"docker restart {NEIGHBOUR}-prometheus")
+        failed = small.up(check=False)
+        assert failed.returncode != 0
+        assert "no space left on device" in failed.stdout
+        kept = losses.samples(small, min(min(times) for times in before.values()))
+        assert all(times <= kept[target] for target, times in before.items()), "queries are answered from what is there"
+
+        assert holder.exec_run(["rm", "/volume/fill"]).exit_code == 0
+        _told(small, "its next start drops what it stored since", f"docker restart {NEIGHBOUR}-prometheus")
+        _as_documented(small, "A full data volume")
+        eventually(lambda: _is_healthy(small), "health says that all is well")
+        outage = Outage(began, time.time())
+        lost = losses.lost(small, before, outage)
+        recoveries.append(Recovery("full data volume, made room in", outage.seconds, lost))
+        assert lost == 0
+
+        before, began = losses.samples(small), time.time()
+        small.container("prometheus").restart()
+        eventually(lambda: _is_healthy(small), "health says that all is well")
+        assert losses.lost(small, before, Outage(began, time.time())) == 0, "what was stored since is there to stay"
+
+
+@contextmanager
+def _small_volume(stack: Stack) -> Iterator[Any]:
+    """The neighbour's data volume for Prometheus, made before its first update, with a container that writes to it and
+    keeps it in memory while Prometheus is restarted.
+    """
+    labels = {
+        "softfactory.project": "softfactory-monitoring", "softfactory.prefix": NEIGHBOUR,
+        "softfactory.environment": "dev", "softfactory.service": "prometheus",
+    }  # fmt: skip
+    options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={SIZE},uid=65534,mode=0755"}
+    volume = stack.engine.volumes.create(f"{NEIGHBOUR}-prometheus-data", driver_opts=options, labels=labels)
+    holder = stack.engine.containers.run(
+        stack.container("prometheus").attrs["Config"]["Image"], ["-c", "sleep 1000"], entrypoint="sh", user="65534",
+        volumes={volume.name: {"bind": "/volume", "mode": "rw"}}, labels=labels, detach=True,
+    )  # fmt: skip
+    try:
+        yield holder
+    finally:
+        holder.remove(force=True)
