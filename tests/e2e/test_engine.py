@@ -1,0 +1,64 @@
+"""The Docker engine ends, in order or killed, and is started again: the stack comes back by itself.
+
+Only an engine that set-up itself started is ended (supply/engine): on another one, others may be at work.
+"""
+
+import os
+import signal
+import subprocess
+import time
+
+import docker.errors
+import psutil
+import pytest
+import requests
+
+from tests.e2e import losses, marks
+from tests.e2e.conftest import NAME, PREFIX, ROOT, Recovery, Stack, eventually
+from tests.e2e.losses import Outage
+
+pytestmark = pytest.mark.engine
+
+ENGINE = ROOT / "supply" / "engine"
+
+
+@pytest.fixture
+def process() -> psutil.Process:
+    """The engine's own process."""
+    found = subprocess.run([ENGINE, "pid"], capture_output=True, text=True, check=False) if ENGINE.exists() else None
+    if found is None or found.returncode:
+        pytest.skip("the Docker engine of this machine was not started by supply/engine: it is not ours to end")
+    return psutil.Process(int(found.stdout))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_all_comes_back_by_itself_when_the_engine_does(
+    stack: Stack, recoveries: list[Recovery], process: psutil.Process, how: signal.Signals
+) -> None:
+    is_kept = [marks.saved_silence(stack), marks.dashboard(stack), marks.user(stack)]
+    before, containers = losses.samples(stack), _containers(stack)
+    began = time.time()
+    os.kill(process.pid, how)
+    eventually(lambda: not _runs(process), "the engine has ended", seconds=60)
+    subprocess.run([ENGINE, "start"], check=True, capture_output=True, text=True, timeout=120)
+    eventually(lambda: _containers(stack) == containers, "the same containers are healthy again", seconds=180)
+    outage = Outage(began, time.time())
+    eventually(lambda: stack.ops("health", "--stack", NAME).returncode == 0, "health says so", seconds=60)
+    assert [question() for question in is_kept] == [True] * len(is_kept)
+    lost = losses.lost(stack, before, outage)
+    recoveries.append(Recovery(f"engine ended by {how.name}, started again", outage.seconds, lost))
+    assert lost == 0
+    stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
+
+
+def _runs(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _containers(stack: Stack) -> dict[str, str]:
+    """Id to health of the stack's running containers; none while the engine does not answer."""
+    try:
+        there = stack.engine.containers.list(filters={"label": f"softfactory.prefix={PREFIX}"}, ignore_removed=True)
+    except (docker.errors.DockerException, requests.RequestException):
+        return {}
+    return {str(container.id): container.attrs["State"]["Health"]["Status"] for container in there}
