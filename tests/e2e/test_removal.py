@@ -1,11 +1,14 @@
 """What stays and what goes: kept data, a lost state, a neighbour on the same engine, and the end."""
 
-from datetime import UTC, datetime, timedelta
+import secrets
+import time
 
 import pytest
 
-from ops import probes
-from tests.e2e.conftest import NAME, NEIGHBOUR, PREFIX, Stack, eventually, leftovers
+from plan import GRAFANA_PASSWORD
+from tests.e2e import losses, marks
+from tests.e2e.conftest import NAME, NEIGHBOUR, PREFIX, Recovery, Stack, eventually, leftovers
+from tests.e2e.losses import Outage
 
 pytestmark = pytest.mark.engine
 
@@ -23,55 +26,74 @@ def test_two_stacks_live_side_by_side_and_one_goes_without_touching_the_other(st
     stack.assert_healthy()
 
 
-def test_kept_data_is_there_after_destroy_and_up(stack: Stack) -> None:
+def test_down_says_that_a_changed_fate_needs_an_update_first(stack: Stack) -> None:
+    assert "are removed" in stack.ops("fate", "--stack", NAME).stdout
     stack.change(data="keep")
-    stack.up()  # a changed fate counts only after an update
-    silence = _silence(stack)
+    told = stack.ops("fate", "--stack", NAME)  # what `make down` asks before it does anything
+    assert told.returncode == 2
+    assert f"`make up STACK={NAME}` first" in told.stderr
+    stack.up()
+    told = stack.ops("fate", "--stack", NAME)
+    assert told.returncode == 0
+    assert "stay" in told.stdout
+
+
+def test_kept_data_is_there_after_destroy_and_up(stack: Stack, recoveries: list[Recovery]) -> None:
+    before, is_kept = losses.samples(stack), _marks(stack)
+    began = time.time()
     stack.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview")
     kept = {item.removeprefix(f"volume {PREFIX}-") for item in leftovers(stack.engine)}
     assert kept == {"prometheus-data", "alertmanager-data", "grafana-data", "postgres-data", "elasticsearch-data"}
-    began = datetime.now(UTC)
-    stack.up()
-    _is_all_there(stack, silence, began)
+    stack.up()  # verified: Grafana takes the same password, and has its objects
+    _is_all_there(stack, before, is_kept, Outage(began, time.time()), "destroy with data kept, then up", recoveries)
 
 
-def test_a_lost_state_is_adopted_by_one_command(stack: Stack) -> None:
-    silence = _silence(stack)
-    began = datetime.now(UTC)
+def test_a_lost_state_is_adopted_by_one_command(stack: Stack, recoveries: list[Recovery]) -> None:
+    before, is_kept = losses.samples(stack), _marks(stack)
     stack.pulumi("stack", "rm", NAME, "--yes", "--force", "--preserve-config")
     stack.pulumi("stack", "init", NAME)
+    began = time.time()
     done = stack.ops("recover", "--stack", NAME)
     assert done.returncode == 0, done.stdout + done.stderr
-    _is_all_there(stack, silence, began)
+    _is_all_there(stack, before, is_kept, Outage(began, time.time()), "state lost, then recover", recoveries)
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
 
 
-def _silence(stack: Stack) -> str:
-    now = datetime.now(UTC)
-    answer = stack.http.post(
-        stack.url("alertmanager") + "/api/v2/silences",
-        json={
-            "matchers": [{"name": "alertname", "value": "ApiDown", "isRegex": False, "isEqual": True}],
-            "startsAt": now.isoformat(), "endsAt": (now + timedelta(hours=1)).isoformat(),
-            "createdBy": "end-to-end test", "comment": "kept data",
-        },
-    )  # fmt: skip
-    return str(answer.json()["silenceID"])
+def test_a_kept_grafana_that_has_another_password_is_reset_by_one_command(stack: Stack) -> None:
+    is_kept = marks.dashboard(stack)
+    stack.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview")
+    stack.pulumi("config", "set", "--secret", GRAFANA_PASSWORD, "--stack", NAME, stdin=secrets.token_urlsafe(24))
+    assert stack.up(check=False).returncode != 0
+    refused = stack.up(check=False)
+    assert refused.returncode != 0
+    assert "its password is not the stack's secret" in refused.stdout
+    done = stack.ops("rotate", GRAFANA_PASSWORD, "--stack", NAME)
+    assert done.returncode == 0, done.stdout + done.stderr
+    stack.passwords[GRAFANA_PASSWORD] = stack.pulumi("config", "get", GRAFANA_PASSWORD, "--stack", NAME).stdout.strip()
+    stack.assert_healthy()
+    assert is_kept()
 
 
-def _is_all_there(stack: Stack, silence: str, before: datetime) -> None:
-    """The silence, samples of before, and a Grafana that takes the same password and has its objects."""
-    silences = stack.http.get(stack.url("alertmanager") + "/api/v2/silences").json()
-    assert silence in {found["id"] for found in silences}
-    old = f'count_over_time(up{{job="prometheus"}}[5m] @ {before.timestamp():.0f})'
-    assert stack.query(old) > 0
-    assert set(probes.dashboards(stack.http, stack.url("grafana"), stack.grafana_auth)) == {"overview", "api"}
+def _marks(stack: Stack) -> list[marks.Question]:
+    return [marks.silence(stack), marks.dashboard(stack), marks.user(stack)]
+
+
+def _is_all_there(
+    stack: Stack, before: losses.Samples, is_kept: list[marks.Question], outage: Outage, fault: str,
+    recoveries: list[Recovery],
+) -> None:  # fmt: skip
     eventually(lambda: stack.ops("health", "--stack", NAME).returncode == 0, "health says that all is well")
+    assert [question() for question in is_kept] == [True] * len(is_kept)
+    lost = losses.lost(stack, before, outage)
+    recoveries.append(Recovery(fault, outage.seconds, lost))
+    assert lost == 0
 
 
 def test_down_leaves_nothing_on_the_engine(stack: Stack) -> None:
     stack.change(data="delete")
+    assert stack.ops("fate", "--stack", NAME).returncode == 2
     stack.up()
+    assert "are removed" in stack.ops("fate", "--stack", NAME).stdout
     stack.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview")
     assert leftovers(stack.engine) == []
     # Volumes without a name carry no label; none may be left either.
