@@ -49,10 +49,11 @@ def lost(stack: Stack, before: Samples, outage: Outage) -> int:
 
 
 def count_lost(before: Samples, after: Samples, outage: Outage) -> int:
+    """`after` begins where `before` does, at the latest."""
     forgotten = sum(len(times - after.get(target, set())) for target, times in before.items())
     missed = 0
-    for times in after.values():
-        for earlier, later in pairwise(sorted(times)):
+    for target, times in after.items():
+        for earlier, later in pairwise(sorted(times | before.get(target, set()))):
             down = max(0.0, min(later, outage.ended) - max(earlier, outage.began))
             missed += max(0, round((later - earlier - down) / INTERVAL) - 1)
     return forgotten + missed

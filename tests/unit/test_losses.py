@@ -1,0 +1,30 @@
+"""How the end-to-end test counts the samples that a fault cost."""
+
+import pytest
+
+from tests.e2e.losses import Outage, count_lost
+
+TARGET = ("redis", "redis")
+BEFORE = {0.0, 5.0, 10.0}
+
+
+@pytest.mark.parametrize(
+    ("after", "lost"),
+    [
+        ({0.0, 5.0, 10.0, 25.0, 30.0}, 0),  # none but those of the outage, from 11 to 22
+        ({0.0, 5.0, 10.0, 30.0}, 1),  # 25 was due
+        ({0.0, 5.0, 10.0, 40.0}, 3),
+        ({0.0, 5.0, 25.0}, 1),  # 10 was there before
+        ({0.0, 10.0, 25.0}, 1),
+        ({0.0, 5.0, 10.0, 24.0, 29.5}, 0),  # a scrape may be late
+        (set(), 3),
+    ],
+)
+def test_a_sample_that_is_gone_or_was_due_counts(after: set[float], lost: int) -> None:
+    assert count_lost({TARGET: BEFORE}, {TARGET: after} if after else {}, Outage(11, 22)) == lost
+
+
+def test_every_target_counts_and_a_new_one_does_not() -> None:
+    other = ("node", "engine-host")
+    assert count_lost({TARGET: BEFORE, other: BEFORE}, {TARGET: BEFORE, other: {0.0}}, Outage(11, 22)) == 2
+    assert count_lost({}, {other: {25.0, 30.0}}, Outage(11, 22)) == 0
