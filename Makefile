@@ -52,8 +52,8 @@ health: ## Say whether all that was declared is live
 password: ## Print the Grafana administrator's password
 	@$(RUN) pulumi config get grafana_admin_password --stack $(STACK)
 
-rotate: ## Give one secret a new value: make rotate SECRET=grafana_admin_password
-	@supply/setup stack $(STACK)
+rotate: ## Give one secret a new value, made up or asked for: make rotate SECRET=grafana_admin_password
+	@supply/setup stack $(STACK) </dev/null # what comes from standard input is the value
 	@$(RUN) python -m ops rotate $(SECRET)
 
 recover: ## Put things right after an update that was killed, or a lost state; data stays

@@ -21,7 +21,7 @@ exit ${{PULUMI_EXIT:-0}}
 """
 ENDED = {"isPreview": False, "result": "failed", "durationSeconds": 1, "resourceChanges": {"same": 1}}
 PYTHON = f"""#!/bin/sh
-case "$*" in *summary*) exec {sys.executable} "$@" ;; esac
+case "$*" in *summary*) exec {sys.executable} "$@" ;; *rotate*) cat ;; esac
 exit ${{OPS_EXIT:-0}}
 """
 
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     """A checkout of the Makefile alone, with a set-up that has nothing to do and commands that say what they got."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name, text in {
-        "supply/setup": "#!/bin/sh\n",
+        "supply/setup": "#!/bin/sh\ncat >/dev/null\n",
         "bin/pulumi": PULUMI.format(folder=tmp_path, ended=json.dumps({"summaryEvent": ENDED})),
         "bin/python": PYTHON,
         ".venv/bin/python": PYTHON,
@@ -43,11 +43,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def make(folder: Path, *arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
     variables = {key: value for key, value in os.environ.items() if key not in ("STACK", "MAKEFLAGS", "MAKELEVEL")}
     return subprocess.run(
         ["make", *arguments], cwd=folder, env={**variables, "PYTHONPATH": str(ROOT), **environment},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        input=stdin, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -113,3 +113,7 @@ def test_facts_for_a_program_are_written_however_it_ended(command: str, exit_cod
     facts = json.loads((folder / "out/facts.json").read_text(encoding="utf-8"))
     assert (facts["stack"], facts["result"], facts["changes"]) == ("dev", "failed", {"same": 1})
     assert not (folder / ".local/events.json").exists()
+
+
+def test_a_secrets_value_comes_through_standard_input(folder: Path) -> None:
+    assert make(folder, "rotate", "SECRET=webhook_url", stdin="the value\n").stdout == "the value\n"
