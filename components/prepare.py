@@ -8,6 +8,7 @@ import pulumi
 from ops import preflight
 from plan import GRAFANA_PASSWORD, Plan, PlanError, load_plan
 from stacks.settings import SettingsError
+from stacks.values import shown
 
 
 def prepare(
@@ -19,6 +20,11 @@ def prepare(
     """
     try:
         wanted = load_plan(stack, images=config.get_object("images"))
+    except pulumi.ConfigTypeError as problem:
+        raise pulumi.RunError(
+            f"images (in Pulumi's configuration): {shown(problem.value)} is not JSON; write a mapping such as "
+            '{"redis": "registry.internal/redis:8.0.6"}, or remove it with `pulumi config rm images`'
+        ) from None
     except (SettingsError, PlanError) as problem:
         raise pulumi.RunError(str(problem)) from None  # a message, not a traceback
     missing = [name for name in wanted.secret_names if not config.get(name)]

@@ -410,6 +410,16 @@ def test_an_image_of_pulumis_configuration_wins(monkeypatch: pytest.MonkeyPatch)
     assert done.one(CONTAINER, "redis").inputs["image"] == identity
 
 
+def test_images_of_pulumis_configuration_that_are_no_json_are_refused_in_our_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = Program("dev", monkeypatch).run(config={"images": "{redis"})
+    assert str(done.error).startswith(
+        "images (in Pulumi's configuration): '{redis' is not JSON; write a mapping such as"
+    )
+    assert done.resources == []
+
+
 @pytest.mark.parametrize(
     ("images", "told"),
     [({"no-such-image": "a:1"}, "no such image: no-such-image"), ({"redis": "redis:latest"}, "not pinned")],
