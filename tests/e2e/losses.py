@@ -34,9 +34,9 @@ def samples(stack: Stack, since: float | None = None) -> Samples:
     }
 
 
-def lost(stack: Stack, before: Samples, outage: Outage) -> int:
-    """Samples of `before` that are gone, and scrapes that are missing since, those in the outage apart. Waits until
-    every target was scraped again.
+def lost(stack: Stack, before: Samples, outage: Outage) -> list[str]:
+    """A line for each sample of `before` that is gone, and for each scrape that is missing since, those in the outage
+    apart. Waits until every target was scraped again.
     """
     since = min(min(times) for times in before.values() if times)
 
@@ -45,15 +45,19 @@ def lost(stack: Stack, before: Samples, outage: Outage) -> int:
         return all(max(now.get(target, {0.0})) > outage.ended for target in before)
 
     eventually(is_scraped, "every target is scraped again", seconds=4 * INTERVAL)
-    return count_lost(before, samples(stack, since), outage)
+    return differences(before, samples(stack, since), outage)
 
 
-def count_lost(before: Samples, after: Samples, outage: Outage) -> int:
-    """`after` begins where `before` does, at the latest."""
-    forgotten = sum(len(times - after.get(target, set())) for target, times in before.items())
-    missed = 0
-    for target, times in after.items():
-        for earlier, later in pairwise(sorted(times | before.get(target, set()))):
+def differences(before: Samples, after: Samples, outage: Outage) -> list[str]:
+    """As `lost`; `after` begins where `before` does, at the latest. Seconds count from the outage's beginning."""
+    found = []
+    for (job, instance), times in before.items():
+        gone = times - after.get((job, instance), set())
+        found += [f"{job}/{instance}: {at - outage.began:+.1f} s is gone" for at in sorted(gone)]
+    for (job, instance), times in after.items():
+        for earlier, later in pairwise(sorted(times | before.get((job, instance), set()))):
             down = max(0.0, min(later, outage.ended) - max(earlier, outage.began))
-            missed += max(0, round((later - earlier - down) / INTERVAL) - 1)
-    return forgotten + missed
+            missed = round((later - earlier - down) / INTERVAL) - 1
+            span = f"{earlier - outage.began:+.1f} s to {later - outage.began:+.1f} s"
+            found += [f"{job}/{instance}: missed from {span}"] * missed
+    return found

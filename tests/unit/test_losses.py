@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.losses import Outage, count_lost
+from tests.e2e.losses import Outage, differences
 
 TARGET = ("redis", "redis")
 BEFORE = {0.0, 5.0, 10.0}
@@ -21,10 +21,11 @@ BEFORE = {0.0, 5.0, 10.0}
     ],
 )
 def test_a_sample_that_is_gone_or_was_due_counts(after: set[float], lost: int) -> None:
-    assert count_lost({TARGET: BEFORE}, {TARGET: after} if after else {}, Outage(11, 22)) == lost
+    assert len(differences({TARGET: BEFORE}, {TARGET: after} if after else {}, Outage(11, 22))) == lost
 
 
 def test_every_target_counts_and_a_new_one_does_not() -> None:
     other = ("node", "engine-host")
-    assert count_lost({TARGET: BEFORE, other: BEFORE}, {TARGET: BEFORE, other: {0.0}}, Outage(11, 22)) == 2
-    assert count_lost({}, {other: {25.0, 30.0}}, Outage(11, 22)) == 0
+    gone = differences({TARGET: BEFORE, other: BEFORE}, {TARGET: BEFORE, other: {0.0}}, Outage(11, 22))
+    assert gone == ["node/engine-host: -6.0 s is gone", "node/engine-host: -1.0 s is gone"]
+    assert differences({}, {other: {25.0, 30.0}}, Outage(11, 22)) == []
