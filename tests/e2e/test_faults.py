@@ -114,59 +114,6 @@ def _active_at(stack: Stack, alert: str) -> str:
     return str(rule["alerts"][0]["activeAt"]) if rule["alerts"] else ""
 
 
-@pytest.mark.parametrize(
-    ("service", "action", "undo", "said"),
-    [
-        ("redis-exporter", "stop", "start", "redis-exporter: its container exited"),
-        ("postgres-exporter", "pause", "unpause", "postgres-exporter: its container is paused"),
-    ],
-)
-def test_a_dead_or_hung_exporter_fails_the_update_by_name(
-    stack: Stack, service: str, action: str, undo: str, said: str
-) -> None:
-    getattr(stack.container(service), action)()
-    try:
-        failed = stack.up(check=False)
-    finally:
-        getattr(stack.container(service), undo)()
-    assert failed.returncode != 0
-    assert "deployed, but not as declared" in failed.stdout
-    assert said in failed.stdout
-    eventually(
-        lambda: stack.container(service).attrs["State"]["Health"]["Status"] == "healthy", f"{service} is healthy"
-    )
-    stack.up()
-
-
-def test_how_strict_verification_is_decides_what_fails_an_update(stack: Stack) -> None:
-    settings = stack.settings()
-    stack.container("api").stop()
-    try:
-        stack.change(verification="report")
-        told = stack.up()
-        assert "deployed, not verified" in told.stdout
-        assert "target softfactory-api/api" in told.stdout + told.stderr
-        stack.change(verification="strict")
-        assert stack.up(check=False).returncode != 0
-    finally:
-        stack.container("api").start()
-        stack.write_settings(settings)
-    eventually(lambda: stack.container("api").attrs["State"]["Health"]["Status"] == "healthy", "the API is healthy")
-    stack.up()
-
-
-def test_a_data_source_that_was_bent_in_grafana_is_found_and_put_right(stack: Stack) -> None:
-    url = stack.url("grafana") + "/api/datasources/uid/prometheus"
-    source = stack.http.get(url, auth=stack.grafana_auth).json()
-    bent = stack.http.put(url, auth=stack.grafana_auth, json={**source, "url": "http://localhost:9090"})
-    assert bent.is_success, bent.text
-    failed = stack.up(check=False)
-    assert failed.returncode != 0
-    assert "data source prometheus:" in failed.stdout
-    stack.pulumi("refresh", "--stack", NAME, "--yes", "--skip-preview")
-    stack.up()
-
-
 # What a person left in a service that is killed must be there afterwards.
 KEPT = {"alertmanager": marks.saved_silence, "grafana": marks.dashboard, "postgres": marks.user}
 
