@@ -35,8 +35,8 @@ def samples(stack: Stack, since: float | None = None) -> Samples:
 
 
 def lost(stack: Stack, before: Samples, outage: Outage) -> list[str]:
-    """A line for each sample of `before` that is gone, and for each scrape that is missing since, those in the outage
-    apart. Waits until every target was scraped again.
+    """A line for each sample of `before` that is gone, and for each scrape that is missing before or after the outage,
+    next to it. Waits until every target was scraped again.
     """
     since = min(min(times) for times in before.values() if times)
 
@@ -56,8 +56,24 @@ def differences(before: Samples, after: Samples, outage: Outage) -> list[str]:
         found += [f"{job}/{instance}: {at - outage.began:+.1f} s is gone" for at in sorted(gone)]
     for (job, instance), times in after.items():
         for earlier, later in pairwise(sorted(times | before.get((job, instance), set()))):
+            if later < outage.began or earlier > outage.ended:
+                continue  # a scrape that failed for another reason
             down = max(0.0, min(later, outage.ended) - max(earlier, outage.began))
             missed = round((later - earlier - down) / INTERVAL) - 1
             span = f"{earlier - outage.began:+.1f} s to {later - outage.began:+.1f} s"
             found += [f"{job}/{instance}: missed from {span}"] * missed
     return found
+
+
+def beyond_start(lost: list[str]) -> list[str]:
+    """What of it is more than one scrape of each target: a Prometheus that starts does not scrape at once, because
+    discovery hands over the targets every 5 seconds.
+    """
+    first: set[str] = set()
+    rest = []
+    for line in lost:
+        target = line.partition(": missed")[0]
+        if target == line or target in first:
+            rest.append(line)
+        first.add(target)
+    return rest
