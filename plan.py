@@ -12,7 +12,7 @@ import promql_parser
 from dashboards import dashboard_files
 from routing.render import alertmanager_files
 from routing.tree import Tree, tree
-from rules import ALERTS, JOBS, alertmanager, elasticsearch, grafana, node, postgres, prometheus, redis
+from rules import ALERTS, JOBS, RECORDINGS, alertmanager, elasticsearch, grafana, node, postgres, prometheus, redis
 from rules.model import Alert, ScrapeJob, Unit
 from rules.render import digest, rule_files, to_yaml, tune
 from stacks.settings import DEMO_PARTS, FOLDER, Settings, SettingsError, Target, load_settings
@@ -65,7 +65,7 @@ class Expected:
     """What must be live after a deployment."""
 
     targets: frozenset[tuple[str, str]]  # (job, instance)
-    rules: frozenset[tuple[str, str]]  # (group, alert)
+    rules: frozenset[tuple[str, str]]  # (group, alert); the release's hash answers for the recordings
     datasources: frozenset[str]
     dashboards: frozenset[str]
     releases: Mapping[str, str]  # service to confirmation
@@ -242,12 +242,16 @@ def _prometheus_release(
             {
                 "job_name": name,
                 "metrics_path": jobs[name].path,
-                "static_configs": [{"targets": [t.address], "labels": {"instance": t.instance}} for t in there],
+                "static_configs": [
+                    {"targets": [t.address], "labels": {"instance": t.instance, "subject": jobs[name].subject}}
+                    for t in there
+                ],
             }
             for name, there in targets.items()
         ],
     }
-    rules = rule_files(alerts, str(settings.links.runbooks or ""), settings.link("grafana"), pages)
+    recordings = [recording for recording in RECORDINGS if recording.job.name in targets]
+    rules = rule_files(alerts, str(settings.links.runbooks or ""), settings.link("grafana"), pages, recordings)
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     release = digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.

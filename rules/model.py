@@ -1,4 +1,4 @@
-"""What is watched: scrape jobs, signals and alerts as values.
+"""What is watched: scrape jobs, signals, recordings and alerts as values.
 
 A signal's PromQL has three placeholders, because a rule and a panel need different renderings of one definition:
 `$scope` (label matchers), `$window` (a range) and `$by` (the labels that the result carries).
@@ -25,10 +25,14 @@ class Unit(StrEnum):
 
 
 class Severity(StrEnum):
-    """How soon a person must act: now, or in working hours."""
+    """How soon a person must act: now, or in working hours.
+
+    None is for the Watchdog alone, which always fires: its silence is the news.
+    """
 
     CRITICAL = "critical"
     WARNING = "warning"
+    NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,7 @@ class ScrapeJob:
 class Signal:
     """One question asked of a job, answered by an instant vector that carries exactly the labels in `by`.
 
+    Without `$scope` in `expr` the question is not about the job's own series, but about all that Prometheus has.
     `window` is the range of a rule's rates. A panel uses Grafana's own, but for a count over a window, whose threshold
     holds for that window only.
     """
@@ -91,11 +96,38 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A signal's answer that Prometheus keeps as a series of its own, because much is made of it or it is dear to ask.
+
+    `name` is `level:metric:operations`, as the Prometheus documentation advises: the labels that the series carries
+    (those in the signal's `by`), what it is about, and what was done to it, the last thing first
+    (`job:http_requests:rate5m`). The group is the subject unless `group` says otherwise.
+    """
+
+    name: str
+    of: Signal
+    group: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.of.job.subject
+
+    @property
+    def job(self) -> ScrapeJob:
+        return self.of.job
+
+    def expr(self) -> str:
+        """The PromQL of the rule."""
+        return self.of.for_rule()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alert:
     """When a person must be told, and what.
 
     `also` are further conditions that must hold for the same instance. `or_absent` fires too where Prometheus has no
     target of the signal's job at all. Texts are Prometheus templates; `$value` is the first condition's value.
+    Every target has the label `subject`: a signal with it in `by` keeps the series' own, any other gets its job's.
     """
 
     name: str
@@ -116,6 +148,13 @@ class Alert:
     @property
     def job(self) -> ScrapeJob:
         return self.when.signal.job
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that the alert has besides those of its series."""
+        severity = {"severity": self.severity.value}
+        # A label of the rule would replace that of the series.
+        return severity if "subject" in self.when.signal.by else {**severity, "subject": self.subject}
 
     def expr(self) -> str:
         """The PromQL of the rule."""

@@ -102,7 +102,7 @@ def test_prometheus_knows_its_alertmanager_rules_and_environment() -> None:
 def test_a_targets_instance_is_what_is_watched_and_not_its_exporter() -> None:
     jobs = {job["job_name"]: job for job in prometheus(plan(load_settings("prod")))["scrape_configs"]}
     assert jobs["postgres"]["static_configs"] == [
-        {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres"}}
+        {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres", "subject": "postgres"}}
     ]
     assert [c["labels"]["instance"] for c in jobs["softfactory-api"]["static_configs"]] == ["prod-api-1", "prod-api-2"]
 
