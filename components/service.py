@@ -13,6 +13,9 @@ from components.engine import Engine
 
 SECRETS = "/run/secrets"
 TMPFS = "rw,nosuid,nodev,mode=1777"
+# Stops a fork bomb. The kernel counts it per user, over all containers and the host: several stacks, and whatever else
+# runs as nobody, share it, so it lies far above what one service needs.
+PROCESSES = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class Service:
     binds: Mapping[str, str] = field(default_factory=dict)
     tmpfs: tuple[str, ...] = ("/tmp",)
     memory: int = 128
-    processes: int | None = 512
+    processes: int | None = PROCESSES
     pid_mode: str | None = None
     secrets: docker.Volume | None = None
 
@@ -123,7 +126,7 @@ def place(
 
 
 def common(
-    engine: Engine, service: str, processes: int | None = 128, capabilities: tuple[str, ...] = ()
+    engine: Engine, service: str, processes: int | None = PROCESSES, capabilities: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """What every container of ours has, the one-shot ones too: network, no privileges, bounded logs and processes."""
     return {
@@ -131,7 +134,7 @@ def common(
         "networks_advanced": [docker.ContainerNetworksAdvancedArgs(name=engine.network.name, aliases=[service])],
         "capabilities": docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=list(capabilities) or None),
         "security_opts": ["no-new-privileges"],
-        # The provider offers no pids limit. The kernel counts this one per user, over all containers and the host.
+        # The provider offers no pids limit.
         "ulimits": [docker.ContainerUlimitArgs(name="nproc", soft=processes, hard=processes)] if processes else None,
         "log_driver": "json-file",
         "log_opts": {"max-file": "3", "max-size": "10m"},
