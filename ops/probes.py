@@ -144,6 +144,15 @@ def query(http: httpx.Client, prometheus: str, expr: str) -> list[dict[str, Any]
         return list(get(http, "Prometheus", url).json()["data"]["result"])
 
 
+def metadata(http: httpx.Client, prometheus: str, job: str) -> dict[str, tuple[str, str]]:
+    """The type and the help text of every metric that a job's targets expose, by name."""
+    match = f'{{job="{job}"}}'
+    url = f"{prometheus}/api/v1/targets/metadata?{httpx.QueryParams(match_target=match)}"
+    with _understood("Prometheus", url):
+        rows = get(http, "Prometheus", url).json()["data"]
+        return {str(row["metric"]): (str(row["type"]), str(row["help"])) for row in rows}
+
+
 def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
     """`alertmanager_config_hash` as a whole number."""
     url = f"{alertmanager}/metrics"
