@@ -153,13 +153,13 @@ def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
     ("stack", "secrets"),
     [
         ("dev", ("grafana_admin_password", "postgres_password", "redis_password")),
-        ("prod", ("grafana_admin_password", "postgres_password", "redis_password", "webhook_url")),
+        ("prod", ("grafana_admin_password", "heartbeat_url", "postgres_password", "redis_password", "webhook_url")),
     ],
 )
 def test_the_secrets_are_those_that_the_services_read(stack: str, secrets: tuple[str, ...]) -> None:
     made = plan(load_settings(stack))
     assert made.secret_names == secrets
-    assert made.secrets["alertmanager"] == (("webhook_url",) if stack == "prod" else ())
+    assert made.secrets["alertmanager"] == (("heartbeat_url", "webhook_url") if stack == "prod" else ())
 
 
 # --- releases --------------------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ def test_every_container_is_bounded_and_cut_off_from_privileges(done: Run) -> No
         assert inputs["memorySwap"] == inputs["memory"], name
         if name != "elasticsearch":  # its user is many a desktop's, whose own threads the kernel would count
             (nproc,) = inputs["ulimits"]
-            assert nproc["name"] == "nproc" and 0 < nproc["soft"] == nproc["hard"] <= 512, name
+            assert nproc["name"] == "nproc" and 1000 < nproc["soft"] == nproc["hard"] <= 4096, name
         assert inputs["logDriver"] == "json-file", name
         assert int(inputs["logOpts"]["max-file"]) > 1 and inputs["logOpts"]["max-size"] == "10m", name
         assert inputs["networkMode"] == "bridge", name
@@ -258,7 +258,7 @@ def test_no_secret_is_anywhere_but_where_it_is_needed_and_marked(environment: st
         expected["postgres_password"] |= {("postgres-secrets", upload, True), ("api-secrets", upload, True)}
         expected["redis_password"] |= {("redis-secrets", upload, True), ("api-secrets", upload, True)}
     else:
-        expected["webhook_url"] = {("alertmanager-secrets", upload, True)}
+        expected["webhook_url"] = expected["heartbeat_url"] = {("alertmanager-secrets", upload, True)}
     assert places == expected
 
 

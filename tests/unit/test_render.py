@@ -70,6 +70,7 @@ def test_a_secret_is_a_file_to_read_and_not_a_value(tmp_path: Path) -> None:
     render(tmp_path, "prod")
     text = (tmp_path / "alertmanager/alertmanager.yml").read_text(encoding="utf-8")
     assert "url_file: /run/secrets/webhook_url" in text
+    assert "url_file: /run/secrets/heartbeat_url" in text
     assert "password" not in "".join(written(tmp_path).values()).lower()
 
 

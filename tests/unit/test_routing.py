@@ -14,7 +14,9 @@ from routing.tree import tree
 from rules.model import Severity
 from stacks.settings import Notifications
 
-GIVEN = Notifications(webhook_url=HttpUrl("http://inbox:8025/webhook"))
+GIVEN = Notifications(
+    webhook_url=HttpUrl("http://inbox:8025/webhook"), heartbeat_url=HttpUrl("http://inbox:8025/heartbeat")
+)
 
 
 def configuration(notifications: Notifications = GIVEN) -> dict[str, Any]:
@@ -29,18 +31,25 @@ def test_a_receiver_has_exactly_one_form_of_its_address(url: str, secret: str) -
 
 
 def test_an_address_of_the_settings_is_written_as_it_is() -> None:
-    (receiver,) = configuration()["receivers"]
-    assert receiver == {
-        "name": "on-call",
-        "webhook_configs": [{"url": "http://inbox:8025/webhook", "send_resolved": True}],
-    }
+    assert configuration()["receivers"] == [
+        {"name": "on-call", "webhook_configs": [{"url": "http://inbox:8025/webhook", "send_resolved": True}]},
+        {"name": "heartbeat", "webhook_configs": [{"url": "http://inbox:8025/heartbeat", "send_resolved": False}]},
+    ]
     assert tree(GIVEN).secrets == ()
 
 
 def test_without_an_address_in_the_settings_it_is_a_secret_read_from_a_file() -> None:
-    (receiver,) = configuration(Notifications())["receivers"]
-    assert receiver["webhook_configs"] == [{"url_file": "/run/secrets/webhook_url", "send_resolved": True}]
-    assert tree(Notifications()).secrets == ("webhook_url",)
+    on_call, heartbeat = configuration(Notifications())["receivers"]
+    assert on_call["webhook_configs"] == [{"url_file": "/run/secrets/webhook_url", "send_resolved": True}]
+    assert heartbeat["webhook_configs"] == [{"url_file": "/run/secrets/heartbeat_url", "send_resolved": False}]
+    assert tree(Notifications()).secrets == ("heartbeat_url", "webhook_url")
+
+
+@pytest.mark.parametrize("notifications", [GIVEN, Notifications()])
+def test_no_receiver_is_without_an_address(notifications: Notifications) -> None:
+    for receiver in configuration(notifications)["receivers"]:
+        (webhook,) = receiver["webhook_configs"]
+        assert webhook.get("url") or webhook.get("url_file"), receiver["name"]
 
 
 def test_every_severity_has_one_route_to_a_receiver_that_exists() -> None:
@@ -49,14 +58,21 @@ def test_every_severity_has_one_route_to_a_receiver_that_exists() -> None:
     assert made["route"]["receiver"] in names
     assert {route["receiver"] for route in made["route"]["routes"]} <= names
     assert sorted(route["matchers"][0] for route in made["route"]["routes"]) == sorted(
-        f'severity="{severity.value}"' for severity in Severity if severity is not Severity.NONE
+        f'severity="{severity.value}"' for severity in Severity
     )
 
 
 def test_what_is_critical_is_told_sooner_and_again_sooner() -> None:
-    critical, warning = tree(GIVEN).routes
+    critical, warning, _ = tree(GIVEN).routes
     assert (critical.severity, critical.wait, critical.repeat) == (Severity.CRITICAL, "10s", "1h")
     assert (warning.severity, warning.wait, warning.repeat) == (Severity.WARNING, "1m", "12h")
+
+
+def test_the_heartbeat_goes_its_own_way_every_five_minutes_and_disturbs_nobody() -> None:
+    routes = configuration()["route"]["routes"]
+    (beat,) = [route for route in routes if route["matchers"] == ['severity="none"']]
+    assert (beat["receiver"], beat["group_interval"], beat["repeat_interval"]) == ("heartbeat", "1m", "5m")
+    assert [route["receiver"] for route in routes if route is not beat] == ["on-call", "on-call"]
 
 
 def test_a_critical_alert_silences_warnings_about_the_same_thing_only() -> None:
