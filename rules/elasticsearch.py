@@ -5,7 +5,7 @@ from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, rea
 JOB = ScrapeJob(name="elasticsearch", subject="elasticsearch", port=9114)
 
 # Version 1.10 has no metric of its own for "up"; it goes on answering with cluster health gone when the server is gone.
-REACHABLE = reachable(JOB, 'elasticsearch_cluster_health_status{$scope,color="green"} * 0 + 1')
+REACHABLE = reachable(JOB, 'elasticsearch_cluster_health_status{$scope} * 0 + 1')
 
 DOCUMENTS = Signal(
     title="Documents", unit=Unit.COUNT, job=JOB,

@@ -174,7 +174,7 @@ def reachable(job: ScrapeJob, probe: str = "") -> Signal:
     `probe` is the exporter's own answer, with `$scope` (`pg_up{$scope}`); without it the scrape itself is the answer.
     """
     scraped = "min by ($by) (up{$scope})"
-    expr = f"{scraped} * (min by ($by) ({probe}) or 0 * {scraped})" if probe else scraped
+    expr = f"{scraped} * min by ($by) ({probe}) or 0 * {scraped}" if probe else scraped
     return Signal(
         title="Reachable", unit=Unit.UP, job=job, expr=expr,
         description="1 where it answers; 0 where its exporter says that it does not, or cannot be scraped.",

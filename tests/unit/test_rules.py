@@ -154,7 +154,7 @@ def test_without_a_probe_the_scrape_is_the_answer() -> None:
 def test_with_a_probe_both_must_answer_and_a_probe_that_is_gone_counts_as_0() -> None:
     up = 'min by (instance) (up{job="thing"})'
     assert reachable(JOB, "thing_up{$scope}").for_rule() == (
-        f'{up} * (min by (instance) (thing_up{{job="thing"}}) or 0 * {up})'
+        f'{up} * min by (instance) (thing_up{{job="thing"}}) or 0 * {up}'
     )
     promql_parser.parse(reachable(JOB, "thing_up{$scope}").for_rule())
 
