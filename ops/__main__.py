@@ -86,7 +86,7 @@ def capture(
         both = catalogue.merged(known, found[job.subject])
         file.write_text(catalogue.to_text(both), encoding="utf-8")
         new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
-        typer.echo(f"{job.subject}: {both.exporter} {both.version or '-'}, {len(both.metrics)} metrics, {new} new")
+        typer.echo(f"{job.subject}: {both.whose}, {len(both.metrics)} metrics, {new} new")
 
 
 @app.command()

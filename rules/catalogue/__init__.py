@@ -1,4 +1,4 @@
-"""What each subject's exporter exposes, in the pinned version: a file per subject, captured by `python -m ops catalogue`.
+"""What each subject's exporter exposes: a file per subject, captured by `python -m ops catalogue`.
 
 The files are data that nobody edits. A metric that an exporter only shows after something happened is in its file
 once a capture has met it: captures of one version add up, and one of another version starts anew.
@@ -42,6 +42,11 @@ class Catalogue:
     version: str
     metrics: Mapping[str, Metric]
 
+    @property
+    def whose(self) -> str:
+        """Exporter and version, for a message."""
+        return f"{self.exporter} {self.version}".rstrip()
+
     def family(self, series: str) -> str:
         """The metric that a series of this name belongs to; empty where there is none."""
         metric = self.metrics.get(series)
@@ -52,14 +57,14 @@ class Catalogue:
         return base if base in self.metrics and self.metrics[base].type in kinds.get(suffix, ()) else ""
 
     def labels(self, series: str) -> frozenset[str] | None:
-        """The labels that series of this name have, those of the target included; None where there are no such series."""
+        """The labels of the series of this name, the target's included; None where there are no such series."""
         family = self.family(series)
         if not family:
             return None
-        own = {"_bucket": {"le"}}.get(series.removeprefix(family), set())
-        if series == family and self.metrics[family].type == "summary":
-            own = {"quantile"}
-        return TARGET_LABELS | self.metrics[family].labels | own
+        there = TARGET_LABELS | self.metrics[family].labels
+        if series == family:
+            return there | {"quantile"} if self.metrics[family].type == "summary" else there
+        return there | {"le"} if series.endswith("_bucket") else there
 
 
 @cache
@@ -94,10 +99,8 @@ def to_text(catalogue: Catalogue) -> str:
         if metric.optional:
             told["optional"] = sorted(metric.optional)
         lines.append(f"{json.dumps(name)}: {json.dumps({**told, 'type': metric.type}, ensure_ascii=False)}")
-    head = (
-        f'{{\n"exporter": {json.dumps(catalogue.exporter)},\n"version": {json.dumps(catalogue.version)},\n"metrics": '
-    )
-    return head + "{\n" + ",\n".join(lines) + "\n}\n}\n"
+    head = f'"exporter": {json.dumps(catalogue.exporter)},\n"version": {json.dumps(catalogue.version)},\n'
+    return f'{{\n{head}"metrics": {{\n' + ",\n".join(lines) + "\n}\n}\n"
 
 
 def merged(known: Catalogue | None, captured: Catalogue) -> Catalogue:
