@@ -24,8 +24,7 @@ def capture(http: httpx.Client, prometheus: str, job: ScrapeJob) -> Catalogue | 
     metadata = probes.metadata(http, prometheus, job.name)
     found: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
     exporter, versions = job.name, set()
-    for row in probes.query(http, prometheus, f'{{job="{job.name}"}}'):
-        labels = dict(row["metric"])
+    for labels in probes.series(http, prometheus, job.name):
         name = labels.pop("__name__", "")
         if name.endswith(BUILD_INFO) and "version" in labels and name != f"go{BUILD_INFO}":
             exporter = name.removesuffix(BUILD_INFO)

@@ -153,6 +153,13 @@ def metadata(http: httpx.Client, prometheus: str, job: str) -> dict[str, tuple[s
         return {str(row["metric"]): (str(row["type"]), str(row["help"])) for row in rows}
 
 
+def series(http: httpx.Client, prometheus: str, job: str) -> list[dict[str, str]]:
+    """The labels of every series of a job that is live, `__name__` among them."""
+    match = f'{{job="{job}"}}'
+    with _understood("Prometheus", prometheus):
+        return [{str(k): str(v) for k, v in row["metric"].items()} for row in query(http, prometheus, match)]
+
+
 def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
     """`alertmanager_config_hash` as a whole number."""
     url = f"{alertmanager}/metrics"
