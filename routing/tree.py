@@ -44,7 +44,7 @@ def tree(notifications: Notifications) -> Tree:
             Route(severity=Severity.CRITICAL, receiver=on_call.name, wait="10s", interval="1m", repeat="1h"),
             # A warning waits for working hours, so half a day is soon enough to be told again.
             Route(severity=Severity.WARNING, receiver=on_call.name, wait="1m", interval="5m", repeat="12h"),
-            # Told again every five minutes or so: what waits for it outside can miss one and call within a quarter hour.
+            # Told again every five minutes: what waits for it may miss one, and still call within a quarter of an hour.
             Route(severity=Severity.NONE, receiver=heartbeat.name, wait="0s", interval="1m", repeat="5m"),
         ),
     )

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from rules import ALERTS, SUBJECTS
+from stacks.values import seconds
 from tests.checkers import ROOT
 
 NAMES = {alert.name for alert in ALERTS}
@@ -85,6 +86,6 @@ def test_a_runbook_says_what_it_means_how_to_see_it_what_to_do_and_when_to_escal
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert.name))
 def test_a_runbook_names_the_severity_and_the_hold_time_of_the_rule(alert: Any) -> None:
     section = RUNBOOKS[alert.subject].partition(f"## {alert.name}\n")[2].strip()
-    minutes = int(alert.for_.removesuffix("m"))
+    minutes = round(seconds(alert.for_) / 60)
     after = f"{minutes} minute{'s' if minutes > 1 else ''}"
     assert section.startswith(f"{alert.severity.value.capitalize()}, after {after}.")
