@@ -12,8 +12,21 @@ import promql_parser
 from dashboards import dashboard_files
 from routing.render import alertmanager_files
 from routing.tree import Tree, tree
-from rules import ALERTS, JOBS, RECORDINGS, alertmanager, elasticsearch, grafana, node, postgres, prometheus, redis
+from rules import (
+    ALERTS,
+    JOBS,
+    OBJECTIVES,
+    RECORDINGS,
+    alertmanager,
+    elasticsearch,
+    grafana,
+    node,
+    postgres,
+    prometheus,
+    redis,
+)
 from rules.model import Alert, ScrapeJob, Unit
+from rules.objectives import short_retention
 from rules.render import digest, rule_files, to_yaml, tune
 from stacks.settings import DEMO_PARTS, FOLDER, Settings, SettingsError, Target, load_settings
 from stacks.values import printable, seconds
@@ -179,6 +192,7 @@ def _fitting(settings: Settings) -> tuple[dict[str, tuple[Target, ...]], tuple[A
         *_names_twice(alerts),
         *_short_holds(alerts, settings),
         *_unrouted(alerts, routes),
+        *short_retention(OBJECTIVES, alerts, settings.retention),
     ]
     if problems:
         raise PlanError(problems)
@@ -341,6 +355,8 @@ def _senseless_thresholds(settings: Settings) -> list[str]:
         where, unit = f"alerts.{alert.name}.threshold", alert.when.signal.unit
         if unit is Unit.RATIO and tuning.threshold > 1:
             problems.append(f"{where}: {tuning.threshold:g} is not a share from 0 to 1; write 0.8 for 80 %")
+        if alert.or_when:
+            problems.append(f"{where}: it follows from an objective's target; change that in rules/{alert.subject}.py")
         if unit is Unit.UP and tuning.threshold != alert.when.threshold:
             problems.append(f"{where}: the alert only knows up and down; remove it, or write enabled: false")
     return problems

@@ -4,12 +4,13 @@ A signal's PromQL has three placeholders, because a rule and a panel need differ
 `$scope` (label matchers), `$window` (a range) and `$by` (the labels that the result carries).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from string import Template
 from typing import Final
 
 CHECKLIST: Final = "softfactory"  # the group of the deployment checklist's alerts
+OBJECTIVES: Final = "objectives"  # the group of the objectives' recordings and alerts
 
 
 class Unit(StrEnum):
@@ -116,6 +117,11 @@ class Recording:
     def job(self) -> ScrapeJob:
         return self.of.job
 
+    @property
+    def kept(self) -> Signal:
+        """The signal, read from the series that is kept; the name alone tells it from all others."""
+        return replace(self.of, expr=self.name)
+
     def expr(self) -> str:
         """The PromQL of the rule."""
         return self.of.for_rule()
@@ -125,8 +131,9 @@ class Recording:
 class Alert:
     """When a person must be told, and what.
 
-    `also` are further conditions that must hold for the same instance. `or_absent` fires too where Prometheus has no
-    target of the signal's job at all. Texts are Prometheus templates; `$value` is the first condition's value.
+    `also` are further conditions that must hold for the same instance. `or_when` are other sets of conditions: one that
+    holds as a whole is enough. `or_absent` fires too where Prometheus has no target of the signal's job at all. Texts
+    are Prometheus templates; `$value` is the first condition's value.
     Every target has the label `subject`: a signal with it in `by` keeps the series' own, any other gets its job's.
     """
 
@@ -137,6 +144,7 @@ class Alert:
     summary: str
     description: str
     also: tuple[Condition, ...] = ()
+    or_when: tuple[tuple[Condition, ...], ...] = ()
     or_absent: bool = False
     group: str = ""
     enabled: bool = True
@@ -158,14 +166,16 @@ class Alert:
 
     def expr(self) -> str:
         """The PromQL of the rule."""
-        text = self.when.render()
-        for condition in self.also:
-            text += f"\nand on ({', '.join(condition.signal.by)}) {condition.render()}"
+        text = "\nor ".join(_all_of(*conditions) for conditions in ((self.when, *self.also), *self.or_when))
         if self.or_absent:
             # The label gives summaries and inhibition the same shape as a present series does.
             absent = f'absent(up{{job="{self.job.name}"}})'
             text += f'\nor label_replace({absent}, "instance", "{self.subject} (no target)", "", "")'
         return text
+
+
+def _all_of(first: Condition, *others: Condition) -> str:
+    return first.render() + "".join(f"\nand on ({', '.join(c.signal.by)}) {c.render()}" for c in others)
 
 
 def reachable(job: ScrapeJob, probe: str = "") -> Signal:

@@ -7,11 +7,13 @@ from typing import Any
 
 import yaml
 
-from rules.model import Alert, Recording
+from rules.model import OBJECTIVES, Alert, Recording
 from stacks.settings import Tuning
 
 RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
 OVERVIEW = "overview"
+# Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
+INTERVALS = {OBJECTIVES: "1m"}
 INSTANCE = "?var-instance={{ $labels.instance | urlquery }}"
 
 
@@ -61,7 +63,12 @@ def rule_files(
         if alert.enabled:
             page = f"{base}/d/{_page(alert, pages)}"
             groups.setdefault(alert.group or alert.subject, []).append(_rule(alert, runbooks, page))
-    return {f"{name}.yml": to_yaml({"groups": [{"name": name, "rules": groups[name]}]}) for name in sorted(groups)}
+    return {f"{name}.yml": to_yaml({"groups": [_group(name, groups[name])]}) for name in sorted(groups)}
+
+
+def _group(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    interval = {"interval": INTERVALS[name]} if name in INTERVALS else {}
+    return {"name": name, **interval, "rules": rules}
 
 
 def _page(alert: Alert, pages: Container[str]) -> str:

@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 import rules
-from rules import ALERTS, JOBS, RECORDINGS, SUBJECTS, api, prometheus
+from rules import ALERTS, JOBS, OBJECTIVES, RECORDINGS, SUBJECTS, api, prometheus
 from rules.model import Alert, Recording, ScrapeJob, Severity, Signal, Unit, reachable
 from rules.render import rule_files, to_yaml, tune
 from stacks.settings import Tuning
 
-NO_SUBJECT = {"__init__", "model", "render", "checks"}
+NO_SUBJECT = {"__init__", "model", "objectives", "render", "promql", "checks"}
+OUTAGES = {"ApiDown", "DatabaseDown", "RedisDown", "ElasticsearchDown"}
 JOB = ScrapeJob(name="thing", subject="thing", port=1)
 LOAD = Signal(
     title="Load", unit=Unit.RATIO, job=JOB, description="Work in hand. Good: little.",
@@ -73,8 +74,8 @@ def test_a_modules_name_is_its_subject_and_all_in_it_is_of_its_job(module: Modul
 
 
 def test_all_that_the_modules_define_is_gathered_and_has_a_name_of_its_own() -> None:
-    assert [made for module in SUBJECTS for made in module.ALERTS] == list(ALERTS)
-    assert [made for module in SUBJECTS for made in getattr(module, "RECORDINGS", ())] == list(RECORDINGS)
+    for kind, gathered in {"ALERTS": ALERTS, "RECORDINGS": RECORDINGS, "OBJECTIVES": OBJECTIVES}.items():
+        assert {made for module in SUBJECTS for made in getattr(module, kind, ())} <= set(gathered)
     assert len({made.name for made in ALERTS}) == len(ALERTS)
     assert len({made.name for made in RECORDINGS}) == len(RECORDINGS)
 
@@ -176,7 +177,7 @@ def test_every_alert_is_promql_and_tells_where_and_what(made: Alert) -> None:
 
 
 @pytest.mark.parametrize(
-    "made", [made for made in ALERTS if made.name.endswith("Down")], ids=lambda made: str(made.name)
+    "made", [made for made in ALERTS if made.name in OUTAGES], ids=lambda made: str(made.name)
 )
 def test_an_outage_is_told_even_where_the_target_is_gone(made: Alert) -> None:
     assert made.or_absent
@@ -187,6 +188,22 @@ def test_further_conditions_must_hold_for_the_same_instance() -> None:
     expr = alert(also=(LOAD.below(2),)).expr()
     assert expr == f"{LOAD.above(0.9).render()}\nand on (instance) {LOAD.below(2).render()}"
     promql_parser.parse(expr)
+
+
+def test_another_set_of_conditions_is_enough_where_it_holds_as_a_whole() -> None:
+    first, second = (LOAD.above(0.9), LOAD.below(2)), (LOAD.above(0.5), LOAD.below(3))
+    expr = alert(when=first[0], also=first[1:], or_when=(second,)).expr()
+    assert expr == " ".join((
+        f"{first[0].render()}\nand on (instance) {first[1].render()}\nor",
+        f"{second[0].render()}\nand on (instance) {second[1].render()}",
+    ))  # fmt: skip
+    promql_parser.parse(expr)
+
+
+def test_what_is_kept_of_a_signal_is_read_by_the_recordings_name() -> None:
+    kept = recording().kept
+    assert kept.for_rule() == "job:load:ratio_rate5m"
+    assert (kept.title, kept.unit, kept.by) == (LOAD.title, LOAD.unit, ("job",))
 
 
 def test_a_rule_file_says_all_that_the_person_on_call_needs() -> None:
@@ -285,7 +302,7 @@ def test_what_is_not_tuned_stays_and_zero_is_a_threshold() -> None:
 
 
 def test_an_alert_that_does_not_exist_cannot_be_tuned() -> None:
-    with pytest.raises(ValueError, match=r"no such alert: ApiDwon, Nope \(there are: ApiDown, .*SlowQueries\)"):
+    with pytest.raises(ValueError, match=r"no such alert: ApiDwon, Nope \(there are: .*ApiDown, .*SlowQueries.*\)"):
         tune(ALERTS, {"ApiDwon": Tuning(enabled=False), "Nope": Tuning(), "ApiDown": Tuning()})
 
 
