@@ -266,19 +266,21 @@ def test_tuning_of_an_alert_that_does_not_exist(monkeypatch: pytest.MonkeyPatch)
     assert re.fullmatch(r"alerts\.ApiDwon: no such alert; there are: (.+, )?ApiDown, .+", found)
 
 
-@pytest.mark.parametrize("expr", ["sum by ($by) (up{$scope}", "up{$scope} +", "rate(up{$scope})", "no such thing"])
-def test_a_rule_that_is_no_promql(monkeypatch: pytest.MonkeyPatch, expr: str) -> None:
-    (found,) = problems(monkeypatch, broken("SlowQueries", expr))
-    assert found.startswith("rules/api.py: SlowQueries: ")
+def test_a_rule_that_is_no_promql(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = problems(monkeypatch, broken("SlowQueries", "sum by ($by) (up{$scope}"))
+    assert found.startswith("rules/api.py: SlowQueries: is no PromQL: ")
 
 
-def test_a_placeholder_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = problems(monkeypatch, broken("SlowQueries", "sum by ($by) (up{$scoop})"))
-    assert found == "rules/api.py: SlowQueries: 'scoop'"
+def test_a_metric_that_no_exporter_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, broken("SlowQueries", "sum by ($by) (http_request_total{$scope})")) == (
+        "rules/api.py: SlowQueries: reads http_request_total, which softfactory-api does not have; "
+        "there is http_requests_total",
+    )
 
 
-def test_a_name_that_two_alerts_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(monkeypatch, changed("RedisDown", name="ApiDown")) == ("rules: the alert ApiDown is there twice",)
+def test_an_alert_without_a_runbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = problems(monkeypatch, changed("RedisDown", name="CacheDown"))
+    assert found[0] == "rules/redis.py: CacheDown: docs/runbooks/redis.md has no heading `## CacheDown`"
 
 
 def test_a_hold_that_one_lost_sample_outlasts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,6 +308,13 @@ def test_a_share_above_one(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = problems(monkeypatch, alerts={"ApiDown": {"threshold": 0}})
     assert found.startswith("alerts.ApiDown.threshold: the alert only knows up and down")
+
+
+def test_a_hold_that_prod_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan(settings(alerts={"RedisDown": {"for": "10s"}}))
+    with pytest.raises(PlanError) as caught:
+        plan(settings("prod", alerts={"RedisDown": {"for": "30s"}}))
+    assert caught.value.problems == ("alerts.RedisDown.for: 30s is shorter than the rule's 1m, which prod refuses",)
 
 
 def test_a_demo_without_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
