@@ -143,7 +143,7 @@ class Objective:
         return f"{errors}\n/ ({requests} > 0)"
 
     def _bound(self, burn: Burn) -> float:
-        return burn.rate(self.window) * self.budget
+        return round(burn.rate(self.window) * self.budget, 12)
 
     def _conditions(self, burn: Burn) -> tuple[Condition, Condition]:
         bound = self._bound(burn)
