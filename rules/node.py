@@ -85,7 +85,7 @@ ALERTS = (
     ),
     Alert(
         name="NodeDiskFillsUp", severity=Severity.WARNING, for_="1h",  # longer than a download or a copy
-        when=DISK_TOMORROW.above(0.95), also=(DISK_USED.above(0.80),),  # while there is room, a steep hour means nothing
+        when=DISK_TOMORROW.above(0.95), also=(DISK_USED.above(0.80),),  # with room left, a steep hour means nothing
         summary="{{ $labels.instance }}: {{ $labels.device }} is full within a day, at this pace",
         description="Over 80 % of the disk are in use, and the pace of the last six hours fills the rest in a day.",
     ),

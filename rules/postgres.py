@@ -10,8 +10,9 @@ REACHABLE = reachable(JOB, "pg_up{$scope}")
 LIMIT = """
     (max by ($by) (pg_settings_max_connections{$scope})
      - max by ($by) (pg_settings_superuser_reserved_connections{$scope})
-     - (max by ($by) (pg_settings_reserved_connections{$scope})
-        or 0 * max by ($by) (pg_settings_max_connections{$scope})))"""
+     - max by ($by) (pg_settings_reserved_connections{$scope})
+     or max by ($by) (pg_settings_max_connections{$scope})
+        - max by ($by) (pg_settings_superuser_reserved_connections{$scope}))"""
 
 CONNECTIONS_USED = Signal(
     title="Connections in use", unit=Unit.RATIO, job=JOB,
@@ -94,6 +95,6 @@ ALERTS = (
         name="PostgresExporterFailing", severity=Severity.WARNING, for_="10m",  # DatabaseDown comes first, and holds it
         when=EXPORTER_READS.below(1),
         summary="{{ $labels.instance }}: the exporter cannot read all of PostgreSQL's figures",
-        description="PostgreSQL answers, but not every question: alerts on connections, locks or archiving may be blind.",
+        description="PostgreSQL answers, but not every question: alerts on connections or archiving may be blind.",
     ),
 )  # fmt: skip

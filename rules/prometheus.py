@@ -81,7 +81,8 @@ ALERTS = (
     Alert(
         name="PrometheusRulesFail", severity=Severity.WARNING, for_="5m",
         when=RULE_FAILURES.above(0),
-        summary='{{ $labels.instance }}: evaluations of {{ $labels.rule_group }} failed in 5 minutes: {{ $value | printf "%.0f" }}',
+        summary='{{ $labels.instance }}: evaluations of {{ $labels.rule_group }} failed in 5 minutes: '
+                '{{ $value | printf "%.0f" }}',
         description="Rules of the group cannot be evaluated: their alerts cannot fire.",
     ),
     Alert(
