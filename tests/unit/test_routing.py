@@ -1,5 +1,6 @@
 """Routing: who is told, what silences what, and that a changed template is a changed configuration."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,14 @@ import yaml
 from pydantic import HttpUrl
 
 import routing.render
+from plan import plan
 from routing.receivers import Webhook
 from routing.render import alertmanager_files
 from routing.tree import tree
-from rules.model import Severity
-from stacks.settings import Notifications
+from rules import ALERTS
+from rules.model import Alert, Severity
+from stacks.settings import Notifications, load_settings
+from stacks.values import seconds
 
 GIVEN = Notifications(
     webhook_url=HttpUrl("http://inbox:8025/webhook"), heartbeat_url=HttpUrl("http://inbox:8025/heartbeat")
@@ -82,6 +86,29 @@ def test_a_critical_alert_silences_warnings_about_the_same_thing_only() -> None:
         "target_matchers": ['severity="warning"'],
         "equal": ["subject", "instance"],
     }
+
+
+OUTAGES = [alert for alert in ALERTS if alert.or_absent]
+
+
+@pytest.mark.parametrize("outage", OUTAGES, ids=lambda alert: str(alert.name))
+def test_a_target_that_is_down_is_told_once_where_its_outage_has_an_alert(outage: Alert) -> None:
+    (rule,) = configuration()["inhibit_rules"]
+    target_down = next(alert for alert in ALERTS if alert.name == "TargetDown")
+    scraped = yaml.safe_load(plan(load_settings("prod")).prometheus.files["prometheus.yml"])["scrape_configs"]
+    (job,) = (job for job in scraped if job["job_name"] == outage.job.name)
+    for target in job["static_configs"]:
+        series = {"job": outage.job.name, **target["labels"]}
+        page, held_back = told(outage, series), told(target_down, series)
+        assert [page[label] for label in rule["equal"]] == [held_back[label] for label in rule["equal"]]
+        assert [f'severity="{page["severity"]}"'] == rule["source_matchers"]
+        assert [f'severity="{held_back["severity"]}"'] == rule["target_matchers"]
+    assert seconds(target_down.for_) > seconds(outage.for_)  # or it is told before it can be held back
+
+
+def told(alert: Alert, series: Mapping[str, str]) -> dict[str, str]:
+    """The labels with which an alert about some series reaches Alertmanager."""
+    return {**{label: series[label] for label in alert.when.signal.by}, **alert.labels}
 
 
 def test_the_templates_go_with_the_configuration() -> None:
