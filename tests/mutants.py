@@ -60,6 +60,13 @@ def printed(expr: str) -> str:
     return str(_read(expr))
 
 
+def metrics(expr: str) -> set[str]:
+    """The names of the series that an expression reads."""
+    nodes: list[Expr] = []
+    walk(_read(expr), nodes.append)
+    return {node.name for node in nodes if isinstance(node, VectorSelector) and node.name}
+
+
 Change = tuple[str, dict[str, Any], bool]  # what is wrong, what it replaces in the rule, and whether it cannot matter
 
 

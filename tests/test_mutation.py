@@ -1,8 +1,8 @@
 """The alerts' cases can fail: each rule is put wrong in every way that it has, and a case must notice.
 
-The rules are those of `make render STACK=dev`. One run of promtool per alert judges all its mutants, and the rule
-itself as a control. A mutant that no case notices shows a case that is missing, or stands in EXCUSED with the proof
-that it behaves as the rule does.
+The rules are those of `make render STACK=dev`. One run of promtool judges all mutants of an alert, and the rule itself
+as a control. A mutant that no case notices shows a case that is missing, or stands in EXCUSED with the proof that it
+behaves as the rule does.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from rules import ALERTS
 from rules.model import Alert, Unit
 from stacks.values import seconds
 from tests.checkers import ROOT, Checker, rendered
-from tests.mutants import Mutant, mutants, printed
+from tests.mutants import Mutant, metrics, mutants, printed
 
 pytestmark = pytest.mark.engine
 
@@ -36,6 +36,7 @@ EXCUSED: Final[Mapping[tuple[str, str], str]] = {
 }
 SHARE: Final = 0.05  # of all mutants, that may be excused
 CONTROL: Final = "nothing"
+MANY: Final = 300  # evaluations in one case
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert.name))
@@ -70,16 +71,18 @@ def _mutants_of(alert: Alert) -> tuple[Mutant, ...]:
 def _survivors(promtool: Checker, name: str, wrong: tuple[Mutant, ...]) -> set[str]:
     """What is wrong with the mutants that pass all cases of the alert; CONTROL where the rule itself does."""
     rule = _rule(name)
-    tried = (Mutant(what=CONTROL, rule={**rule, "expr": printed(rule["expr"])}), *wrong)
-    files: dict[str, str] = {}
-    for number, mutant in enumerate(tried):
-        contents = {**_rule_files(name, mutant.rule), **_cases(name)}
-        files |= {f"{number}/{path}": yaml.dump(content, Dumper=yaml.CSafeDumper) for path, content in contents.items()}
-    tests = [path for path in files if path.endswith(".test.yaml")]
-    result = promtool.run("test", "rules", "--junit=/dev/stdout", *tests, files=files)
-    assert "</testsuites>" in result.stdout, result.output
-    noticed = {int(path.partition("/")[0]) for path in _failed(result.stdout)}
-    return {mutant.what for number, mutant in enumerate(tried) if number not in noticed}
+    left = (Mutant(what=CONTROL, rule={**rule, "expr": printed(rule["expr"])}), *wrong)
+    for path, content in sorted(_cases(name).items(), key=lambda file: _evaluations(file[1])):
+        files: dict[str, str] = {}
+        for number, mutant in enumerate(left):
+            contents = {**_rule_files(mutant.rule), path: content}
+            files |= {f"{number}/{each}": _text(content) for each, content in contents.items()}
+        tests = [f"{number}/{path}" for number in range(len(left))]
+        result = promtool.run("test", "rules", "--junit=/dev/stdout", *tests, files=files)
+        assert "</testsuites>" in result.stdout, result.output
+        failed = set(_failed(result.stdout))
+        left = tuple(mutant for test, mutant in zip(tests, left, strict=True) if test not in failed)
+    return {mutant.what for mutant in left}
 
 
 def _failed(report: str) -> Iterator[str]:
@@ -95,18 +98,20 @@ def _failed(report: str) -> Iterator[str]:
 def _cases(name: str) -> dict[str, dict[str, Any]]:
     """The cases that ask for an alert, and nothing else in them, as files by their path.
 
-    A case whose samples are a minute apart is evaluated each minute: a quarter of the work, which is hours of samples.
+    Cases of hours are most of the work. With samples a minute apart they are evaluated each minute, and each has a file
+    of its own, so that it is asked only about the mutants that the others did not notice.
     """
     found: dict[str, dict[str, Any]] = {}
     for path, content in _all_cases().items():
-        usual = seconds(content["evaluation_interval"])
-        for case in content["tests"]:
+        for number, case in enumerate(content["tests"]):
             questions = [question for question in case.get("alert_rule_test", []) if question["alertname"] == name]
             if questions:
-                interval = max(usual, min(seconds(case["interval"]), 60))
-                rest = {**content, "evaluation_interval": f"{interval:.0f}s", "tests": []}
-                file = found.setdefault(path.replace(".test.yaml", f".{interval:.0f}s.test.yaml"), rest)
-                file["tests"].append({**case, "alert_rule_test": questions, "promql_expr_test": []})
+                interval = max(seconds(content["evaluation_interval"]), min(seconds(case["interval"]), 60))
+                file = {**content, "evaluation_interval": f"{interval:.0f}s", "tests": []}
+                asked = {**case, "alert_rule_test": questions, "promql_expr_test": []}
+                own = f".{number}" if _evaluations({**file, "tests": [asked]}) > MANY else ""
+                key = path.replace(".test.yaml", f".{interval:.0f}s{own}.test.yaml")
+                found.setdefault(key, file)["tests"].append(asked)
     assert found, f"no case asks for {name}"
     return found
 
@@ -115,25 +120,38 @@ def _fires(content: Mapping[str, Any]) -> bool:
     return any(question.get("exp_alerts") for case in content["tests"] for question in case["alert_rule_test"])
 
 
-def _rule_files(name: str, wrong: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rule files, path to content, with no other alert and this one put wrong."""
+def _evaluations(content: Mapping[str, Any]) -> float:
+    """About how many evaluations a file's cases need: the quick ones come first, and most mutants end there."""
+    last = (max(seconds(question["eval_time"]) for question in case["alert_rule_test"]) for case in content["tests"])
+    return sum(last) / seconds(content["evaluation_interval"])
+
+
+def _rule_files(alert: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rule files, path to content, with nothing but this alert and the recordings that it reads."""
+    every = [rule for groups in _all_groups().values() for group in groups for rule in group["rules"]]
+    wanted = {str(alert["alert"])}
+    read = metrics(alert["expr"])
+    while read - wanted:
+        wanted |= read
+        read = {name for rule in every if rule.get("record") in wanted for name in metrics(rule["expr"])}
     return {
-        path: {"groups": [{**group, "rules": list(_with_one_alert(group["rules"], name, wrong))} for group in groups]}
+        path: {"groups": [{**group, "rules": _only(group["rules"], wanted, alert)} for group in groups]}
         for path, groups in _all_groups().items()
     }
 
 
-def _with_one_alert(rules: list[dict[str, Any]], name: str, wrong: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for rule in rules:
-        if rule.get("alert") == name:
-            yield wrong
-        elif "record" in rule:
-            yield rule
+def _only(rules: list[dict[str, Any]], wanted: set[str], alert: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    there = [rule for rule in rules if rule.get("record", rule.get("alert")) in wanted]
+    return [alert if rule.get("alert") == alert["alert"] else rule for rule in there]
 
 
 def _rule(name: str) -> dict[str, Any]:
     every = (rule for groups in _all_groups().values() for group in groups for rule in group["rules"])
     return next(rule for rule in every if rule.get("alert") == name)
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return yaml.dump(content, Dumper=yaml.CSafeDumper)
 
 
 @cache
