@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -336,17 +337,21 @@ def _server_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 def _unknown_jobs(settings: Settings) -> list[str]:
     """Every job that the settings give targets to must exist."""
-    return _unknown("targets", "job", settings.targets, {job.name for job in JOBS})
+    known = {job.name for job in JOBS}
+    there = ", ".join(sorted(known))
+    unknown = sorted(set(settings.targets) - known)
+    return [f"targets.{printable(name)}: no such job; there are: {there}" for name in unknown]
 
 
 def _unknown_alerts(settings: Settings) -> list[str]:
     """Every alert that the settings tune must exist."""
-    return _unknown("alerts", "alert", settings.alerts, {alert.name for alert in ALERTS})
-
-
-def _unknown(section: str, kind: str, given: Iterable[str], known: set[str]) -> list[str]:
-    there = ", ".join(sorted(known))
-    return [f"{section}.{printable(name)}: no such {kind}; there are: {there}" for name in sorted(set(given) - known)]
+    known = sorted(alert.name for alert in ALERTS)
+    problems = []
+    for name in sorted(set(settings.alerts) - set(known)):
+        near = get_close_matches(name, known, n=1)
+        hint = f"there is {near[0]}" if near else "the guide lists them"
+        problems.append(f"alerts.{printable(name)}: no such alert; {hint}")
+    return problems
 
 
 def _demo_without_servers(settings: Settings) -> list[str]:
