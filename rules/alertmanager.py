@@ -30,7 +30,8 @@ ALERTS = (
         description="The last reload failed: receivers and routes are those from before, and a restart would fail.",
     ),
     Alert(
-        name="AlertmanagerNotificationsFail", severity=Severity.WARNING, for_="5m",
+        # As long as the window: one that failed, while a receiver started anew, is out of it by then.
+        name="AlertmanagerNotificationsFail", severity=Severity.WARNING, for_="15m",
         when=FAILED_NOTIFICATIONS.above(0.1),  # a tenth is no lost packet: a receiver takes none of its own
         summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the notifications by "
                 "{{ $labels.integration }} fail",

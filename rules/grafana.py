@@ -10,7 +10,7 @@ REACHABLE = reachable(JOB)
 PEOPLE = '$scope,handler!~"/metrics|/api/health"'
 ERROR_RATIO = Signal(
     title="Failed requests", unit=Unit.RATIO, job=JOB,
-    description="Share of people's requests that Grafana answered with 5xx. No value without any. Good: 0.",
+    description="Share of people's requests that Grafana answered with 5xx. No value while none fails.",
     expr=f"""
     sum by ($by) (rate(grafana_http_request_duration_seconds_count{{{PEOPLE},status_code=~"5.."}}[$window]))
     / (sum by ($by) (rate(grafana_http_request_duration_seconds_count{{{PEOPLE}}}[$window])) > 0)""",
