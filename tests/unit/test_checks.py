@@ -227,6 +227,10 @@ def test_a_rule_uses_labels_that_are_there_and_gives_those_that_it_says(expr: st
          ("instance", "job", "subject", "color", "size")),
         ("things_total{$scope} * on (instance) group_left max by (instance) (thing_up{$scope})",
          ("instance", "job", "subject", "color", "size")),
+        ("things_total{$scope} * on (instance) group_left (quantile) thing_pause_seconds{$scope}",
+         ("instance", "job", "subject", "color", "size", "quantile")),
+        ("thing_pause_seconds{$scope} * on (instance) group_right (quantile) things_total{$scope}",
+         ("instance", "job", "subject", "color", "size", "quantile")),
         ("things_total{$scope} - ignoring (color, size) thing_up{$scope}", ("instance", "job", "subject")),
         ("things_total{$scope} unless on (instance) thing_up{$scope}", ("instance", "job", "subject", "color", "size")),
         ('count_values by (instance) ("version", thing_up{$scope})', ("instance", "version")),
@@ -262,6 +266,7 @@ def test_an_outage_of_a_target_that_is_gone_is_read_by_its_signal() -> None:
 def test_an_unknown_metric_is_told_once_and_makes_no_further_problem() -> None:
     (problem,) = told("sum by ($by) (nothing{$scope,size='x'} / on (instance, color) nothing{$scope})")
     assert problem == "reads nothing, which thing_exporter 1.2.3 does not have"
+    assert told("nothing{$scope}") == [problem]
 
 
 @pytest.mark.parametrize("expr", ["sum by ($by) (up{$scope}", "up{$scope} +", "rate(up{$scope})", "no such thing"])
