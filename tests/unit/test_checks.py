@@ -239,6 +239,7 @@ def test_a_rule_uses_labels_that_are_there_and_gives_those_that_it_says(expr: st
         ("vector(1)", ()),
         ("sum(thing_up{$scope}) * scalar(sum(up{$scope})) - time()", ()),
         ("max_over_time((-max by ($by) (thing_up{$scope}))[1h:1m])", ("instance",)),
+        ("thing_up{$scope} > scalar(sum(up{$scope}))", ("instance", "job", "subject")),
         ("hour() > 8", ()),
     ],
 )  # fmt: skip
@@ -266,7 +267,7 @@ def test_an_outage_of_a_target_that_is_gone_is_read_by_its_signal() -> None:
 def test_an_unknown_metric_is_told_once_and_makes_no_further_problem() -> None:
     (problem,) = told("sum by ($by) (nothing{$scope,size='x'} / on (instance, color) nothing{$scope})")
     assert problem == "reads nothing, which thing_exporter 1.2.3 does not have"
-    assert told("nothing{$scope}") == [problem]
+    assert told("nothing{$scope}") == told("sum by ($by) (nothing{$scope} / thing_up{$scope})") == [problem]
 
 
 @pytest.mark.parametrize("expr", ["sum by ($by) (up{$scope}", "up{$scope} +", "rate(up{$scope})", "no such thing"])
