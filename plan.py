@@ -4,16 +4,31 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
-
-import promql_parser
 
 from dashboards import dashboard_files
 from routing.render import alertmanager_files
 from routing.tree import Tree, tree
-from rules import ALERTS, JOBS, alertmanager, elasticsearch, grafana, node, postgres, prometheus, redis
-from rules.model import Alert, ScrapeJob, Unit
+from rules import (
+    ALERTS,
+    JOBS,
+    OBJECTIVES,
+    RECORDINGS,
+    alertmanager,
+    elasticsearch,
+    grafana,
+    node,
+    postgres,
+    prometheus,
+    redis,
+)
+from rules.catalogue import catalogues
+from rules.checks import misfits, written
+from rules.checks import problems as rule_problems
+from rules.model import Alert, ScrapeJob, Severity
+from rules.objectives import short_retention
 from rules.render import digest, rule_files, to_yaml, tune
 from stacks.settings import DEMO_PARTS, FOLDER, Settings, SettingsError, Target, load_settings
 from stacks.values import printable, seconds
@@ -65,7 +80,7 @@ class Expected:
     """What must be live after a deployment."""
 
     targets: frozenset[tuple[str, str]]  # (job, instance)
-    rules: frozenset[tuple[str, str]]  # (group, alert)
+    rules: frozenset[tuple[str, str]]  # (group, alert); the release's hash answers for the recordings
     datasources: frozenset[str]
     dashboards: frozenset[str]
     releases: Mapping[str, str]  # service to confirmation
@@ -168,21 +183,25 @@ def _fitting(settings: Settings) -> tuple[dict[str, tuple[Target, ...]], tuple[A
         *_instances_twice(targets),
         *_demo_without_servers(settings),
         *_unknown_alerts(settings),
-        *_senseless_thresholds(settings),
+        *rule_problems(ALERTS, RECORDINGS, JOBS, catalogues(), written()),
     ]
     alerts = tune(ALERTS, known)
     # An alert about something that this environment does not have could only cry wolf.
     alerts = tuple(alert for alert in alerts if alert.job.name in targets and alert.enabled)
     routes = tree(settings.notifications)
     problems += [
-        *_unparsable(alerts),
-        *_names_twice(alerts),
-        *_short_holds(alerts, settings),
-        *_unrouted(alerts, routes),
+        *misfits(alerts, ALERTS, settings, _routed(routes)),
+        *short_retention(OBJECTIVES, alerts, settings.retention),
     ]
     if problems:
         raise PlanError(problems)
     return targets, alerts, routes
+
+
+def _routed(routes: Tree) -> frozenset[Severity]:
+    """The severities that have a route to a receiver that exists."""
+    receivers = {receiver.name for receiver in routes.receivers}
+    return frozenset(route.severity for route in routes.routes if route.receiver in receivers)
 
 
 def scrape_targets(settings: Settings) -> dict[str, tuple[Target, ...]]:
@@ -242,12 +261,16 @@ def _prometheus_release(
             {
                 "job_name": name,
                 "metrics_path": jobs[name].path,
-                "static_configs": [{"targets": [t.address], "labels": {"instance": t.instance}} for t in there],
+                "static_configs": [
+                    {"targets": [t.address], "labels": {"instance": t.instance, "subject": jobs[name].subject}}
+                    for t in there
+                ],
             }
             for name, there in targets.items()
         ],
     }
-    rules = rule_files(alerts, str(settings.links.runbooks or ""), settings.link("grafana"), pages)
+    recordings = [recording for recording in RECORDINGS if recording.job.name in targets]
+    rules = rule_files(alerts, str(settings.links.runbooks or ""), settings.link("grafana"), pages, recordings)
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     release = digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.
@@ -314,31 +337,20 @@ def _server_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 def _unknown_jobs(settings: Settings) -> list[str]:
     """Every job that the settings give targets to must exist."""
-    return _unknown("targets", "job", settings.targets, {job.name for job in JOBS})
+    known = {job.name for job in JOBS}
+    there = ", ".join(sorted(known))
+    unknown = sorted(set(settings.targets) - known)
+    return [f"targets.{printable(name)}: no such job; there are: {there}" for name in unknown]
 
 
 def _unknown_alerts(settings: Settings) -> list[str]:
     """Every alert that the settings tune must exist."""
-    return _unknown("alerts", "alert", settings.alerts, {alert.name for alert in ALERTS})
-
-
-def _unknown(section: str, kind: str, given: Iterable[str], known: set[str]) -> list[str]:
-    there = ", ".join(sorted(known))
-    return [f"{section}.{printable(name)}: no such {kind}; there are: {there}" for name in sorted(set(given) - known)]
-
-
-def _senseless_thresholds(settings: Settings) -> list[str]:
-    """A tuned threshold must be one that the signal can pass: a share is 0 to 1, and up or down is nothing to tune."""
+    known = sorted(alert.name for alert in ALERTS)
     problems = []
-    for alert in ALERTS:
-        tuning = settings.alerts.get(alert.name)
-        if tuning is None or tuning.threshold is None:
-            continue
-        where, unit = f"alerts.{alert.name}.threshold", alert.when.signal.unit
-        if unit is Unit.RATIO and tuning.threshold > 1:
-            problems.append(f"{where}: {tuning.threshold:g} is not a share from 0 to 1; write 0.8 for 80 %")
-        if unit is Unit.UP and tuning.threshold != alert.when.threshold:
-            problems.append(f"{where}: the alert only knows up and down; remove it, or write enabled: false")
+    for name in sorted(set(settings.alerts) - set(known)):
+        near = get_close_matches(name, known, n=1)
+        hint = f"there is {near[0]}" if near else "the guide lists them"
+        problems.append(f"alerts.{printable(name)}: no such alert; {hint}")
     return problems
 
 
@@ -361,47 +373,3 @@ def _instances_twice(targets: Mapping[str, tuple[Target, ...]]) -> list[str]:
             f"targets.{job}: the instance {n} is there twice" for n in sorted({n for n in names if names.count(n) > 1})
         ]
     return problems
-
-
-def _unparsable(alerts: Iterable[Alert]) -> list[str]:
-    """Every rule must be PromQL."""
-    problems = []
-    for alert in alerts:
-        try:
-            promql_parser.parse(alert.expr())
-        except (ValueError, KeyError) as error:
-            problems.append(f"rules/{alert.subject}.py: {alert.name}: {error}")
-    return problems
-
-
-def _names_twice(alerts: tuple[Alert, ...]) -> list[str]:
-    """A pager's word must lead to one alert."""
-    names = [alert.name for alert in alerts]
-    return [f"rules: the alert {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
-
-
-def _short_holds(alerts: Iterable[Alert], settings: Settings) -> list[str]:
-    """An alert must outlast two scrapes, or one lost sample pages somebody."""
-    least = 2 * seconds(settings.scrape_interval)
-    problems = []
-    for alert in alerts:
-        tuning = settings.alerts.get(alert.name)
-        tuned = tuning is not None and tuning.for_ is not None
-        where = f"alerts.{alert.name}.for" if tuned else f"rules/{alert.subject}.py: {alert.name}: for"
-        try:
-            if seconds(alert.for_) < least:
-                problems.append(f"{where}: {alert.for_} is shorter than two scrapes ({least:g}s by scrape_interval)")
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
-    return problems
-
-
-def _unrouted(alerts: Iterable[Alert], routes: Tree) -> list[str]:
-    """Every severity in use must have a route to a receiver that exists."""
-    receivers = {receiver.name for receiver in routes.receivers}
-    routed = {route.severity for route in routes.routes if route.receiver in receivers}
-    return [
-        f"rules/{alert.subject}.py: {alert.name}: no route takes severity {alert.severity.value}"
-        for alert in alerts
-        if alert.severity not in routed
-    ]

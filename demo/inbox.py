@@ -1,6 +1,7 @@
 """`python -m demo.inbox`: receives what the stack sends out, so that it can be seen and tested.
 
-Mail by SMTP on port 1025, Alertmanager's webhook on HTTP port 8025. Kept in memory, the last 500 of each.
+Mail by SMTP on port 1025, Alertmanager's webhooks on HTTP port 8025: `/webhook` for people, `/heartbeat` for what waits
+for the Watchdog. Kept in memory, the last 500 of each.
 """
 
 import signal
@@ -21,6 +22,7 @@ PAGE = """<!doctype html><title>Inbox</title><h1>Inbox</h1>
 <h2>Notifications ({{ notifications|length }})</h2><ul>{% for n in notifications %}
 <li>{{ n.received }} <b>{{ n.body.status }}</b> to {{ n.body.receiver }}:
 {% for a in n.body.alerts or () %}{{ a.labels.alertname }} ({{ a.status }}) {% endfor %}{% endfor %}</ul>
+<h2>Heartbeats ({{ heartbeats|length }})</h2><p>{% if heartbeats %}last {{ heartbeats[0].received }}{% endif %}</p>
 <h2>Mails ({{ mails|length }})</h2><ul>{% for m in mails %}
 <li>{{ m.received }} <b>{{ m.subject }}</b> from {{ m.from }} to {{ m.to|join(", ") }}{% endfor %}</ul>"""
 
@@ -31,6 +33,7 @@ class Inbox:
     def __init__(self, keep: int = 500) -> None:
         self.mails: deque[dict[str, Any]] = deque(maxlen=keep)
         self.notifications: deque[dict[str, Any]] = deque(maxlen=keep)
+        self.heartbeats: deque[dict[str, Any]] = deque(maxlen=keep)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the name that aiosmtpd calls
         mail = message_from_bytes(envelope.original_content or b"", policy=policy.default)
@@ -51,8 +54,21 @@ class Inbox:
         return "250 OK"
 
     def messages(self) -> dict[str, list[dict[str, Any]]]:
-        """Newest first: mails {received, from, to, subject, body}, notifications {received, body}."""
-        return {"mails": list(self.mails), "notifications": list(self.notifications)}
+        """Newest first: mails {received, from, to, subject, body}, notifications and heartbeats {received, body}."""
+        return {
+            "mails": list(self.mails),
+            "notifications": list(self.notifications),
+            "heartbeats": list(self.heartbeats),
+        }
+
+
+def notification() -> dict[str, Any]:
+    """The request's body with the time; 400 where it is not Alertmanager's."""
+    body = request.get_json()
+    alerts = body.get("alerts") if isinstance(body, dict) else None
+    if not isinstance(alerts, list) or not all(isinstance(a, dict) and "labels" in a for a in alerts):
+        abort(400, "expected Alertmanager's webhook JSON: an object with the list `alerts`")
+    return {"received": now(), "body": body}
 
 
 def now() -> str:
@@ -65,11 +81,12 @@ def create_app(inbox: Inbox) -> Flask:
 
     @app.post("/webhook")
     def webhook() -> ResponseReturnValue:
-        body = request.get_json()
-        alerts = body.get("alerts") if isinstance(body, dict) else None
-        if not isinstance(alerts, list) or not all(isinstance(a, dict) and "labels" in a for a in alerts):
-            abort(400, "expected Alertmanager's webhook JSON: an object with the list `alerts`")
-        inbox.notifications.appendleft({"received": now(), "body": body})
+        inbox.notifications.appendleft(notification())
+        return {"status": "kept"}
+
+    @app.post("/heartbeat")
+    def heartbeat() -> ResponseReturnValue:
+        inbox.heartbeats.appendleft(notification())
         return {"status": "kept"}
 
     @app.get("/api/messages")
@@ -80,6 +97,7 @@ def create_app(inbox: Inbox) -> Flask:
     def clear() -> ResponseReturnValue:
         inbox.mails.clear()
         inbox.notifications.clear()
+        inbox.heartbeats.clear()
         return "", 204
 
     @app.get("/healthz")

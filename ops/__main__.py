@@ -13,12 +13,14 @@ from rich.console import Console
 from ops import cli, recover, rotate
 from ops import fate as fates
 from ops import health as report
+from ops.catalogue import capture_all
 from ops.cli import CliError
 from ops.probes import ProbeError, client
 from ops.summary import summary
 from ops.truth import Access, fails
 from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD, Plan, PlanError, load_plan
-from stacks.settings import Environment, Fate, Settings, SettingsError
+from rules import JOBS, catalogue
+from stacks.settings import Environment, Fate, Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a file stacks/<name>.yaml.")]
@@ -71,6 +73,31 @@ def render(
     except OSError as error:
         _fail(f"{error.filename} cannot be written: {error.strerror}; give another folder")
     typer.echo(f"{len(files)} files of stack {stack} in {out}")
+
+
+@app.command("catalogue")
+def capture(
+    out: Annotated[Path, typer.Option(help="The folder of the catalogue.")] = catalogue.FOLDER,
+    stack: Stack = "dev",
+) -> None:
+    """Write down what the running stack's exporters expose: a file per subject, for the rules to be checked against."""
+    try:
+        settings = load_settings(stack)  # not the plan: that refuses rules whose metrics are still to be captured
+    except SettingsError as error:
+        _fail(str(error))
+    out.mkdir(parents=True, exist_ok=True)
+    with client() as http:
+        found = capture_all(http, settings.published("prometheus"), settings.published("grafana"), JOBS)
+    for job in JOBS:
+        if job.subject not in found:
+            typer.echo(f"{job.subject}: job {job.name} has no target that answers; its file stays as it is")
+            continue
+        file = out / f"{job.subject}.json"
+        known = catalogue.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
+        both = catalogue.merged(known, found[job.subject])
+        file.write_text(catalogue.to_text(both), encoding="utf-8")
+        new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
+        typer.echo(f"{job.subject}: {both.whose}, {len(both.metrics)} metrics, {new} new")
 
 
 @app.command()

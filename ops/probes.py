@@ -159,6 +159,22 @@ def failed_writes(http: httpx.Client, prometheus: str) -> int:
         return sum(int(float(row["value"][1])) for row in rows)
 
 
+def metadata(http: httpx.Client, prometheus: str, job: str) -> dict[str, tuple[str, str]]:
+    """The type and the help text of every metric that a job's targets expose, by name."""
+    match = f'{{job="{job}"}}'
+    url = f"{prometheus}/api/v1/targets/metadata?{httpx.QueryParams(match_target=match)}"
+    with _understood("Prometheus", url):
+        rows = get(http, "Prometheus", url).json()["data"]
+        return {str(row["metric"]): (str(row["type"]), str(row["help"])) for row in rows}
+
+
+def series(http: httpx.Client, prometheus: str, job: str) -> list[dict[str, str]]:
+    """The labels of every series of a job that is live, `__name__` among them."""
+    match = f'{{job="{job}"}}'
+    with _understood("Prometheus", prometheus):
+        return [{str(k): str(v) for k, v in row["metric"].items()} for row in query(http, prometheus, match)]
+
+
 def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
     """`alertmanager_config_hash` as a whole number."""
     url = f"{alertmanager}/metrics"

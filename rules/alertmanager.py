@@ -1,9 +1,40 @@
 """Alertmanager itself."""
 
-from rules.model import Alert, ScrapeJob, reachable
+from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 JOB = ScrapeJob(name="alertmanager", subject="alertmanager", port=9093)
 
 REACHABLE = reachable(JOB)
 
-ALERTS: tuple[Alert, ...] = ()
+RELOADED = Signal(
+    title="Configuration loaded", unit=Unit.UP, job=JOB,
+    description="1 where the last reload took the configuration, 0 where an older one is still in use.",
+    expr="min by ($by) (alertmanager_config_last_reload_successful{$scope})",
+)  # fmt: skip
+
+# The Watchdog's five minutes leave two or three notifications in the window, even where nothing else is told.
+FAILED_NOTIFICATIONS = Signal(
+    title="Failed notifications", unit=Unit.RATIO, job=JOB, by=("instance", "integration"), window="15m",
+    panel_window="15m",
+    description="Share of the notifications that did not reach their receiver. No value without any. Good: 0.",
+    expr="""
+    sum by ($by) (rate(alertmanager_notifications_failed_total{$scope}[$window]))
+    / (sum by ($by) (rate(alertmanager_notifications_total{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
+ALERTS = (
+    Alert(
+        name="AlertmanagerReloadFailed", severity=Severity.WARNING, for_="5m",
+        when=RELOADED.below(1),
+        summary="{{ $labels.instance }}: Alertmanager did not take its configuration",
+        description="The last reload failed: receivers and routes are those from before, and a restart would fail.",
+    ),
+    Alert(
+        # As long as the window: one that failed, while a receiver started anew, is out of it by then.
+        name="AlertmanagerNotificationsFail", severity=Severity.WARNING, for_="15m",
+        when=FAILED_NOTIFICATIONS.above(0.1),  # a tenth is no lost packet: a receiver takes none of its own
+        summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the notifications by "
+                "{{ $labels.integration }} fail",
+        description="A receiver does not take its notifications: people or the Watchdog's keeper are not told.",
+    ),
+)  # fmt: skip

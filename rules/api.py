@@ -1,6 +1,7 @@
 """The SoftFactory API: what its users meet, and what it sees of the servers behind it."""
 
 from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, reachable
+from rules.objectives import Objective
 
 JOB = ScrapeJob(name="softfactory-api", subject="api", port=8000)
 
@@ -22,6 +23,14 @@ REQUESTS_BY_ENDPOINT = Signal(
     title="Requests by endpoint", unit=Unit.PER_SECOND, job=JOB, by=("instance", "endpoint"),
     description="Requests answered per second, by endpoint.",
     expr="sum by ($by) (rate(http_requests_total{$scope}[$window]))",
+)  # fmt: skip
+
+ERRORS = Signal(
+    title="Failed requests", unit=Unit.PER_SECOND, job=JOB,
+    description="Requests per second that were answered with 5xx. Good: 0.",
+    expr="""
+    sum by ($by) (rate(http_requests_total{$scope,status=~"5.."}[$window]))
+    or 0 * sum by ($by) (rate(http_requests_total{$scope}[$window]))""",
 )  # fmt: skip
 
 ERROR_RATIO = Signal(
@@ -47,6 +56,21 @@ RESPONSE_TIME_P95 = Signal(
     expr="""
     histogram_quantile(0.95, sum by ($by, le) (rate(http_request_duration_seconds_bucket{$scope}[$window])))
     and on ($by) sum by ($by) (rate(http_request_duration_seconds_count{$scope}[$window])) > 0""",
+)  # fmt: skip
+
+MEASURED_REQUESTS = Signal(
+    title="Measured requests", unit=Unit.PER_SECOND, job=JOB,
+    description="Requests per second whose time to the answer was measured.",
+    expr="sum by ($by) (rate(http_request_duration_seconds_count{$scope}[$window]))",
+)  # fmt: skip
+
+# The bound must be that of a bucket: without one there would be no answer at all.
+REQUESTS_OVER_500_MS = Signal(
+    title="Requests over 500 ms", unit=Unit.PER_SECOND, job=JOB,
+    description="Requests per second that took longer than 500 ms. Good: hardly any.",
+    expr="""
+    sum by ($by) (rate(http_request_duration_seconds_count{$scope}[$window]))
+    - sum by ($by) (rate(http_request_duration_seconds_bucket{$scope,le="0.5"}[$window]))""",
 )  # fmt: skip
 
 SLOW_REQUESTS = Signal(
@@ -128,6 +152,28 @@ UPTIME = Signal(
     expr="min by ($by) (app_uptime_seconds{$scope})",
 )  # fmt: skip
 
+# What arrives is what is counted: an API that cannot be reached spends no budget, and ApiDown tells of it.
+AVAILABILITY = Objective(
+    name="api_availability", title="API availability", target=0.999,  # 43 minutes of failing altogether in 30 days
+    requests=REQUESTS, errors=ERRORS, bad="answered with 5xx",
+    fast_burn="ApiAvailabilityFastBurn", slow_burn="ApiAvailabilitySlowBurn",
+)  # fmt: skip
+
+# A failed request counts by its time as any other: that it failed is the other objective's.
+LATENCY = Objective(
+    name="api_latency", title="API latency", target=0.99,  # one slow page in a hundred is not remembered
+    requests=MEASURED_REQUESTS, errors=REQUESTS_OVER_500_MS, bad="slower than 500 ms",
+    fast_burn="ApiLatencyFastBurn", slow_burn="ApiLatencySlowBurn",
+)  # fmt: skip
+
+OBJECTIVES = (AVAILABILITY, LATENCY)
+
+RESTARTS = Signal(
+    title="Restarts in an hour", unit=Unit.COUNT, job=JOB, window="1h", panel_window="1h",
+    description="How often the API's process started anew in the last hour. Good: 0, or 1 after a deployment.",
+    expr="sum by ($by) (resets(app_uptime_seconds{$scope}[$window]))",
+)  # fmt: skip
+
 ALERTS = (
     Alert(
         name="ApiDown", group=CHECKLIST, severity=Severity.CRITICAL, for_="5m",  # the checklist's own hold time
@@ -158,5 +204,11 @@ ALERTS = (
         when=CACHE_HIT_RATIO.below(0.70),  # the checklist's bound
         summary="{{ $labels.instance }} finds {{ $value | humanizePercentage }} of its look-ups in the cache",
         description="Under 70 % of the look-ups of the last 5 minutes hit the cache: the database carries the rest.",
+    ),
+    Alert(
+        name="ApiRestartsOften", severity=Severity.WARNING, for_="5m",
+        when=RESTARTS.above(10),  # a process that dies at once, started again each minute, is there in 11 minutes
+        summary='{{ $labels.instance }} started anew {{ $value | printf "%.0f" }} times in an hour',
+        description="The API dies and is started again and again; users meet refused connections, which no 5xx counts.",
     ),
 )  # fmt: skip

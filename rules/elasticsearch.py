@@ -5,12 +5,46 @@ from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, rea
 JOB = ScrapeJob(name="elasticsearch", subject="elasticsearch", port=9114)
 
 # Version 1.10 has no metric of its own for "up"; it goes on answering with cluster health gone when the server is gone.
-REACHABLE = reachable(JOB, 'elasticsearch_cluster_health_status{$scope,color="green"} * 0 + 1')
+REACHABLE = reachable(JOB, "elasticsearch_cluster_health_status{$scope} * 0 + 1")
 
 DOCUMENTS = Signal(
     title="Documents", unit=Unit.COUNT, job=JOB,
     description="Documents in primary shards.",
     expr="sum by ($by) (elasticsearch_indices_docs_primary{$scope})",
+)  # fmt: skip
+
+PRIMARIES_ASSIGNED = Signal(
+    title="All primary shards are there", unit=Unit.UP, job=JOB,
+    description="0 where the cluster is red: a part of the data can be neither searched nor written.",
+    expr='1 - max by ($by) (elasticsearch_cluster_health_status{$scope,color="red"})',
+)  # fmt: skip
+
+REPLICAS_ASSIGNED = Signal(
+    title="All replicas are there", unit=Unit.UP, job=JOB,
+    description="0 where the cluster is yellow: all data is there, but not in as many copies as its indices ask for.",
+    expr='1 - max by ($by) (elasticsearch_cluster_health_status{$scope,color="yellow"})',
+)  # fmt: skip
+
+HEAP_USED = Signal(
+    title="Heap in use", unit=Unit.RATIO, job=JOB, by=("instance", "name"),
+    description="Share of its heap that a node uses. Good: a saw-tooth under 75 %.",
+    expr="""
+    sum by ($by) (elasticsearch_jvm_memory_used_bytes{$scope,area="heap"})
+    / sum by ($by) (elasticsearch_jvm_memory_max_bytes{$scope,area="heap"})""",
+)  # fmt: skip
+
+DISK_USED = Signal(
+    title="Disk of the nodes in use", unit=Unit.RATIO, job=JOB, by=("instance", "name"),
+    description="Share of the disks under a node's data. Good: under 85 %, from where it takes no new shards.",
+    expr="""
+    1 - sum by ($by) (elasticsearch_filesystem_data_available_bytes{$scope})
+    / sum by ($by) (elasticsearch_filesystem_data_size_bytes{$scope})""",
+)  # fmt: skip
+
+REJECTED_WORK = Signal(
+    title="Rejected work in 5 minutes", unit=Unit.COUNT, job=JOB, by=("instance", "type"), panel_window="5m",
+    description="Searches and writes that were refused because a node's queue was full. Good: 0.",
+    expr='sum by ($by) (increase(elasticsearch_thread_pool_rejected_count{$scope,type=~"search|write"}[$window]))',
 )  # fmt: skip
 
 ALERTS = (
@@ -19,5 +53,35 @@ ALERTS = (
         when=REACHABLE.below(1), or_absent=True,
         summary="{{ $labels.instance }}: Elasticsearch is unreachable",
         description="The exporter gets no cluster health from Elasticsearch, cannot be scraped, or is gone.",
+    ),
+    Alert(
+        name="ElasticsearchClusterRed", severity=Severity.CRITICAL, for_="5m",  # a restart reads its shards meanwhile
+        when=PRIMARIES_ASSIGNED.below(1),
+        summary="{{ $labels.instance }}: the cluster is red",
+        description="A primary shard is missing: a part of the data can be neither searched nor written.",
+    ),
+    Alert(
+        name="ElasticsearchClusterYellow", severity=Severity.WARNING, for_="30m",  # a rolling restart's copying is done
+        when=REPLICAS_ASSIGNED.below(1),
+        summary="{{ $labels.instance }}: the cluster is yellow",
+        description="A replica is missing: the next node that fails takes data with it.",
+    ),
+    Alert(
+        name="ElasticsearchHeapNearMax", severity=Severity.WARNING, for_="15m",
+        when=HEAP_USED.above(0.90),  # garbage collection brings a healthy heap back under 75 % within minutes
+        summary="{{ $labels.instance }}: node {{ $labels.name }} uses {{ $value | humanizePercentage }} of its heap",
+        description="Garbage collection does not get the heap free: the node slows down and is about to fail.",
+    ),
+    Alert(
+        name="ElasticsearchDiskNearlyFull", severity=Severity.WARNING, for_="10m",
+        when=DISK_USED.above(0.90),  # the high watermark: shards move away; at 95 % indices turn read-only
+        summary="{{ $labels.instance }}: node {{ $labels.name }} uses {{ $value | humanizePercentage }} of its disk",
+        description="The node gives its shards away, and refuses writes when 95 % of its disk are in use.",
+    ),
+    Alert(
+        name="ElasticsearchRejectsWork", severity=Severity.WARNING, for_="5m",
+        when=REJECTED_WORK.above(0),
+        summary='{{ $labels.instance }}: {{ $labels.type }} tasks refused in 5 minutes: {{ $value | printf "%.0f" }}',
+        description="A queue of the cluster is full: it gets more to do than it can, and users see errors.",
     ),
 )  # fmt: skip

@@ -1,15 +1,16 @@
-"""What is watched: scrape jobs, signals and alerts as values.
+"""What is watched: scrape jobs, signals, recordings and alerts as values.
 
 A signal's PromQL has three placeholders, because a rule and a panel need different renderings of one definition:
 `$scope` (label matchers), `$window` (a range) and `$by` (the labels that the result carries).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from string import Template
 from typing import Final
 
 CHECKLIST: Final = "softfactory"  # the group of the deployment checklist's alerts
+OBJECTIVES: Final = "objectives"  # the group of the objectives' recordings and alerts
 
 
 class Unit(StrEnum):
@@ -25,10 +26,14 @@ class Unit(StrEnum):
 
 
 class Severity(StrEnum):
-    """How soon a person must act: now, or in working hours."""
+    """How soon a person must act: now, or in working hours.
+
+    None is for the Watchdog alone, which always fires: its silence is the news.
+    """
 
     CRITICAL = "critical"
     WARNING = "warning"
+    NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,7 @@ class ScrapeJob:
 class Signal:
     """One question asked of a job, answered by an instant vector that carries exactly the labels in `by`.
 
+    Without `$scope` in `expr` the question is not about the job's own series, but about all that Prometheus has.
     `window` is the range of a rule's rates. A panel uses Grafana's own, but for a count over a window, whose threshold
     holds for that window only.
     """
@@ -91,11 +97,44 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A signal's answer that Prometheus keeps as a series of its own, because much is made of it or it is dear to ask.
+
+    `name` is `level:metric:operations`, as the Prometheus documentation advises: the labels that the series carries
+    (those in the signal's `by`), what it is about, and what was done to it, the last thing first
+    (`job:http_requests:rate5m`). The group is the subject unless `group` says otherwise.
+    """
+
+    name: str
+    of: Signal
+    group: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.of.job.subject
+
+    @property
+    def job(self) -> ScrapeJob:
+        return self.of.job
+
+    @property
+    def kept(self) -> Signal:
+        """The signal, read from the series that is kept; the name alone tells it from all others."""
+        return replace(self.of, expr=self.name)
+
+    def expr(self) -> str:
+        """The PromQL of the rule."""
+        return self.of.for_rule()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alert:
     """When a person must be told, and what.
 
-    `also` are further conditions that must hold for the same instance. `or_absent` fires too where Prometheus has no
-    target of the signal's job at all. Texts are Prometheus templates; `$value` is the first condition's value.
+    `also` are further conditions that must hold for the same instance. `or_when` are other sets of conditions: one that
+    holds as a whole is enough. `or_absent` fires too where Prometheus has no target of the signal's job at all. Texts
+    are Prometheus templates; `$value` is the first condition's value.
+    Every target has the label `subject`: a signal with it in `by` keeps the series' own, any other gets its job's.
     """
 
     name: str
@@ -105,6 +144,7 @@ class Alert:
     summary: str
     description: str
     also: tuple[Condition, ...] = ()
+    or_when: tuple[tuple[Condition, ...], ...] = ()
     or_absent: bool = False
     group: str = ""
     enabled: bool = True
@@ -117,16 +157,25 @@ class Alert:
     def job(self) -> ScrapeJob:
         return self.when.signal.job
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that the alert has besides those of its series."""
+        severity = {"severity": self.severity.value}
+        # A label of the rule would replace that of the series.
+        return severity if "subject" in self.when.signal.by else {**severity, "subject": self.subject}
+
     def expr(self) -> str:
         """The PromQL of the rule."""
-        text = self.when.render()
-        for condition in self.also:
-            text += f"\nand on ({', '.join(condition.signal.by)}) {condition.render()}"
+        text = "\nor ".join(_all_of(*conditions) for conditions in ((self.when, *self.also), *self.or_when))
         if self.or_absent:
             # The label gives summaries and inhibition the same shape as a present series does.
             absent = f'absent(up{{job="{self.job.name}"}})'
             text += f'\nor label_replace({absent}, "instance", "{self.subject} (no target)", "", "")'
         return text
+
+
+def _all_of(first: Condition, *others: Condition) -> str:
+    return first.render() + "".join(f"\nand on ({', '.join(c.signal.by)}) {c.render()}" for c in others)
 
 
 def reachable(job: ScrapeJob, probe: str = "") -> Signal:
@@ -135,7 +184,7 @@ def reachable(job: ScrapeJob, probe: str = "") -> Signal:
     `probe` is the exporter's own answer, with `$scope` (`pg_up{$scope}`); without it the scrape itself is the answer.
     """
     scraped = "min by ($by) (up{$scope})"
-    expr = f"{scraped} * (min by ($by) ({probe}) or 0 * {scraped})" if probe else scraped
+    expr = f"{scraped} * min by ($by) ({probe}) or 0 * {scraped}" if probe else scraped
     return Signal(
         title="Reachable", unit=Unit.UP, job=job, expr=expr,
         description="1 where it answers; 0 where its exporter says that it does not, or cannot be scraped.",

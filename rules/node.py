@@ -1,10 +1,15 @@
 """The machine under the engine, as node_exporter sees it."""
 
-from rules.model import Alert, ScrapeJob, Signal, Unit, reachable
+from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 JOB = ScrapeJob(name="node", subject="node", port=9100)
 
 REACHABLE = reachable(JOB)
+
+# What keeps data on a disk of this machine: no memory, no network, no image that is always full. A device that is
+# mounted in several places counts once.
+DISKS = '$scope,fstype=~"ext[2-4]|xfs|btrfs|zfs"'
+BY_DEVICE = ("instance", "device")
 
 CPU_USED = Signal(
     title="CPU in use", unit=Unit.RATIO, job=JOB,
@@ -20,4 +25,80 @@ MEMORY_USED = Signal(
     / sum by ($by) (node_memory_MemTotal_bytes{$scope})""",
 )  # fmt: skip
 
-ALERTS: tuple[Alert, ...] = ()
+MEMORY_KILLS = Signal(
+    title="Processes killed for memory in 10 minutes", unit=Unit.COUNT, job=JOB, window="10m", panel_window="10m",
+    description="Processes that the kernel killed because the machine or a container's limit was exhausted. Good: 0.",
+    expr="sum by ($by) (increase(node_vmstat_oom_kill{$scope}[$window]))",
+)  # fmt: skip
+
+DISK_USED = Signal(
+    title="Disk in use", unit=Unit.RATIO, job=JOB, by=BY_DEVICE,
+    description="Share of a disk that ordinary programs cannot write to any more. Good: under 80 %.",
+    expr=f"""
+    1 - min by ($by) (node_filesystem_avail_bytes{{{DISKS}}})
+    / min by ($by) (node_filesystem_size_bytes{{{DISKS}}})""",
+)  # fmt: skip
+
+DISK_TOMORROW = Signal(
+    title="Disk in use tomorrow", unit=Unit.RATIO, job=JOB, by=BY_DEVICE, window="6h", panel_window="6h",
+    description="Share of a disk in use in 24 hours, at the pace of the last six. Good: under 100 %.",
+    expr=f"""
+    1 - min by ($by) (predict_linear(node_filesystem_avail_bytes{{{DISKS}}}[$window], 24 * 3600))
+    / min by ($by) (node_filesystem_size_bytes{{{DISKS}}})""",
+)  # fmt: skip
+
+INODES_USED = Signal(
+    title="Inodes in use", unit=Unit.RATIO, job=JOB, by=BY_DEVICE,
+    description="Share of the files that a disk can hold. No value where it has no such limit. Good: under 80 %.",
+    expr=f"""
+    1 - min by ($by) (node_filesystem_files_free{{{DISKS}}})
+    / (min by ($by) (node_filesystem_files{{{DISKS}}}) > 0)""",
+)  # fmt: skip
+
+# Some systems mount a disk read-only on purpose, and have done so all day.
+WRITABLE = Signal(
+    title="Disk can still be written", unit=Unit.UP, job=JOB, by=BY_DEVICE, window="1d", panel_window="1d",
+    description="0 where a disk that could be written within the last day is read-only: the kernel met an error on it.",
+    expr=f"""
+    1 - (min by ($by) (node_filesystem_readonly{{{DISKS}}})
+         - min by ($by) (min_over_time(node_filesystem_readonly{{{DISKS}}}[$window])))""",
+)  # fmt: skip
+
+ALERTS = (
+    Alert(
+        name="NodeMemoryNearMax", severity=Severity.WARNING, for_="15m",  # a build or a backup passes
+        when=MEMORY_USED.above(0.90),  # what is left goes to the first container that starts
+        summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its memory",
+        description="Under a tenth of the memory is left; when it is gone, the kernel kills a process.",
+    ),
+    Alert(
+        name="NodeKillsForMemory", severity=Severity.WARNING, for_="1m",
+        when=MEMORY_KILLS.above(0),
+        summary='{{ $labels.instance }}: processes killed for memory in 10 minutes: {{ $value | printf "%.0f" }}',
+        description="A container met its memory limit, or the machine ran out: the kernel killed a process.",
+    ),
+    Alert(
+        name="NodeDiskNearlyFull", severity=Severity.WARNING, for_="15m",
+        when=DISK_USED.above(0.90),  # 10 % hold an image or two, or days of samples
+        summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of {{ $labels.device }}",
+        description="Under a tenth of the disk is left; when it is full, databases and Prometheus stop.",
+    ),
+    Alert(
+        name="NodeDiskFillsUp", severity=Severity.WARNING, for_="1h",  # longer than a download or a copy
+        when=DISK_TOMORROW.above(0.95), also=(DISK_USED.above(0.80),),  # with room left, a steep hour means nothing
+        summary="{{ $labels.instance }}: {{ $labels.device }} is full within a day, at this pace",
+        description="Over 80 % of the disk are in use, and the pace of the last six hours fills the rest in a day.",
+    ),
+    Alert(
+        name="NodeInodesNearlyUsedUp", severity=Severity.WARNING, for_="15m",
+        when=INODES_USED.above(0.90),
+        summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of the inodes of {{ $labels.device }}",
+        description="The disk can hold few further files, however much room there is; then nothing can be created.",
+    ),
+    Alert(
+        name="NodeDiskReadOnly", severity=Severity.CRITICAL, for_="5m",
+        when=WRITABLE.below(1),
+        summary="{{ $labels.instance }}: {{ $labels.device }} has turned read-only",
+        description="The kernel met an error on the disk and forbade writing: what stores data there fails now.",
+    ),
+)  # fmt: skip

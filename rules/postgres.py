@@ -7,15 +7,50 @@ JOB = ScrapeJob(name="postgres", subject="postgres", port=9187)
 REACHABLE = reachable(JOB, "pg_up{$scope}")
 
 # PostgreSQL keeps some connections back for superusers and, since 16, for the members of pg_use_reserved_connections.
+LIMIT = """
+    (max by ($by) (pg_settings_max_connections{$scope})
+     - max by ($by) (pg_settings_superuser_reserved_connections{$scope})
+     - max by ($by) (pg_settings_reserved_connections{$scope})
+     or max by ($by) (pg_settings_max_connections{$scope})
+        - max by ($by) (pg_settings_superuser_reserved_connections{$scope}))"""
+
 CONNECTIONS_USED = Signal(
     title="Connections in use", unit=Unit.RATIO, job=JOB,
     description="Share of the connections that ordinary roles may open. Good: under 80 %.",
+    expr=f"sum by ($by) (pg_stat_database_numbackends{{$scope}}) / on ($by) {LIMIT}",
+)  # fmt: skip
+
+CONNECTIONS_SOON = Signal(
+    title="Connections in use in four hours", unit=Unit.RATIO, job=JOB, window="2h", panel_window="2h",
+    description="Share of the connections in four hours' time, at the pace of the last two. Good: under 100 %.",
+    expr=f"sum by ($by) (predict_linear(pg_stat_database_numbackends{{$scope}}[$window], 4 * 3600)) / on ($by) {LIMIT}",
+)  # fmt: skip
+
+IDLE_IN_TRANSACTION = Signal(
+    title="Longest idle transaction", unit=Unit.SECONDS, job=JOB, by=("instance", "datname"),
+    description="Age of the oldest transaction whose client does nothing. Good: under a minute.",
+    expr='max by ($by) (pg_stat_activity_max_tx_duration{$scope,state=~"idle in transaction.*"})',
+)  # fmt: skip
+
+DEADLOCKS = Signal(
+    title="Deadlocks in an hour", unit=Unit.COUNT, job=JOB, by=("instance", "datname"), window="1h", panel_window="1h",
+    description="Transactions of the last hour that PostgreSQL broke off because they waited for each other. Good: 0.",
+    # The floor takes back what extrapolation to a full hour adds to a whole number.
+    expr="floor(sum by ($by) (increase(pg_stat_database_deadlocks{$scope}[$window])))",
+)  # fmt: skip
+
+ARCHIVING_FAILURES = Signal(
+    title="WAL files not archived in 15 minutes", unit=Unit.COUNT, job=JOB, window="15m", panel_window="15m",
+    description="Failed attempts to archive a WAL file. Good: 0; always 0 where nothing is archived.",
+    expr="sum by ($by) (increase(pg_stat_archiver_failed_count{$scope}[$window]))",
+)  # fmt: skip
+
+EXPORTER_READS = Signal(
+    title="The exporter can read all that it should", unit=Unit.UP, job=JOB,
+    description="1 where every collector of the exporter got an answer; 0 where one was refused or broke.",
     expr="""
-    sum by ($by) (pg_stat_database_numbackends{$scope})
-    / on ($by) (max by ($by) (pg_settings_max_connections{$scope})
-                - max by ($by) (pg_settings_superuser_reserved_connections{$scope})
-                - (max by ($by) (pg_settings_reserved_connections{$scope})
-                   or 0 * max by ($by) (pg_settings_max_connections{$scope})))""",
+    min by ($by) (pg_scrape_collector_success{$scope})
+    * (1 - max by ($by) (pg_exporter_last_scrape_error{$scope}))""",
 )  # fmt: skip
 
 ALERTS = (
@@ -30,5 +65,36 @@ ALERTS = (
         when=CONNECTIONS_USED.above(0.80),  # 20 % left is what a rolling restart opens at once
         summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its connections",
         description="More than 80 % of the connections that ordinary roles may open are in use.",
+    ),
+    Alert(
+        name="ConnectionPoolFillsUp", severity=Severity.WARNING, for_="30m",
+        when=CONNECTIONS_SOON.above(1), also=(CONNECTIONS_USED.above(0.5),),  # below half, a slope is a busy morning
+        summary="{{ $labels.instance }} has no connection left in four hours, at this pace",
+        description="More than half of the connections are in use, and they grow as if a client never gave one back.",
+    ),
+    Alert(
+        name="PostgresIdleInTransaction", severity=Severity.WARNING, for_="5m",
+        when=IDLE_IN_TRANSACTION.above(600),  # no program thinks for ten minutes between two statements
+        summary="{{ $labels.instance }}: a transaction in {{ $labels.datname }} has been idle for "
+                "{{ $value | humanizeDuration }}",
+        description="A client began a transaction and does nothing: its locks stay, and vacuum clears nothing away.",
+    ),
+    Alert(
+        name="PostgresDeadlocks", severity=Severity.WARNING, for_="5m",
+        when=DEADLOCKS.above(10),  # a few are retried and forgotten; more is two code paths with opposite orders
+        summary='{{ $labels.instance }}: {{ $value | printf "%.0f" }} deadlocks in {{ $labels.datname }} in an hour',
+        description="Transactions wait for each other's rows again and again, and PostgreSQL breaks them off.",
+    ),
+    Alert(
+        name="PostgresArchivingFails", severity=Severity.WARNING, for_="15m",
+        when=ARCHIVING_FAILURES.above(0),  # PostgreSQL tries again each minute, so a lasting fault shows all the time
+        summary='{{ $labels.instance }} cannot archive its WAL; failures in 15 minutes: {{ $value | printf "%.0f" }}',
+        description="Copies of the data cannot be brought up to now, and WAL files stay until the disk is full.",
+    ),
+    Alert(
+        name="PostgresExporterFailing", severity=Severity.WARNING, for_="10m",  # DatabaseDown comes first, and holds it
+        when=EXPORTER_READS.below(1),
+        summary="{{ $labels.instance }}: the exporter cannot read all of PostgreSQL's figures",
+        description="PostgreSQL answers, but not every question: alerts on connections or archiving may be blind.",
     ),
 )  # fmt: skip

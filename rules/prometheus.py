@@ -1,9 +1,106 @@
-"""Prometheus itself."""
+"""Prometheus itself, and what it alone can tell of all targets."""
 
-from rules.model import Alert, ScrapeJob, reachable
+from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 JOB = ScrapeJob(name="prometheus", subject="prometheus", port=9090)
 
 REACHABLE = reachable(JOB)
 
-ALERTS: tuple[Alert, ...] = ()
+ALIVE = Signal(
+    title="Alive", unit=Unit.UP, job=JOB, by=(),
+    description="1 as long as Prometheus evaluates its rules.",
+    expr="vector(1)",
+)  # fmt: skip
+
+SCRAPED = Signal(
+    title="Targets scraped", unit=Unit.UP, job=JOB, by=("subject", "job", "instance"),
+    description="1 where the last scrape of a target gave an answer, 0 where it did not; of all jobs.",
+    expr="min by ($by) (up)",
+)  # fmt: skip
+
+RELOADED = Signal(
+    title="Configuration loaded", unit=Unit.UP, job=JOB,
+    description="1 where the last reload took the configuration, 0 where an older one is still in use.",
+    expr="min by ($by) (prometheus_config_last_reload_successful{$scope})",
+)  # fmt: skip
+
+RULE_FAILURES = Signal(
+    title="Failed rule evaluations in 5 minutes", unit=Unit.COUNT, job=JOB, by=("instance", "rule_group"),
+    panel_window="5m",
+    description="Evaluations of the last 5 minutes that broke off. Good: 0.",
+    expr="sum by ($by) (increase(prometheus_rule_evaluation_failures_total{$scope}[$window]))",
+)  # fmt: skip
+
+DROPPED_NOTIFICATIONS = Signal(
+    title="Dropped notifications in 5 minutes", unit=Unit.COUNT, job=JOB, panel_window="5m",
+    description="Notifications of the last 5 minutes that no Alertmanager took. Good: 0.",
+    expr="sum by ($by) (increase(prometheus_notifications_dropped_total{$scope}[$window]))",
+)  # fmt: skip
+
+ALERTMANAGER_KNOWN = Signal(
+    title="Alertmanager known", unit=Unit.UP, job=JOB,
+    description="1 where Prometheus has an Alertmanager in its configuration.",
+    expr="min by ($by) (prometheus_notifications_alertmanagers_discovered{$scope}) > bool 0",
+)  # fmt: skip
+
+STORAGE_FAILURES = Signal(
+    title="Failures of the storage in an hour", unit=Unit.COUNT, job=JOB, window="1h", panel_window="1h",
+    description="Writes, compactions and truncations of the samples' files that failed, and damage found. Good: 0.",
+    expr="""
+    sum by ($by) (increase(prometheus_tsdb_wal_writes_failed_total{$scope}[$window]))
+    + sum by ($by) (increase(prometheus_tsdb_wal_corruptions_total{$scope}[$window]))
+    + sum by ($by) (increase(prometheus_tsdb_compactions_failed_total{$scope}[$window]))
+    + sum by ($by) (increase(prometheus_tsdb_head_truncations_failed_total{$scope}[$window]))""",
+)  # fmt: skip
+
+ALERTS = (
+    Alert(
+        name="Watchdog", severity=Severity.NONE, for_="1m",
+        when=ALIVE.above(0),
+        summary="Prometheus evaluates its rules, and Alertmanager tells of it",
+        description="Always fires. Whoever receives it must call a person when it stays away for a quarter of an hour.",
+    ),
+    Alert(
+        name="TargetDown", severity=Severity.WARNING, for_="10m",  # the outages' own alerts come first and hold it
+        when=SCRAPED.below(1),
+        summary="{{ $labels.instance }} of job {{ $labels.job }} cannot be scraped",
+        description="Prometheus gets no figures from the target: what they would show is not seen.",
+    ),
+    Alert(
+        name="PrometheusNotIngesting", severity=Severity.CRITICAL, for_="5m",
+        when=REACHABLE.below(1), or_absent=True,
+        summary="{{ $labels.instance }}: Prometheus stores no samples",
+        description="Prometheus has no samples even of itself: all alerts but the outages' are blind.",
+    ),
+    Alert(
+        name="PrometheusReloadFailed", severity=Severity.WARNING, for_="5m",
+        when=RELOADED.below(1),
+        summary="{{ $labels.instance }}: Prometheus did not take its configuration",
+        description="The last reload failed: rules and targets are those from before, and a restart would fail.",
+    ),
+    Alert(
+        name="PrometheusRulesFail", severity=Severity.WARNING, for_="5m",
+        when=RULE_FAILURES.above(0),
+        summary='{{ $labels.instance }}: evaluations of {{ $labels.rule_group }} failed in 5 minutes: '
+                '{{ $value | printf "%.0f" }}',
+        description="Rules of the group cannot be evaluated: their alerts cannot fire.",
+    ),
+    Alert(
+        name="PrometheusDropsNotifications", severity=Severity.WARNING, for_="10m",  # longer than a restart
+        when=DROPPED_NOTIFICATIONS.above(0),
+        summary='{{ $labels.instance }}: notifications dropped in 5 minutes: {{ $value | printf "%.0f" }}',
+        description="Alertmanager does not take what Prometheus sends: alerts fire, and nobody is told.",
+    ),
+    Alert(
+        name="PrometheusWithoutAlertmanager", severity=Severity.WARNING, for_="5m",
+        when=ALERTMANAGER_KNOWN.below(1),
+        summary="{{ $labels.instance }}: Prometheus knows no Alertmanager",
+        description="Its configuration names none: alerts fire, and nobody is told. The Watchdog stays away, too.",
+    ),
+    Alert(
+        name="PrometheusStorageFails", severity=Severity.WARNING, for_="5m",
+        when=STORAGE_FAILURES.above(0),
+        summary='{{ $labels.instance }}: failures of the storage in an hour: {{ $value | printf "%.0f" }}',
+        description="Prometheus cannot write or compact its files, or found them damaged: samples may be lost.",
+    ),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Prometheus rule files from alerts: tuned for one environment, one file per group, in a stable order."""
+"""Prometheus rule files from alerts and recordings: tuned for one environment, one file per group, in stable order."""
 
 import hashlib
 from collections.abc import Container, Iterable, Mapping
@@ -7,12 +7,14 @@ from typing import Any
 
 import yaml
 
-from rules.model import Alert
+from rules.model import OBJECTIVES, Alert, Recording
 from stacks.settings import Tuning
 
 RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
 OVERVIEW = "overview"
-INSTANCE = "var-instance={{ $labels.instance | urlquery }}"
+# Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
+INTERVALS = {OBJECTIVES: "1m"}
+INSTANCE = "?var-instance={{ $labels.instance | urlquery }}"
 
 
 def tune(alerts: Iterable[Alert], tuning: Mapping[str, Tuning]) -> tuple[Alert, ...]:
@@ -38,20 +40,41 @@ def _tuned(alert: Alert, tuning: Tuning) -> Alert:
     )
 
 
-def rule_files(alerts: Iterable[Alert], runbooks: str, grafana: str, pages: Container[str]) -> dict[str, str]:
+def rule_files(
+    alerts: Iterable[Alert],
+    runbooks: str,
+    grafana: str,
+    pages: Container[str],
+    recordings: Iterable[Recording] = (),
+) -> dict[str, str]:
     """File name to YAML text, one file per group (`softfactory.yml`); alerts that are off are left out.
 
+    Prometheus evaluates a group from top to bottom, so its recordings come before the alerts that read them.
     `runbooks` and `grafana` are the addresses that the rules' links begin with; without one for the runbooks the link
     is a path in this repository. `pages` are the uids of the dashboards: an alert links to its subject's, or to the
     overview where it has none.
     """
     base = grafana.rstrip("/")
     groups: dict[str, list[dict[str, Any]]] = {}
+    for recording in recordings:
+        rule = {"record": recording.name, "expr": recording.expr()}
+        groups.setdefault(recording.group or recording.subject, []).append(rule)
     for alert in alerts:
         if alert.enabled:
-            page = f"{alert.subject}?{INSTANCE}" if alert.subject in pages else OVERVIEW
-            groups.setdefault(alert.group or alert.subject, []).append(_rule(alert, runbooks, f"{base}/d/{page}"))
-    return {f"{name}.yml": to_yaml({"groups": [{"name": name, "rules": groups[name]}]}) for name in sorted(groups)}
+            page = f"{base}/d/{_page(alert, pages)}"
+            groups.setdefault(alert.group or alert.subject, []).append(_rule(alert, runbooks, page))
+    return {f"{name}.yml": to_yaml({"groups": [_group(name, groups[name])]}) for name in sorted(groups)}
+
+
+def _group(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    interval = {"interval": INTERVALS[name]} if name in INTERVALS else {}
+    return {"name": name, **interval, "rules": rules}
+
+
+def _page(alert: Alert, pages: Container[str]) -> str:
+    if alert.subject not in pages:
+        return OVERVIEW
+    return f"{alert.subject}{INSTANCE}" if "instance" in alert.when.signal.by else alert.subject
 
 
 def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:
@@ -60,7 +83,7 @@ def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:
         "alert": alert.name,
         "expr": alert.expr(),
         "for": alert.for_,
-        "labels": {"severity": alert.severity.value, "subject": alert.subject},
+        "labels": alert.labels,
         "annotations": {
             "summary": alert.summary,
             "description": alert.description,

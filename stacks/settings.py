@@ -136,9 +136,13 @@ class Tuning(_Values):
 
 
 class Notifications(_Values):
-    """Where alerts go. Without `webhook_url` the address is the secret `webhook_url`, read from a file."""
+    """Where alerts go, and where the Watchdog does, every five minutes, to whatever calls when it stays away.
+
+    Where one is not given, the address is the secret of the same name, read from a file.
+    """
 
     webhook_url: Url | None = None
+    heartbeat_url: Url | None = None
 
 
 class Links(_Values):

@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parents[1]
 STACKS: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith("Pulumi.")))
 PROGRAMS: Final = {"prometheus": "promtool", "alertmanager": "amtool"}
 HOME: Final = "/checkout"  # where the files lie in the container, as they lie in a checkout
-TIME_LIMIT: Final = 120  # seconds, for one run
+TIME_LIMIT: Final = 300  # seconds, for one run; the mutants of one alert need up to half a minute of an idle machine
 
 
 class CheckerError(Exception):
@@ -32,10 +32,11 @@ class CheckerError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a checker ended, with all that it wrote."""
+    """How a checker ended, with all that it wrote, and what of that was its standard output."""
 
     exit_code: int
     output: str
+    stdout: str
 
 
 class Checker:
@@ -71,7 +72,12 @@ class Checker:
                     raise CheckerError(f"the engine did not take the files for {self.program}")
                 container.start()
                 exit_code = int(container.wait(timeout=TIME_LIMIT)["StatusCode"])
-                return Outcome(exit_code=exit_code, output=container.logs().decode("utf-8", "replace"))
+                output, stdout = container.logs(), container.logs(stderr=False)
+                return Outcome(
+                    exit_code=exit_code,
+                    output=output.decode("utf-8", "replace"),
+                    stdout=stdout.decode("utf-8", "replace"),
+                )
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise CheckerError(f"{self.program} in {self.reference} could not be run: {error}") from error
 

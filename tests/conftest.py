@@ -17,6 +17,13 @@ def amtool() -> Iterator[Checker]:
     yield from _checker("alertmanager")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows the figures that passed tests recorded (`record_property`), whichever process ran them."""
+    for report in terminalreporter.getreports("passed"):
+        for name, figures in report.user_properties if report.when == "call" else ():
+            terminalreporter.write_line(f"{name}: {figures}")
+
+
 def _checker(image: str) -> Iterator[Checker]:
     try:
         checker = Checker(image)

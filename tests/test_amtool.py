@@ -34,11 +34,14 @@ def test_amtool_refuses_a_configuration_that_is_wrong(amtool: Checker) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("severity", Severity)
-def test_every_severity_reaches_the_person_on_call(amtool: Checker, stack: str, severity: Severity) -> None:
+def test_every_severity_reaches_a_person_and_the_watchdog_what_waits_for_it(
+    amtool: Checker, stack: str, severity: Severity
+) -> None:
+    receiver = "heartbeat" if severity is Severity.NONE else "on-call"
     path, files = _configuration(stack)
     labels = (f"severity={severity.value}", "subject=api", "alertname=ApiDown")
     arguments = ("config", "routes", "test", f"--config.file={path}")
-    result = amtool.run(*arguments, "--verify.receivers=on-call", *labels, files=files)
+    result = amtool.run(*arguments, f"--verify.receivers={receiver}", *labels, files=files)
     assert result.exit_code == 0, result.output
     # By a route of its own, not only by the tree's default.
     shown = amtool.run(*arguments, "--tree", *labels, files=files)

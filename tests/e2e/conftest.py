@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 from ops import probes
+from ops.health import WATCHDOG
+from rules import OBJECTIVES
 
 ROOT = Path(__file__).parents[2]
 NAME = "e2e"
@@ -31,6 +33,10 @@ PORTS = {
         "prometheus": 29090, "alertmanager": 29093, "grafana": 23000, "api": 28000, "inbox": 28025,
     }.items()
 }  # fmt: skip
+# RedisDown is told soon. What looks back an hour and more is evaluated, but never told: what one test provokes must not
+# meet the next. Hold times show in the rendered rules.
+LOOKING_BACK = ["ApiRestartsOften", *(alert.name for objective in OBJECTIVES for alert in objective.alerts)]
+HOLDS = {"RedisDown": {"for": "10s"}, **{name: {"for": "1d"} for name in LOOKING_BACK}}
 SECRETS = ("grafana_admin_password", "postgres_password", "redis_password")
 
 
@@ -94,8 +100,8 @@ class Stack:
             for article in range(50):
                 self.http.get(f"{self.url('api')}/api/articles/{article % 10 + 1}")
             loaded = probes.rules(self.http, self.url("prometheus"))
-            pending = {rule.name for rule in loaded if rule.state not in ("", "inactive")}
-            return not pending and not probes.alerts(self.http, self.url("alertmanager"))
+            pending = {rule.name for rule in loaded if rule.state not in ("", "inactive")} - {WATCHDOG, *LOOKING_BACK}
+            return not pending and set(probes.alerts(self.http, self.url("alertmanager"))) <= {WATCHDOG}
 
         eventually(is_quiet, "no alert is pending or firing, after good requests")
 
@@ -110,6 +116,10 @@ class Stack:
     def change(self, **values: Any) -> None:
         """Changes top-level settings."""
         self.write_settings({**self.settings(), **values})
+
+    def tune(self, **tuning: dict[str, Any]) -> None:
+        """Changes what the settings say of alerts, by name."""
+        self.change(alerts={**self.settings()["alerts"], **tuning})
 
     @contextmanager
     def changed(self, path: str, old: str, new: str) -> Iterator[None]:
@@ -230,8 +240,7 @@ def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
             folder=folder, environment=environment, passwords=passwords, engine=engine, http=http, volumes_before=before
         )
         values = yaml.safe_load((folder / "stacks" / "dev.yaml").read_text(encoding="utf-8"))
-        # Short holds, so that an outage is told within the test; they show in the rendered rules.
-        made.write_settings({**values, "prefix": PREFIX, "ports": PORTS, "alerts": {"RedisDown": {"for": "10s"}}})
+        made.write_settings({**values, "prefix": PREFIX, "ports": PORTS, "alerts": HOLDS})
         made.pulumi("stack", "init", NAME)
         images = ROOT / ".local" / "images.json"
         if images.is_file() and json.loads(images.read_text(encoding="utf-8")):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ops import probes
+from rules import ALERTS
 from tests.e2e.conftest import NAME, PREFIX, ROOT, Stack, eventually
 
 pytestmark = pytest.mark.engine
@@ -23,11 +24,11 @@ JOBS = {"prometheus", "alertmanager", "grafana", "softfactory-api", "postgres", 
 
 def test_up_ends_verified_and_health_agrees(stack: Stack) -> None:
     verified = stack.pulumi("stack", "output", "verified", "--stack", NAME).stdout.strip()
-    assert verified == "8 targets, 9 rules, 2 data sources, 2 dashboards: live"
+    assert verified == f"8 targets, {len(ALERTS)} rules, 2 data sources, 2 dashboards: live"
     health = stack.ops("health", "--stack", NAME, "--json")
     assert health.returncode == 0, health.stdout + health.stderr
     facts = json.loads(health.stdout)
-    assert (facts["targets"], facts["rules"], facts["firing"], facts["datasources"]) == (8, 9, [], 2)
+    assert (facts["targets"], facts["rules"], facts["firing"], facts["datasources"]) == (8, len(ALERTS), [], 2)
 
 
 def test_the_health_report_has_the_checklists_lines(stack: Stack) -> None:
@@ -39,7 +40,7 @@ def test_the_health_report_has_the_checklists_lines(stack: Stack) -> None:
         "Checking Grafana... ✓ OK",
         "Checking API Metrics... ✓ OK",
         "Prometheus targets: 8 active targets",
-        "Alert rules: 9 rules defined",
+        f"Alert rules: {len(ALERTS)} rules defined",
         "Alertmanager alerts: 0 alerts",
         "Grafana datasources: 2 datasources",
         "✓ All monitoring components operational",
@@ -172,6 +173,18 @@ def test_an_exporters_value_rises_when_its_server_is_acted_on(
     done = stack.container(service).exec_run(command, environment=environment)
     assert done.exit_code == 0, done.output
     eventually(lambda: stack.query(expr) > before, f"{expr} rises over {before}", seconds=45)
+
+
+def test_the_watchdog_reaches_what_waits_for_it_and_not_the_person_on_call(stack: Stack) -> None:
+    def beats() -> list[dict[str, Any]]:
+        messages = stack.http.get(stack.url("inbox") + "/api/messages").json()
+        return [alert for message in messages["heartbeats"] for alert in message["body"]["alerts"]]
+
+    # Told again every five minutes, at the latest a minute later, whatever emptied the inbox before.
+    eventually(lambda: bool(beats()), "a heartbeat arrives", seconds=400)
+    assert {beat["labels"]["alertname"] for beat in beats()} == {"Watchdog"}
+    assert {beat["status"] for beat in beats()} == {"firing"}
+    assert _told(stack, "Watchdog") == set()
 
 
 def test_a_redis_outage_reaches_the_webhook_and_so_does_its_end(stack: Stack) -> None:

@@ -27,7 +27,7 @@ def test_ten_reloads_miss_no_scrape_and_keep_a_pending_alert(stack: Stack) -> No
         since = eventually(lambda: _misses(stack) and _active_at(stack, "CacheHitRatioDegraded"), "it is pending")
         before = stack.identity("prometheus")
         for threshold in range(10, 20):
-            stack.change(alerts={"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": threshold}})
+            stack.tune(SlowQueries={"threshold": threshold})
             stack.up()
         assert _active_at(stack, "CacheHitRatioDegraded") == since
     finally:

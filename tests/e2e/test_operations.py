@@ -47,17 +47,13 @@ def facts(stack: Stack, path: str) -> dict[str, Any]:
     return loaded
 
 
-def slow_queries(threshold: int) -> dict[str, Any]:
-    return {"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": threshold}}
-
-
 def test_ci_is_told_by_exit_code_and_in_json_what_there_is_to_change(stack: Stack) -> None:
     settings = stack.settings()
     same = make(stack, "preview", "EXPECT=no-changes", "JSON=out/same.json")
     assert same.returncode == 0, same.stdout + same.stderr
     told = facts(stack, "out/same.json")
     assert (told["command"], told["result"], list(told["changes"])) == ("preview", "succeeded", ["same"])
-    stack.change(alerts=slow_queries(21))
+    stack.tune(SlowQueries={"threshold": 21})
     try:
         assert make(stack, "preview", "EXPECT=no-changes", "JSON=out/change.json").returncode != 0
         assert facts(stack, "out/change.json")["changes"]["replace"] == 1  # the release
@@ -73,9 +69,9 @@ def test_ci_is_told_by_exit_code_and_in_json_what_there_is_to_change(stack: Stac
 
 def test_an_approved_plan_is_applied_and_nothing_else(stack: Stack) -> None:
     settings, live = stack.settings(), stack.release()
-    stack.change(alerts=slow_queries(21))
+    stack.tune(SlowQueries={"threshold": 21})
     assert make(stack, "preview", "PLAN=out/stale.plan").returncode == 0
-    stack.change(alerts=slow_queries(22))
+    stack.tune(SlowQueries={"threshold": 22})
     for plan in ("out/stale.plan", _plan_of_a_stranger(stack)):
         refused = make(stack, "up", f"PLAN={plan}", "JSON=out/refused.json")
         assert refused.returncode != 0, plan
@@ -84,7 +80,7 @@ def test_an_approved_plan_is_applied_and_nothing_else(stack: Stack) -> None:
         assert any("violates plan" in error or "no plan for resource" in error for error in told["errors"]), told
     assert stack.release() == live
     stack.up()
-    stack.change(alerts=slow_queries(21))
+    stack.tune(SlowQueries={"threshold": 21})
     assert make(stack, "up", "PLAN=out/stale.plan").returncode != 0  # the update in between was not in the plan
     assert make(stack, "preview", "PLAN=out/approved.plan").returncode == 0
     applied = make(stack, "up", "PLAN=out/approved.plan", "JSON=out/applied.json")

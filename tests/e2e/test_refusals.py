@@ -147,7 +147,8 @@ def webhook(stack: Stack) -> Iterator[str]:
     """The address of the webhook, as a secret that Alertmanager reads from a file instead of a setting."""
     settings, address = stack.settings(), "http://inbox:8025/webhook"
     with configured(stack, "webhook_url", address, "--secret"):
-        stack.change(notifications={})
+        rest = {key: value for key, value in settings["notifications"].items() if key != "webhook_url"}
+        stack.change(notifications=rest)
         try:
             stack.up()
             yield address
@@ -198,7 +199,7 @@ def _secret(stack: Stack) -> str:
 
 def test_a_release_that_failed_for_a_passing_reason_succeeds_with_unchanged_input(stack: Stack) -> None:
     settings, before, live = stack.settings(), stack.identity("prometheus"), stack.release()
-    stack.change(alerts={"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": 8}})
+    stack.tune(SlowQueries={"threshold": 8})
     stack.container("prometheus").pause()
     try:
         failed = stack.up(check=False)
@@ -269,7 +270,7 @@ def test_a_grafana_that_cannot_be_reached_is_found_before_anything_is_touched(
     getattr(stack.container("grafana"), action)()
     try:
         # A threshold is a rule of Prometheus and a line on Grafana's pages: neither without the other.
-        stack.change(alerts={"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": 9}})
+        stack.tune(SlowQueries={"threshold": 9})
         with nothing_changes(stack):
             refused = stack.up(check=False)
     finally:

@@ -222,7 +222,7 @@ def test_a_data_source_that_was_bent_in_grafana_is_found_and_put_right(stack: St
 
 def test_what_a_target_leaves_out_does_not_fail_an_update_and_the_next_one_is_judged(stack: Stack) -> None:
     live = stack.release()
-    tuned = {"RedisDown": {"for": "10s"}, "SlowQueries": {"threshold": 9}}
+    tuned = {**stack.settings()["alerts"], "SlowQueries": {"threshold": 9}}
     with settings_of(stack, alerts=tuned), broken(stack, "node-exporter", "pause", "unpause"):
         for more in ([], ["--target-dependents"]):
             part = stack.pulumi(

@@ -19,6 +19,7 @@ SECRETS: Final = {
     "postgres_password": "planted-postgres-password",
     "redis_password": "planted-redis-password",
     "webhook_url": "https://hooks.invalid/planted-token",
+    "heartbeat_url": "https://heartbeats.invalid/planted-check",
 }
 
 

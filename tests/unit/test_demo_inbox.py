@@ -55,14 +55,24 @@ def test_notifications_are_kept_shown_and_bounded(inbox: Inbox, client: FlaskCli
     assert "firing" in page and "&lt;b&gt;RedisDown" in page
 
 
+def test_heartbeats_are_kept_apart_from_what_people_are_told(client: FlaskClient) -> None:
+    assert client.post("/heartbeat", json=NOTIFICATION).status_code == 200
+    kept = client.get("/api/messages").get_json()
+    assert [one["body"] for one in kept["heartbeats"]] == [NOTIFICATION]
+    assert kept["notifications"] == []
+    assert kept["heartbeats"][0]["received"] in client.get("/").text
+
+
 @pytest.mark.parametrize("body", [[], {}, {"alerts": "none"}, {"alerts": [1]}])
-def test_what_is_no_notification_is_refused(client: FlaskClient, body: object) -> None:
-    assert client.post("/webhook", json=body).status_code == 400
+@pytest.mark.parametrize("path", ["/webhook", "/heartbeat"])
+def test_what_is_no_notification_is_refused(client: FlaskClient, path: str, body: object) -> None:
+    assert client.post(path, json=body).status_code == 400
     assert client.get("/").status_code == 200
 
 
 def test_messages_can_be_deleted(inbox: Inbox, client: FlaskClient) -> None:
     client.post("/webhook", json=NOTIFICATION)
+    client.post("/heartbeat", json=NOTIFICATION)
     deliver(inbox, b"Subject: x\r\n\r\n")
     assert client.delete("/api/messages").status_code == 204
-    assert client.get("/api/messages").get_json() == {"mails": [], "notifications": []}
+    assert client.get("/api/messages").get_json() == {"mails": [], "notifications": [], "heartbeats": []}

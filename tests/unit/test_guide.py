@@ -95,11 +95,27 @@ def test_every_example_of_settings_is_valid(text: str) -> None:
     Settings.model_validate(values(**yaml.safe_load(text)))
 
 
-def test_the_example_of_an_alert_can_be_used_as_it_stands() -> None:
-    (example,) = blocks(ROOT / "docs/guide.md", "python")
+EXAMPLES = blocks(ROOT / "docs/guide.md", "python")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[str(number) for number in range(len(EXAMPLES))])
+def test_every_example_of_an_alert_can_be_used_as_it_stands(example: str) -> None:
     names: dict[str, Any] = {}
     exec(example, names)  # the guide's own text
-    (alert,) = names["ALERTS"]
-    assert isinstance(alert, Alert)
-    promql_parser.parse(alert.expr())
-    assert alert.name not in {known.name for known in ALERTS}
+    assert names["ALERTS"]
+    for alert in names["ALERTS"]:
+        assert isinstance(alert, Alert)
+        promql_parser.parse(alert.expr())
+        assert alert.name not in {known.name for known in ALERTS}
+
+
+def test_the_guide_shows_an_alert_and_an_application_of_its_own() -> None:
+    known = {job.name for job in JOBS}
+    jobs = set()
+    for example in EXAMPLES:
+        names: dict[str, Any] = {}
+        exec(example, names)
+        jobs.add(names["JOB"].name)
+    assert jobs & known and jobs - known
+    own = next(text for text in blocks(ROOT / "docs/guide.md", "yaml") if "billing" in text)
+    assert jobs - known <= set(yaml.safe_load(own)["targets"])

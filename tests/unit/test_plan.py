@@ -16,7 +16,7 @@ import plan as planning
 import routing.render
 from plan import Plan, PlanError, alertmanager_config_hash, load_plan, plan
 from routing.tree import tree
-from rules import ALERTS, redis
+from rules import ALERTS, RECORDINGS, redis
 from rules.model import Alert, Severity
 from stacks.settings import SettingsError, load_settings
 from tests.checkers import ROOT, STACKS
@@ -102,7 +102,7 @@ def test_prometheus_knows_its_alertmanager_rules_and_environment() -> None:
 def test_a_targets_instance_is_what_is_watched_and_not_its_exporter() -> None:
     jobs = {job["job_name"]: job for job in prometheus(plan(load_settings("prod")))["scrape_configs"]}
     assert jobs["postgres"]["static_configs"] == [
-        {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres"}}
+        {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres", "subject": "postgres"}}
     ]
     assert [c["labels"]["instance"] for c in jobs["softfactory-api"]["static_configs"]] == ["prod-api-1", "prod-api-2"]
 
@@ -139,7 +139,8 @@ def test_a_stack_without_elasticsearch_loses_its_target_its_alert_and_its_export
     servers = {name: server for name, server in values()["servers"].items() if name != "elasticsearch"}
     made = plan(settings(servers=servers))
     assert {job for job, _ in made.expected.targets} == EIGHT - {"elasticsearch"}
-    assert {name for _, name in made.expected.rules} == {alert.name for alert in ALERTS} - {"ElasticsearchDown"}
+    names = {alert.name for alert in ALERTS if alert.subject != "elasticsearch"}
+    assert {name for _, name in made.expected.rules} == names
     assert not any(service.startswith("elasticsearch") for service in made.expected.services)
 
 
@@ -153,13 +154,13 @@ def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
     ("stack", "secrets"),
     [
         ("dev", ("grafana_admin_password", "postgres_password", "redis_password")),
-        ("prod", ("grafana_admin_password", "postgres_password", "redis_password", "webhook_url")),
+        ("prod", ("grafana_admin_password", "heartbeat_url", "postgres_password", "redis_password", "webhook_url")),
     ],
 )
 def test_the_secrets_are_those_that_the_services_read(stack: str, secrets: tuple[str, ...]) -> None:
     made = plan(load_settings(stack))
     assert made.secret_names == secrets
-    assert made.secrets["alertmanager"] == (("webhook_url",) if stack == "prod" else ())
+    assert made.secrets["alertmanager"] == (("heartbeat_url", "webhook_url") if stack == "prod" else ())
 
 
 # --- releases --------------------------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ def test_a_rule_says_which_release_is_live_and_is_not_part_of_the_releases_own_h
         ({"alerts": {"SlowQueries": {"threshold": 7}}}, "prometheus"),
         ({"scrape_interval": "10s"}, "prometheus"),
         ({"notifications": {"webhook_url": "http://inbox:8025/other"}}, "alertmanager"),
-        ({"retention": "1d"}, ""),
+        ({"retention": "7d"}, ""),
     ],
     ids=["a rule", "the scrape interval", "a receiver", "the retention, which is a flag"],
 )
@@ -260,23 +261,27 @@ def test_an_instance_that_is_given_to_one_of_the_stacks_own_too(monkeypatch: pyt
 
 
 def test_tuning_of_an_alert_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = problems(monkeypatch, alerts={"ApiDwon": {"enabled": False}})
-    assert found.startswith("alerts.ApiDwon: no such alert; there are: ApiDown, ")
+    assert problems(monkeypatch, alerts={"ApiDwon": {"enabled": False}, "Nothing": {}}) == (
+        "alerts.ApiDwon: no such alert; there is ApiDown",
+        "alerts.Nothing: no such alert; the guide lists them",
+    )
 
 
-@pytest.mark.parametrize("expr", ["sum by ($by) (up{$scope}", "up{$scope} +", "rate(up{$scope})", "no such thing"])
-def test_a_rule_that_is_no_promql(monkeypatch: pytest.MonkeyPatch, expr: str) -> None:
-    (found,) = problems(monkeypatch, broken("SlowQueries", expr))
-    assert found.startswith("rules/api.py: SlowQueries: ")
+def test_a_rule_that_is_no_promql(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = problems(monkeypatch, broken("SlowQueries", "sum by ($by) (up{$scope}"))
+    assert found.startswith("rules/api.py: SlowQueries: is no PromQL: ")
 
 
-def test_a_placeholder_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = problems(monkeypatch, broken("SlowQueries", "sum by ($by) (up{$scoop})"))
-    assert found == "rules/api.py: SlowQueries: 'scoop'"
+def test_a_metric_that_no_exporter_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, broken("SlowQueries", "sum by ($by) (http_request_total{$scope})")) == (
+        "rules/api.py: SlowQueries: reads http_request_total, which softfactory-api does not have; "
+        "there is http_requests_total",
+    )
 
 
-def test_a_name_that_two_alerts_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(monkeypatch, changed("RedisDown", name="ApiDown")) == ("rules: the alert ApiDown is there twice",)
+def test_an_alert_without_a_runbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = problems(monkeypatch, changed("RedisDown", name="CacheDown"))
+    assert found[0] == "rules/redis.py: CacheDown: docs/runbooks/redis.md has no heading `## CacheDown`"
 
 
 def test_a_hold_that_one_lost_sample_outlasts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,10 +311,43 @@ def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.startswith("alerts.ApiDown.threshold: the alert only knows up and down")
 
 
+def test_a_hold_that_prod_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan(settings(alerts={"RedisDown": {"for": "10s"}}))
+    with pytest.raises(PlanError) as caught:
+        plan(settings("prod", alerts={"RedisDown": {"for": "30s"}}))
+    assert caught.value.problems == ("alerts.RedisDown.for: 30s is shorter than the rule's 1m, which prod refuses",)
+
+
 def test_a_demo_without_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, servers={}) == (
         "servers.postgres: is missing; the demo needs it", "servers.redis: is missing; the demo needs it",
     )  # fmt: skip
+
+
+def test_samples_that_are_gone_before_an_alert_has_looked_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, retention="2d") == (
+        "retention: 2d is shorter than the 3d of ApiAvailabilitySlowBurn; keep samples for longer, or write "
+        "alerts.ApiAvailabilitySlowBurn.enabled: false",
+        "retention: 2d is shorter than the 3d of ApiLatencySlowBurn; keep samples for longer, or write "
+        "alerts.ApiLatencySlowBurn.enabled: false",
+    )
+    off = {name: {"enabled": False} for name in ("ApiAvailabilitySlowBurn", "ApiLatencySlowBurn")}
+    assert plan(settings(retention="2d", alerts=off))
+    assert plan(settings(retention="3d"))
+
+
+def test_a_threshold_that_an_objective_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Only one of the alert's four would change.
+    assert problems(monkeypatch, alerts={"ApiLatencyFastBurn": {"threshold": 0.5}}) == (
+        "alerts.ApiLatencyFastBurn.threshold: it follows from an objective's target; change that in rules/api.py",
+    )
+
+
+def test_recordings_are_those_of_the_jobs_that_there_are() -> None:
+    names = [rule["record"] for rule in rules_of(plan(settings()), "objectives") if "record" in rule]
+    assert names == [made.name for made in RECORDINGS]
+    without = plan(settings(targets={}))
+    assert "rules/objectives.yml" not in without.prometheus.files
 
 
 def test_a_scrape_interval_that_makes_holds_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,7 +372,7 @@ def test_a_severity_that_reaches_nobody(monkeypatch: pytest.MonkeyPatch, lost: s
     )
     monkeypatch.setattr(planning, "tree", lambda _: replace(whole, routes=routes))
     found = problems(monkeypatch)
-    assert len(found) == sum(severity == "warning" for severity in NINE.values())
+    assert len(found) == sum(alert.severity is Severity.WARNING for alert in ALERTS)
     assert "rules/api.py: SlowQueries: no route takes severity warning" in found
 
 

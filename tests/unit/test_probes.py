@@ -24,6 +24,8 @@ PROBES: dict[str, Callable[[httpx.Client], object]] = {
     "release": lambda http: probes.prometheus_release(http, URL, RELEASE_INFO),
     "alertmanagers": lambda http: probes.alertmanagers(http, URL),
     "query": lambda http: probes.query(http, URL, "up"),
+    "metadata": lambda http: probes.metadata(http, URL, "redis"),
+    "series": lambda http: probes.series(http, URL, "redis"),
     "alertmanager hash": lambda http: probes.alertmanager_hash(http, URL),
     "alerts": lambda http: probes.alerts(http, URL),
     "data sources": lambda http: probes.datasources(http, URL, AUTH),

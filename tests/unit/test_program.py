@@ -260,7 +260,7 @@ def test_no_secret_is_anywhere_but_where_it_is_needed_and_marked(environment: st
         expected["postgres_password"] |= {("postgres-secrets", upload, True), ("api-secrets", upload, True)}
         expected["redis_password"] |= {("redis-secrets", upload, True), ("api-secrets", upload, True)}
     else:
-        expected["webhook_url"] = {("alertmanager-secrets", upload, True)}
+        expected["webhook_url"] = expected["heartbeat_url"] = {("alertmanager-secrets", upload, True)}
     assert places == expected
 
 

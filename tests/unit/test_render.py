@@ -11,10 +11,13 @@ from ops.__main__ import app
 from plan import plan
 from stacks.settings import load_settings
 
+GROUPS = {
+    "alertmanager", "api", "elasticsearch", "grafana", "node", "objectives", "postgres", "prometheus", "redis",
+    "release", "softfactory",
+}  # fmt: skip
 FILES = {
     "prometheus/prometheus.yml",
-    "prometheus/rules/release.yml",
-    "prometheus/rules/softfactory.yml",
+    *(f"prometheus/rules/{group}.yml" for group in GROUPS),
     "alertmanager/alertmanager.yml",
     "alertmanager/templates/message.tmpl",
     "grafana/dashboards/api.json",
@@ -35,7 +38,7 @@ def written(out: Path) -> dict[str, str]:
 def test_the_files_are_exactly_those_of_the_plan(tmp_path: Path, stack: str) -> None:
     result = render(tmp_path / "out", stack)
     assert result.exit_code == 0, result.output
-    assert f"8 files of stack {stack} in " in result.output
+    assert f"{len(FILES)} files of stack {stack} in " in result.output
     assert set(written(tmp_path / "out")) == FILES
     assert written(tmp_path / "out") == plan(load_settings(stack)).files()
 
@@ -70,6 +73,7 @@ def test_a_secret_is_a_file_to_read_and_not_a_value(tmp_path: Path) -> None:
     render(tmp_path, "prod")
     text = (tmp_path / "alertmanager/alertmanager.yml").read_text(encoding="utf-8")
     assert "url_file: /run/secrets/webhook_url" in text
+    assert "url_file: /run/secrets/heartbeat_url" in text
     assert "password" not in "".join(written(tmp_path).values()).lower()
 
 

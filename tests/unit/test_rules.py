@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 import rules
-from rules import ALERTS, JOBS, SUBJECTS, api
-from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
+from rules import ALERTS, JOBS, OBJECTIVES, RECORDINGS, SUBJECTS, api, prometheus
+from rules.model import Alert, Recording, ScrapeJob, Severity, Signal, Unit, reachable
 from rules.render import rule_files, to_yaml, tune
 from stacks.settings import Tuning
 
-NO_SUBJECT = {"__init__", "model", "render", "checks"}
+NO_SUBJECT = {"__init__", "model", "objectives", "render", "promql", "checks"}
+OUTAGES = {"ApiDown", "DatabaseDown", "RedisDown", "ElasticsearchDown"}
 JOB = ScrapeJob(name="thing", subject="thing", port=1)
 LOAD = Signal(
     title="Load", unit=Unit.RATIO, job=JOB, description="Work in hand. Good: little.",
@@ -46,6 +47,10 @@ def alert(**changes: Any) -> Alert:
     return replace(made, **changes)
 
 
+def recording(**changes: Any) -> Recording:
+    return replace(Recording(name="job:load:ratio_rate5m", of=replace(LOAD, by=("job",))), **changes)
+
+
 def rule(made: Alert, runbooks: str = "", pages: tuple[str, ...] = ("thing",)) -> dict[str, Any]:
     (text,) = rule_files([made], runbooks, "http://grafana:3000/", pages).values()
     (group,) = yaml.safe_load(text)["groups"]
@@ -65,7 +70,14 @@ def test_every_file_of_rules_is_listed() -> None:
 def test_a_modules_name_is_its_subject_and_all_in_it_is_of_its_job(module: ModuleType) -> None:
     assert module.JOB.subject == module.__name__.removeprefix("rules.")
     assert {signal.job for signal in signals(module).values()} == {module.JOB}
-    assert {made.job for made in module.ALERTS} <= {module.JOB}
+    assert {made.job for made in (*module.ALERTS, *getattr(module, "RECORDINGS", ()))} <= {module.JOB}
+
+
+def test_all_that_the_modules_define_is_gathered_and_has_a_name_of_its_own() -> None:
+    for kind, gathered in {"ALERTS": ALERTS, "RECORDINGS": RECORDINGS, "OBJECTIVES": OBJECTIVES}.items():
+        assert {made for module in SUBJECTS for made in getattr(module, kind, ())} <= set(gathered)
+    assert len({made.name for made in ALERTS}) == len(ALERTS)
+    assert len({made.name for made in RECORDINGS}) == len(RECORDINGS)
 
 
 def test_jobs_and_ports_are_told_apart() -> None:
@@ -103,7 +115,6 @@ def test_a_placeholder_that_does_not_exist_is_an_error() -> None:
 def test_every_signal_is_promql_in_both_renderings_and_says_what_it_means(signal: Signal) -> None:
     promql_parser.parse(signal.for_rule())
     promql_parser.parse(signal.for_panel().replace("$__rate_interval", "5m"))
-    assert "$scope" in signal.expr
     assert signal.title[0].isupper() and not signal.title.endswith(".")
     assert signal.description.endswith(".")
 
@@ -111,6 +122,9 @@ def test_every_signal_is_promql_in_both_renderings_and_says_what_it_means(signal
 @pytest.mark.parametrize("signal", every_signal())
 def test_every_series_that_a_signal_reads_is_of_its_job(signal: Signal) -> None:
     parts = re.findall(r"[a-z_:]+\{([^}]*)\}", signal.for_rule())
+    if "$scope" not in signal.expr:
+        assert signal.job is prometheus.JOB  # which alone can be asked about all targets
+        return
     assert parts
     assert all(f'job="{signal.job.name}"' in part for part in parts)
 
@@ -141,7 +155,7 @@ def test_without_a_probe_the_scrape_is_the_answer() -> None:
 def test_with_a_probe_both_must_answer_and_a_probe_that_is_gone_counts_as_0() -> None:
     up = 'min by (instance) (up{job="thing"})'
     assert reachable(JOB, "thing_up{$scope}").for_rule() == (
-        f'{up} * (min by (instance) (thing_up{{job="thing"}}) or 0 * {up})'
+        f'{up} * min by (instance) (thing_up{{job="thing"}}) or 0 * {up}'
     )
     promql_parser.parse(reachable(JOB, "thing_up{$scope}").for_rule())
 
@@ -157,14 +171,12 @@ def test_every_subject_can_be_asked_whether_it_is_reachable(module: ModuleType) 
 @pytest.mark.parametrize("made", ALERTS, ids=lambda made: str(made.name))
 def test_every_alert_is_promql_and_tells_where_and_what(made: Alert) -> None:
     promql_parser.parse(made.expr())
-    assert "{{ $labels.instance }}" in made.summary
+    assert ("{{ $labels.instance }}" in made.summary) == ("instance" in made.when.signal.by)
     assert made.description.endswith(".")
     assert re.fullmatch(r"[A-Z][A-Za-z]+", made.name)
 
 
-@pytest.mark.parametrize(
-    "made", [made for made in ALERTS if made.name.endswith("Down")], ids=lambda made: str(made.name)
-)
+@pytest.mark.parametrize("made", [made for made in ALERTS if made.name in OUTAGES], ids=lambda made: str(made.name))
 def test_an_outage_is_told_even_where_the_target_is_gone(made: Alert) -> None:
     assert made.or_absent
     assert f'or label_replace(absent(up{{job="{made.job.name}"}}), "instance", ' in made.expr()
@@ -174,6 +186,22 @@ def test_further_conditions_must_hold_for_the_same_instance() -> None:
     expr = alert(also=(LOAD.below(2),)).expr()
     assert expr == f"{LOAD.above(0.9).render()}\nand on (instance) {LOAD.below(2).render()}"
     promql_parser.parse(expr)
+
+
+def test_another_set_of_conditions_is_enough_where_it_holds_as_a_whole() -> None:
+    first, second = (LOAD.above(0.9), LOAD.below(2)), (LOAD.above(0.5), LOAD.below(3))
+    expr = alert(when=first[0], also=first[1:], or_when=(second,)).expr()
+    assert expr == " ".join((
+        f"{first[0].render()}\nand on (instance) {first[1].render()}\nor",
+        f"{second[0].render()}\nand on (instance) {second[1].render()}",
+    ))  # fmt: skip
+    promql_parser.parse(expr)
+
+
+def test_what_is_kept_of_a_signal_is_read_by_the_recordings_name() -> None:
+    kept = recording().kept
+    assert kept.for_rule() == "job:load:ratio_rate5m"
+    assert (kept.title, kept.unit, kept.by) == (LOAD.title, LOAD.unit, ("job",))
 
 
 def test_a_rule_file_says_all_that_the_person_on_call_needs() -> None:
@@ -189,6 +217,21 @@ def test_a_rule_file_says_all_that_the_person_on_call_needs() -> None:
             "dashboard_url": "http://grafana:3000/d/thing?var-instance={{ $labels.instance | urlquery }}",
         },
     }
+
+
+def test_an_alert_over_all_jobs_keeps_the_subject_of_its_series() -> None:
+    # TargetDown about Redis must be RedisDown's equal in subject and instance, or it is not held back.
+    of_all = replace(LOAD, by=("subject", "job", "instance"), expr="min by ($by) (up)")
+    made = rule(alert(when=of_all.below(1)))
+    assert made["expr"] == "(\nmin by (subject, job, instance) (up)\n) < 1"
+    assert made["labels"] == {"severity": "warning"}
+
+
+def test_an_alert_that_is_about_no_instance_chooses_none_on_its_dashboard() -> None:
+    always = replace(LOAD, by=(), expr="vector(1)")
+    made = rule(alert(when=always.above(0), severity=Severity.NONE))
+    assert made["labels"] == {"severity": "none", "subject": "thing"}
+    assert made["annotations"]["dashboard_url"] == "http://grafana:3000/d/thing"
 
 
 @pytest.mark.parametrize("runbooks", ["https://wiki.example/mon", "https://wiki.example/mon/"])
@@ -209,6 +252,26 @@ def test_alerts_are_grouped_in_one_file_per_group_and_those_that_are_off_are_lef
     names = {file: [r["alert"] for r in yaml.safe_load(text)["groups"][0]["rules"]] for file, text in files.items()}
     assert names == {"other.yml": ["B"], "thing.yml": ["A", "C"]}
     assert [yaml.safe_load(text)["groups"][0]["name"] for text in files.values()] == ["other", "thing"]
+
+
+def test_a_groups_recordings_come_before_the_alerts_that_may_read_them() -> None:
+    made = [recording(), recording(name="job:load:b"), recording(name="job:load:c", group="other")]
+    files = rule_files([alert(), alert(name="B", group="checklist")], "", "", (), made)
+    rules_of = {file: yaml.safe_load(text)["groups"][0]["rules"] for file, text in files.items()}
+    assert {file: [r.get("record") or r["alert"] for r in found] for file, found in rules_of.items()} == {
+        "checklist.yml": ["B"],
+        "other.yml": ["job:load:c"],
+        "thing.yml": ["job:load:ratio_rate5m", "job:load:b", "LoadHigh"],
+    }
+    assert rules_of["thing.yml"][0] == {"record": "job:load:ratio_rate5m", "expr": recording().of.for_rule()}
+
+
+@pytest.mark.parametrize("made", RECORDINGS, ids=lambda made: str(made.name))
+def test_a_recordings_name_is_level_metric_and_operations(made: Recording) -> None:
+    level, metric, operations = made.name.split(":")
+    assert level.split("_") == list(made.of.by)
+    assert re.fullmatch(r"[a-z][a-z0-9_]+", metric) and re.fullmatch(r"[a-z][a-z0-9_]+", operations)
+    promql_parser.parse(made.expr())
 
 
 def test_yaml_keeps_the_order_and_shows_lines_as_lines() -> None:
@@ -237,7 +300,7 @@ def test_what_is_not_tuned_stays_and_zero_is_a_threshold() -> None:
 
 
 def test_an_alert_that_does_not_exist_cannot_be_tuned() -> None:
-    with pytest.raises(ValueError, match=r"no such alert: ApiDwon, Nope \(there are: ApiDown, .*SlowQueries\)"):
+    with pytest.raises(ValueError, match=r"no such alert: ApiDwon, Nope \(there are: .*ApiDown, .*SlowQueries.*\)"):
         tune(ALERTS, {"ApiDwon": Tuning(enabled=False), "Nope": Tuning(), "ApiDown": Tuning()})
 
 

@@ -200,6 +200,7 @@ FAULTS: dict[Place, tuple[Any, ...]] = {
     ("verification",): ("loose", 1, None),
     ("demo",): ("true", 1, None, {}),
     ("notifications", "webhook_url"): URLS,
+    ("notifications", "heartbeat_url"): URLS,
     ("ports", "prometheus"): PORTS,
     ("ports", "grafana"): PORTS,
     ("ports", "inbox"): (8000, *PORTS),  # 8000 is the API's

@@ -1,0 +1,80 @@
+"""The guard against exporters that change: what rules and panels read is exposed as the catalogue has it."""
+
+import json
+import time
+import warnings
+from collections.abc import Mapping
+
+import pytest
+
+from dashboards import dashboard_files
+from ops.catalogue import capture_all
+from rules import ALERTS, JOBS, RECORDINGS
+from rules.catalogue import OF_EVERY_SCRAPE, Catalogue, catalogues, changes
+from rules.model import Alert, Recording
+from rules.promql import selectors
+from tests.e2e.conftest import Stack
+
+pytestmark = pytest.mark.engine
+
+
+def read_by() -> dict[tuple[str, str], list[str]]:
+    """Subject and name of every series of an exporter that is read, to what reads it."""
+    every: tuple[Alert | Recording, ...] = (*ALERTS, *RECORDINGS)
+    rules = [(rule.name, rule.expr()) for rule in every]
+    panels = [
+        (f"panel {panel['title']!r} of {uid}", target["expr"].replace("$__rate_interval", "5m"))
+        for uid, text in dashboard_files(ALERTS).items()
+        for panel in json.loads(text)["panels"]
+        for target in panel.get("targets", ())
+    ]
+    subjects = {job.name: job.subject for job in JOBS}
+    recorded = {recording.name for recording in RECORDINGS}
+    found: dict[tuple[str, str], list[str]] = {}
+    for reader, expr in (*rules, *panels):
+        for name, job in sorted(selectors(expr)):
+            if name not in recorded and name not in OF_EVERY_SCRAPE:
+                found.setdefault((subjects[job], name), []).append(reader)
+    return found
+
+
+def differences(known: Mapping[str, Catalogue], live: Mapping[str, Catalogue]) -> list[str]:
+    """What is read and is not exposed as it is catalogued, with the first of those that read it."""
+    return [
+        f"{live[subject].whose}: {change}; read by {readers[0]} and {len(readers) - 1} more"
+        for (subject, series), readers in sorted(read_by().items())
+        for change in changes(series, known[subject], live[subject])
+    ]
+
+
+@pytest.fixture(scope="module")
+def live(stack: Stack) -> dict[str, Catalogue]:
+    """What the exporters expose, once they expose all that is read or a minute after the stack is up: a server that has
+    just started does not answer every question of its exporter yet.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        found = capture_all(stack.http, stack.url("prometheus"), stack.url("grafana"), JOBS)
+        complete = found.keys() == catalogues().keys()
+        if (complete and not differences(catalogues(), found)) or time.monotonic() > deadline:
+            assert found.keys() == catalogues().keys()
+            return found
+        time.sleep(1)
+
+
+def test_what_rules_and_panels_read_is_exposed_as_it_is_catalogued(live: dict[str, Catalogue]) -> None:
+    for subject, there in live.items():
+        if there.whose != catalogues()[subject].whose:
+            warnings.warn(f"catalogued: {catalogues()[subject].whose}; running: {there.whose}", stacklevel=1)
+    assert differences(catalogues(), live) == []
+
+
+def test_a_metric_that_an_upgrade_renames_is_noticed(live: dict[str, Catalogue]) -> None:
+    """The guard itself, on the live capture: whatever is read is missed once it is gone."""
+    for subject, series in read_by():
+        family = catalogues()[subject].family(series)
+        there = live[subject]
+        renamed = {(f"{name}_renamed" if name == family else name): metric for name, metric in there.metrics.items()}
+        upgraded = {**live, subject: Catalogue(exporter=there.exporter, version="99", metrics=renamed)}
+        lines = differences(catalogues(), upgraded)
+        assert any(f"{series} is gone; read by " in line for line in lines), (subject, series)

@@ -1,0 +1,169 @@
+"""The alerts' cases can fail: each rule is put wrong in every way that it has, and a case must notice.
+
+The rules are those of `make render STACK=dev`. One run of promtool judges all mutants of an alert, and the rule itself
+as a control. A mutant that no case notices shows a case that is missing, or stands in EXCUSED with the proof that it
+behaves as the rule does.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import chain
+from typing import Any, Final
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from rules import ALERTS
+from rules.model import Alert, Unit
+from stacks.values import seconds
+from tests.checkers import ROOT, Checker, rendered
+from tests.mutants import Mutant, metrics, mutants, printed
+
+pytestmark = pytest.mark.engine
+
+API: Final = 'job="softfactory-api"'
+REQUESTS: Final = "http_requests_total"
+NO_ERRORS: Final = f"0 * sum by (instance)(rate({REQUESTS}{{{API}}}[5m]))"
+# Alert and mutant, as a failing test names it, to the proof that no sample can tell it from the rule.
+EXCUSED: Final[Mapping[tuple[str, str], str]] = {
+    ("HighErrorRate", f"without `or {NO_ERRORS}`"): "no ratio and a ratio of 0 are both not over 5 %",
+    (
+        "HighErrorRate",
+        f"{REQUESTS} without {API} #2",
+    ): "0 times a rate is 0, and only this job's instances divide it",
+    ("SlowQueries", "> 5.5"): "the floor makes whole numbers, and those over 5 are those over 5.5",
+}
+SHARE: Final = 0.05  # of all mutants, that may be excused
+CONTROL: Final = "nothing"
+MANY: Final = 300  # evaluations in one case
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert.name))
+def test_the_cases_notice_whatever_is_wrong_with_an_alert(promtool: Checker, alert: Alert) -> None:
+    wrong = _mutants_of(alert)
+    assert wrong, "there is nothing in it that could be wrong"
+    survivors = _survivors(promtool, alert.name, wrong)
+    assert CONTROL in survivors, "its cases fail on the rule as it is"
+    excused = {mutant.what for mutant in wrong if mutant.equivalent or (alert.name, mutant.what) in EXCUSED}
+    unnoticed, noticed = sorted(survivors - {CONTROL} - excused), sorted(excused - survivors)
+    assert not unnoticed, "\n  ".join(("no case notices these:", *unnoticed))
+    assert not noticed, "\n  ".join(("a case notices these, so they need no excuse:", *noticed))
+
+
+def test_few_mutants_are_excused(record_property: Callable[[str, object], None]) -> None:
+    wrong = {(alert.name, mutant.what): mutant for alert in ALERTS for mutant in _mutants_of(alert)}
+    assert sorted(EXCUSED.keys() - wrong.keys()) == [], "these are excused, but are no mutants"
+    by_rule = sum(mutant.equivalent for mutant in wrong.values())
+    figures = f"{len(wrong)} of {len(ALERTS)} alerts, {len(EXCUSED)} excused by hand, {by_rule} by rule"
+    record_property("mutants", figures)
+    assert len(EXCUSED) + by_rule <= SHARE * len(wrong), figures
+
+
+def _mutants_of(alert: Alert) -> tuple[Mutant, ...]:
+    files = _cases(alert.name).values()
+    interval = min(seconds(content["evaluation_interval"]) for content in files if _fires(content))
+    signals = [condition.signal for condition in chain((alert.when, *alert.also), *alert.or_when)]
+    yes_no = [f"({signal.for_rule()})" for signal in signals if signal.unit is Unit.UP]
+    return mutants(_rule(alert.name), interval, yes_no)
+
+
+def _survivors(promtool: Checker, name: str, wrong: tuple[Mutant, ...]) -> set[str]:
+    """What is wrong with the mutants that pass all cases of the alert; CONTROL where the rule itself does."""
+    rule = _rule(name)
+    left = (Mutant(what=CONTROL, rule={**rule, "expr": printed(rule["expr"])}), *wrong)
+    for path, content in sorted(_cases(name).items(), key=lambda file: _evaluations(file[1])):
+        files: dict[str, str] = {}
+        for number, mutant in enumerate(left):
+            contents = {**_rule_files(mutant.rule), path: content}
+            files |= {f"{number}/{each}": _text(content) for each, content in contents.items()}
+        tests = [f"{number}/{path}" for number in range(len(left))]
+        result = promtool.run("test", "rules", "--junit=/dev/stdout", *tests, files=files)
+        assert "</testsuites>" in result.stdout, result.output
+        failed = set(_failed(result.stdout))
+        left = tuple(mutant for test, mutant in zip(tests, left, strict=True) if test not in failed)
+    return {mutant.what for mutant in left}
+
+
+def _failed(report: str) -> Iterator[str]:
+    """The test files with a case that fails, of a JUnit report that follows promtool's own words."""
+    for suite in ElementTree.fromstring(report[report.index("<testsuites") :]):
+        for failure in suite.iter("failure"):
+            said = failure.text or ""
+            # Not what promtool says of a file that it cannot read: a case has another answer, or the rule has none.
+            assert "alertname: " in said or ", err: " in said, said
+            yield suite.attrib["name"]
+
+
+def _cases(name: str) -> dict[str, dict[str, Any]]:
+    """The cases that ask for an alert, and nothing else in them, as files by their path.
+
+    Cases of hours are most of the work. With samples a minute apart they are evaluated each minute, and each has a file
+    of its own, so that it is asked only about the mutants that the others did not notice.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path, content in _all_cases().items():
+        for number, case in enumerate(content["tests"]):
+            questions = [question for question in case.get("alert_rule_test", []) if question["alertname"] == name]
+            if questions:
+                interval = max(seconds(content["evaluation_interval"]), min(seconds(case["interval"]), 60))
+                file = {**content, "evaluation_interval": f"{interval:.0f}s", "tests": []}
+                asked = {**case, "alert_rule_test": questions, "promql_expr_test": []}
+                own = f".{number}" if _evaluations({**file, "tests": [asked]}) > MANY else ""
+                key = path.replace(".test.yaml", f".{interval:.0f}s{own}.test.yaml")
+                found.setdefault(key, file)["tests"].append(asked)
+    assert found, f"no case asks for {name}"
+    return found
+
+
+def _fires(content: Mapping[str, Any]) -> bool:
+    return any(question.get("exp_alerts") for case in content["tests"] for question in case["alert_rule_test"])
+
+
+def _evaluations(content: Mapping[str, Any]) -> float:
+    """About how many evaluations a file's cases need: the quick ones come first, and most mutants end there."""
+    last = (max(seconds(question["eval_time"]) for question in case["alert_rule_test"]) for case in content["tests"])
+    return sum(last) / seconds(content["evaluation_interval"])
+
+
+def _rule_files(alert: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rule files, path to content, with nothing but this alert and the recordings that it reads."""
+    every = [rule for groups in _all_groups().values() for group in groups for rule in group["rules"]]
+    wanted = {str(alert["alert"])}
+    read = metrics(alert["expr"])
+    while read - wanted:
+        wanted |= read
+        read = {name for rule in every if rule.get("record") in wanted for name in metrics(rule["expr"])}
+    return {
+        path: {"groups": [{**group, "rules": _only(group["rules"], wanted, alert)} for group in groups]}
+        for path, groups in _all_groups().items()
+    }
+
+
+def _only(rules: list[dict[str, Any]], wanted: set[str], alert: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    there = [rule for rule in rules if rule.get("record", rule.get("alert")) in wanted]
+    return [alert if rule.get("alert") == alert["alert"] else rule for rule in there]
+
+
+def _rule(name: str) -> dict[str, Any]:
+    every = (rule for groups in _all_groups().values() for group in groups for rule in group["rules"])
+    return next(rule for rule in every if rule.get("alert") == name)
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return yaml.dump(content, Dumper=yaml.CSafeDumper)
+
+
+@cache
+def _all_groups() -> dict[str, list[dict[str, Any]]]:
+    files = {path: text for path, text in rendered("dev").items() if "/prometheus/rules/" in path}
+    return {path: yaml.load(text, Loader=yaml.CSafeLoader)["groups"] for path, text in files.items()}
+
+
+@cache
+def _all_cases() -> dict[str, dict[str, Any]]:
+    paths = sorted((ROOT / "tests/promtool").glob("*.test.yaml"))
+    return {
+        f"tests/promtool/{path.name}": yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        for path in paths
+    }

@@ -1,0 +1,103 @@
+"""The plan of a large system: a hundred, a thousand and ten thousand alerts over a tenth as many jobs."""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+import plan as planning
+from plan import Plan, plan
+from rules import ALERTS, JOBS, api
+from rules.catalogue import catalogues
+from rules.checks import Written, written
+from rules.model import Alert, ScrapeJob, Severity
+from stacks.settings import Settings
+from tests.unit.values import settings, values
+
+SIZES = (100, 1_000, 10_000)
+
+
+@cache
+def generated(count: int) -> tuple[tuple[Alert, ...], tuple[ScrapeJob, ...], Written, Settings]:
+    """The project's own rules and that many more: each a share of rates like the API's error ratio."""
+    jobs = tuple(ScrapeJob(name=f"service-{n}", subject=f"service{n}", port=9000) for n in range(count // 10))
+    alerts = tuple(
+        Alert(
+            name=f"Service{number}Fails", severity=Severity.WARNING, for_="5m",
+            when=replace(api.ERROR_RATIO, job=jobs[number // 10], title=f"Failed requests {number}").above(0.05),
+            summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the requests fail",
+            description="More than 5 % of the requests of the last 5 minutes were answered with 5xx.",
+        )
+        for number in range(count)
+    )  # fmt: skip
+    names: dict[str, frozenset[str]] = {
+        job.subject: frozenset(alert.name for alert in alerts[10 * n : 10 * n + 10]) for n, job in enumerate(jobs)
+    }
+    every = frozenset(alert.name for alert in alerts)
+    own = written()
+    beside = Written(runbooks={**own.runbooks, **names}, firing=own.firing | every, quiet=own.quiet | every)
+    targets = {job.name: [{"address": f"{job.name}:9000", "instance": job.name}] for job in jobs}
+    return alerts, jobs, beside, settings(targets={**values()["targets"], **targets})
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Plan]:
+    """Plans and renders a stack with that many generated alerts."""
+
+    def make(count: int) -> Plan:
+        alerts, jobs, beside, wanted = generated(count)
+        known = {**catalogues(), **{job.subject: catalogues()["api"] for job in jobs}}
+        monkeypatch.setattr(planning, "ALERTS", (*ALERTS, *alerts))
+        monkeypatch.setattr(planning, "JOBS", (*JOBS, *jobs))
+        monkeypatch.setattr(planning, "catalogues", lambda: known)
+        monkeypatch.setattr(planning, "written", lambda: beside)
+        made = plan(wanted)
+        made.files()
+        return made
+
+    return make
+
+
+def took(planned: Callable[[int], Plan], count: int) -> float:
+    """CPU seconds: other tests run at the same time."""
+    generated(count)
+    begin = time.process_time()
+    planned(count)
+    return time.process_time() - begin
+
+
+def test_every_alert_and_job_is_in_the_plan(planned: Callable[[int], Plan]) -> None:
+    made = planned(100)
+    assert len(made.expected.rules) == len(ALERTS) + 100
+    assert len(made.expected.targets) == len(JOBS) + 10
+    assert "rules/service9.yml" in made.prometheus.files
+
+
+def test_time_grows_with_the_number_of_alerts_and_ten_thousand_take_less_than_ten_seconds(
+    planned: Callable[[int], Plan],
+) -> None:
+    planned(10)  # what is read and kept once
+    small, middle, large = (took(planned, count) for count in SIZES)
+    assert middle < 2
+    assert large < 10
+    fixed = took(planned, 10)
+    assert middle - fixed < 20 * max(small - fixed, 0.05)
+    assert large - fixed < 20 * (middle - fixed)
+
+
+def test_memory_grows_with_the_number_of_alerts(planned: Callable[[int], Plan]) -> None:
+    def peak(count: int) -> int:
+        generated(count)
+        tracemalloc.start()
+        planned(count)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    planned(10)
+    small, middle = peak(100), peak(1_000)
+    assert middle < 15 * small
+    assert middle < 30e6  # bytes: 30 kB an alert
