@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up preview down health rotate recover test check unit tools e2e render password traffic env lock
+.PHONY: help up preview down health alerts rotate recover test check unit tools e2e render password traffic env lock
 STACK ?= dev
 export STACK
 
@@ -49,6 +49,10 @@ health: ## Say whether all that was declared is live
 	@supply/setup stack $(STACK)
 	@$(RUN) python -m ops health
 
+alerts: ## List a stack's alerts: severity, name, hold time, what each means
+	@supply/setup python
+	@.venv/bin/python -m ops alerts --stack $(STACK)
+
 password: ## Print the Grafana administrator's password
 	@$(RUN) pulumi config get grafana_admin_password --stack $(STACK)
 
@@ -82,7 +86,7 @@ unit: ## Unit tests: no engine, no network, and no supply/ where a .venv is ther
 
 tools: ## Rule tests by promtool, routing by amtool, the stand-in against its contract
 	@supply/setup tools
-	$(RUN) pytest tests/test_promtool.py tests/test_amtool.py tests/test_without_supply.py
+	$(RUN) pytest tests/test_promtool.py tests/test_amtool.py tests/test_contributing.py tests/test_without_supply.py
 	$(RUN) pytest -n auto tests/test_mutation.py
 	$(RUN) pytest supply/closed_network/grafana/tests
 	$(RUN) pytest supply/tests

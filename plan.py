@@ -96,6 +96,7 @@ class Plan:
     settings: Settings
     prometheus: Release
     alertmanager: Release
+    alerts: tuple[Alert, ...]  # as the settings tune them; those that are off are not there
     dashboards: Mapping[str, str]  # uid to JSON
     datasources: tuple[DataSource, ...]
     secrets: Mapping[str, tuple[str, ...]]  # service to the names of the secrets that it reads
@@ -155,6 +156,7 @@ def plan(settings: Settings) -> Plan:
         settings=settings,
         prometheus=prometheus_release,
         alertmanager=alertmanager_release,
+        alerts=alerts,
         dashboards=pages,
         datasources=sources,
         secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": (GRAFANA_PASSWORD,)},

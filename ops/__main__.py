@@ -75,6 +75,13 @@ def render(
     typer.echo(f"{len(files)} files of stack {stack} in {out}")
 
 
+@app.command()
+def alerts(stack: Stack = "dev") -> None:
+    """List the stack's alerts as its settings tune them: severity, name, hold time and what each means."""
+    for alert in _plan(stack)[1].alerts:
+        typer.echo(f"{alert.severity:9}{alert.name:31}{alert.for_:6}{alert.description}")
+
+
 @app.command("catalogue")
 def capture(
     out: Annotated[Path, typer.Option(help="The folder of the catalogue.")] = catalogue.FOLDER,

@@ -14,7 +14,7 @@ from ops.cli import CliError
 from ops.health import Report
 from plan import Plan, plan
 from rules import ALERTS
-from stacks.settings import load_settings
+from stacks.settings import Tuning, load_settings
 from tests.unit.fake_stack import PASSWORD, FakeStack
 
 API = "http://127.0.0.1:8000"
@@ -309,6 +309,16 @@ def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
     assert "http://127.0.0.1:3000" in dev.output and "http://127.0.0.1:8000" in dev.output
     assert "http://127.0.0.1:3000" in prod.output and ":8000" not in prod.output
     assert "make password STACK=prod" in prod.output
+
+
+def test_the_alerts_are_listed_as_the_settings_tune_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuning = {"RedisDown": Tuning.model_validate({"for": "3m"}), "SlowQueries": Tuning(enabled=False)}
+    off = load_settings("prod").model_copy(update={"alerts": tuning})
+    monkeypatch.setattr(commands, "load_plan", lambda _: plan(off))
+    rows = {line.split()[1]: line.split()[:3] for line in call("alerts", "--stack", "prod").output.splitlines()}
+    assert len(rows) == len(ALERTS) - 1
+    assert rows["RedisDown"] == ["critical", "RedisDown", "3m"]
+    assert "SlowQueries" not in rows
 
 
 def test_rendering_asks_nobody(stack: FakeStack, tmp_path: Path) -> None:
