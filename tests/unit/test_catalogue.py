@@ -69,6 +69,7 @@ class FakePrometheus:
             row("up"),
             row("scrape_duration_seconds"),
             row("job:redis_hits:rate5m"),
+            row("redis_up_count", of="a rule"),
             row("ALERTS", alertname="RedisDown"),
             {"metric": {"job": "redis"}, "value": [0, "1"]},
         ]
