@@ -36,7 +36,7 @@ class TargetState:
 @dataclass(frozen=True, kw_only=True)
 class RuleState:
     """One loaded rule. `kind` is alerting or recording, `health` ok, err or unknown (not evaluated yet), and `state`
-    an alert's: inactive, pending or firing.
+    an alert's: inactive, pending or firing. `interval` is its group's, in seconds.
     """
 
     group: str
@@ -45,6 +45,7 @@ class RuleState:
     health: str
     error: str
     state: str
+    interval: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,7 @@ def rules(http: httpx.Client, prometheus: str) -> list[RuleState]:
                 health=rule["health"],
                 error=rule.get("lastError", ""),
                 state=rule.get("state", ""),
+                interval=float(group["interval"]),
             )
             for group in get(http, "Prometheus", url).json()["data"]["groups"]
             for rule in group["rules"]

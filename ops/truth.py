@@ -223,7 +223,7 @@ def _rules(expected: Expected, access: Access, loaded: Sequence[RuleState]) -> I
         if rule.health == "err":
             remedy = "correct its expression in rules/, then `pulumi up`"
             yield Problem(part=part, cause=" ".join(rule.error.split()), remedy=remedy)
-        elif rule.health != "ok":
+        elif rule.health != "ok" and rule.interval <= 2 * expected.scrape_interval:  # no update waits for slower groups
             yield Problem(part=part, cause="not evaluated yet", remedy=f"see {access.prometheus}/rules")
 
 

@@ -78,6 +78,7 @@ class FakeStack:
         self.rules.append(("release", self.release))
         self.alertmanagers = ["http://alertmanager:9093/api/v2/alerts"]
         self.failed_writes = 0
+        self.intervals: dict[str, float] = {}  # of the groups that are evaluated more slowly than every 5 s
         self.alertmanager_hash = f"{float(wanted.expected.releases['alertmanager']):.16e}"
         self.alerts: list[str] = []
         self.datasources = {
@@ -159,7 +160,8 @@ class FakeStack:
             for group, rule in self.rules:
                 if kind in (None, rule["type"]):
                     groups.setdefault(group, []).append(rule)
-            return _data({"groups": [{"name": name, "rules": rules} for name, rules in groups.items()]})
+            told = [{"name": n, "interval": self.intervals.get(n, 5), "rules": rules} for n, rules in groups.items()]
+            return _data({"groups": told})
         if path == "/api/v1/alertmanagers":
             return _data({"activeAlertmanagers": [{"url": url} for url in self.alertmanagers]})
         if path == "/api/v1/query" and params["query"] == "vector(time())":

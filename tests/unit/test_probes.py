@@ -157,12 +157,13 @@ def test_prometheus_clock_is_read_with_its_fraction() -> None:
 def test_rules_are_read_with_their_group_and_fault() -> None:
     alert = {"name": "Down", "type": "alerting", "health": "err", "lastError": "many-to-many", "state": "firing"}
     record = {"name": "ratio", "type": "recording", "health": "ok"}
-    http, _ = answering(data({"groups": [{"name": "g", "rules": [alert, record]}, {"name": "empty", "rules": []}]}))
+    groups = [{"name": "g", "interval": 60, "rules": [alert, record]}, {"name": "empty", "rules": []}]
+    http, _ = answering(data({"groups": groups}))
     down, ratio = probes.rules(http, URL)
     assert (down.group, down.name, down.kind, down.health, down.error, down.state) == (
         "g", "Down", "alerting", "err", "many-to-many", "firing",
     )  # fmt: skip
-    assert (ratio.name, ratio.error, ratio.state) == ("ratio", "", "")
+    assert (ratio.name, ratio.error, ratio.state, ratio.interval) == ("ratio", "", "", 60)
 
 
 def test_the_release_is_that_of_its_own_rule() -> None:

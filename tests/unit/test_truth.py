@@ -281,6 +281,16 @@ def test_a_broken_rule_does_not_hide_behind_another_of_its_name(stack: FakeStack
     assert [str(problem) for problem in problems(stack, wanted)] == [f"rule recordings/ratio: division; {CORRECT}"]
 
 
+def test_a_group_that_is_evaluated_more_slowly_than_an_update_waits_is_judged_by_its_errors(
+    stack: FakeStack, wanted: Plan
+) -> None:
+    stack.intervals["softfactory"] = 60
+    rule("RedisDown", health="unknown")(stack)
+    assert problems(stack, wanted) == []
+    rule("RedisDown", health="err", lastError="many-to-many matching")(stack)
+    assert len(problems(stack, wanted)) == 1
+
+
 def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, wanted: Plan) -> None:
     stack.targets[("other", "x")] = {**stack.targets[REDIS], "labels": {"job": "other", "instance": "x"}}
     stack.dashboards.append("made-by-hand")
