@@ -19,7 +19,7 @@ import yaml
 
 from ops import probes
 from ops.health import WATCHDOG
-from rules import OBJECTIVES
+from rules import OBJECTIVES, node
 
 ROOT = Path(__file__).parents[2]
 NAME = "e2e"
@@ -33,10 +33,15 @@ PORTS = {
         "prometheus": 29090, "alertmanager": 29093, "grafana": 23000, "api": 28000, "inbox": 28025,
     }.items()
 }  # fmt: skip
-# RedisDown is told soon. What looks back an hour and more is evaluated, but never told: what one test provokes must not
-# meet the next. Hold times show in the rendered rules.
-LOOKING_BACK = ["ApiRestartsOften", *(alert.name for objective in OBJECTIVES for alert in objective.alerts)]
-HOLDS = {"RedisDown": {"for": "10s"}, **{name: {"for": "1d"} for name in LOOKING_BACK}}
+# Hold times, which show in the rendered rules. RedisDown is told soon. Evaluated, but never told, is what looks back an
+# hour and more, because what one test provokes must not meet the next, and what is about the machine that runs the tests.
+NEVER_TOLD = [
+    "ApiRestartsOften",
+    "ElasticsearchDiskNearlyFull",
+    *(alert.name for objective in OBJECTIVES for alert in objective.alerts),
+    *(alert.name for alert in node.ALERTS),
+]
+HOLDS = {"RedisDown": {"for": "10s"}, **{name: {"for": "1d"} for name in NEVER_TOLD}}
 SECRETS = ("grafana_admin_password", "postgres_password", "redis_password")
 
 
@@ -100,10 +105,17 @@ class Stack:
             for article in range(50):
                 self.http.get(f"{self.url('api')}/api/articles/{article % 10 + 1}")
             loaded = probes.rules(self.http, self.url("prometheus"))
-            pending = {rule.name for rule in loaded if rule.state not in ("", "inactive")} - {WATCHDOG, *LOOKING_BACK}
+            pending = {rule.name for rule in loaded if rule.state not in ("", "inactive")} - {WATCHDOG, *NEVER_TOLD}
             return not pending and set(probes.alerts(self.http, self.url("alertmanager"))) <= {WATCHDOG}
 
         eventually(is_quiet, "no alert is pending or firing, after good requests")
+
+    def becomes_healthy(self, seconds: float = 60) -> None:
+        """Waits until all is well; fails with the last report's own lines."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.ops("health", "--stack", self.name).returncode:
+            time.sleep(0.5)
+        self.assert_healthy()
 
     def container(self, service: str) -> Any:
         return self.engine.containers.get(f"{self.prefix}-{service}")

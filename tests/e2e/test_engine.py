@@ -43,7 +43,7 @@ def test_all_comes_back_by_itself_when_the_engine_does(
     subprocess.run([ENGINE, "start"], check=True, capture_output=True, text=True, timeout=120)
     eventually(lambda: _containers(stack) == containers, "the same containers are healthy again", seconds=180)
     outage = Outage(began, time.time())
-    eventually(lambda: stack.ops("health", "--stack", NAME).returncode == 0, "health says so", seconds=60)
+    stack.becomes_healthy(60)
     assert [question() for question in is_kept] == [True] * len(is_kept)
     lost = losses.lost(stack, before, outage)
     recoveries.append(Recovery(f"engine ended by {how.name}, started again", outage.seconds, len(lost)))

@@ -121,7 +121,7 @@ def _told(stack: Stack, alert: str) -> list[str]:
 
 
 def test_all_is_well_after_the_kills(stack: Stack) -> None:
-    eventually(lambda: stack.ops("health", "--stack", NAME).returncode == 0, "health says so", seconds=120)
+    stack.becomes_healthy(120)
     stack.up()
 
 

@@ -86,7 +86,7 @@ def test_an_outage_fires_and_its_end_ends_it(hasty: Stack, alert: str) -> None:
 
 def test_slow_queries_are_forgotten_after_their_window(hasty: Stack) -> None:
     _wait(hasty, "inactive", *NINE, seconds=360)
-    eventually(lambda: hasty.ops("health", "--stack", NAME).returncode == 0, "health says that all is well")
+    hasty.becomes_healthy()
 
 
 def _switch(stack: Stack, **switches: Any) -> None:

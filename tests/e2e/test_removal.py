@@ -8,7 +8,7 @@ import pytest
 from plan import GRAFANA_PASSWORD
 from rules import ALERTS
 from tests.e2e import losses, marks
-from tests.e2e.conftest import NAME, NEIGHBOUR, PREFIX, Recovery, Stack, eventually, leftovers
+from tests.e2e.conftest import NAME, NEIGHBOUR, PREFIX, Recovery, Stack, leftovers
 from tests.e2e.losses import Outage
 
 pytestmark = pytest.mark.engine
@@ -84,7 +84,7 @@ def _is_all_there(
     stack: Stack, before: losses.Samples, is_kept: list[marks.Question], outage: Outage, fault: str,
     recoveries: list[Recovery],
 ) -> None:  # fmt: skip
-    eventually(lambda: stack.ops("health", "--stack", NAME).returncode == 0, "health says that all is well")
+    stack.becomes_healthy()
     assert [question() for question in is_kept] == [True] * len(is_kept)
     lost = losses.lost(stack, before, outage)
     recoveries.append(Recovery(fault, outage.seconds, len(lost)))
