@@ -34,7 +34,7 @@ PORTS = {
     }.items()
 }  # fmt: skip
 # Hold times, which show in the rendered rules. RedisDown is told soon. Evaluated, but never told, is what looks back an
-# hour and more, because what one test provokes must not meet the next, and what is about the machine that runs the tests.
+# hour and more, as what one test provokes must not meet the next, and what is about the machine that runs the tests.
 NEVER_TOLD = [
     "ApiRestartsOften",
     "ElasticsearchDiskNearlyFull",
