@@ -83,10 +83,11 @@ class Checker:
 
     @contextmanager
     def _container(self, arguments: tuple[str, ...]) -> Iterator[Container]:
+        # /tmp counts as memory, and promtool keeps days of samples in half a gigabyte of it.
         container = self._engine.containers.create(
             self._present(), command=list(arguments), entrypoint=[self.program], working_dir=HOME,
             name=f"softfactory-check-{uuid.uuid4().hex[:12]}", network_mode="none", cap_drop=["ALL"],
-            security_opt=["no-new-privileges"], tmpfs={"/tmp": ""}, mem_limit="512m", pids_limit=128,
+            security_opt=["no-new-privileges"], tmpfs={"/tmp": ""}, mem_limit="1g", pids_limit=128,
         )  # fmt: skip
         try:
             yield container
