@@ -86,6 +86,10 @@ def _engine(stack: Stack, containers: list[Container]) -> Iterator[Place]:
 
 def _written(container: Container) -> list[str]:
     """The paths of what was written into a container itself, without the folders above them and what is mounted."""
+    if any(mount["Type"] == "bind" for mount in container.attrs["Mounts"]):
+        # To read a file the engine mounts everything once more. With the host's / among it (the node exporter), Docker
+        # 20.10 cannot remove a container until that has gone. Its root is read-only.
+        return []
     changed = {str(change["Path"]): change["Kind"] for change in container.diff() or ()}
     above = {str(folder) for path in changed for folder in Path(path).parents}
     mounted = {mount["Destination"] for mount in container.attrs["Mounts"]} | _memory(container)
