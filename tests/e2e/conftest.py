@@ -201,11 +201,13 @@ class Recovery:
 
 
 RECOVERIES = pytest.StashKey[list[Recovery]]()
+FIRST = ("test_deployment", "test_live_alerts")  # the stack as it came up, and before others' traffic weighs much
 LAST = ("test_engine", "test_removal")  # what restarts everything, and then what takes the stack down
+ORDER = {**{name: place - len(FIRST) for place, name in enumerate(FIRST)}, LAST[0]: 1, LAST[1]: 2}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
+    items.sort(key=lambda item: ORDER.get(item.path.stem, 0))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
