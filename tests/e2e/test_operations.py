@@ -18,8 +18,8 @@ pytestmark = pytest.mark.engine
 
 STRANGER = "stranger"
 # What a secret must look like where not any text will do: at first nothing listens there, then the inbox.
-FIRST = {"webhook_url": "http://inbox:1/webhook?token={}"}
-ROTATED = {"webhook_url": "http://inbox:8025/webhook?token={}"}
+FIRST = {"webhook_url": "http://inbox:1/webhook?token={}", "heartbeat_url": "http://inbox:8025/heartbeat?token={}"}
+ROTATED = {**FIRST, "webhook_url": "http://inbox:8025/webhook?token={}"}
 # The start scripts of these images hand the password of the first start to their server in its environment, which root
 # and the server's own user can read.
 IN_ENVIRONMENT = {
