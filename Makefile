@@ -91,9 +91,10 @@ tools: ## Rule tests by promtool, routing by amtool, the stand-in against its co
 	$(RUN) pytest supply/closed_network/grafana/tests
 	$(RUN) pytest supply/tests
 
-e2e: ## The end-to-end test, on a stack of its own
+e2e: ## The end-to-end test, on stacks of its own
 	@supply/setup tools
-	$(RUN) pytest tests/e2e
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder tests/e2e --ignore tests/e2e/test_engine.py
+	$(RUN) pytest tests/e2e/test_engine.py
 
 env: ## Print the environment in which plain pulumi works
 	@supply/setup tools >&2

@@ -24,8 +24,8 @@ from stacks.values import seconds
 
 ROOT = Path(__file__).parents[2]
 NAME = "e2e"
-# Several runs may share an engine, each with names and ports of its own; E2E_SLOT=1, 2... is the number of one.
-SLOT = os.environ.get("E2E_SLOT", "")
+# Several runs may share an engine, each with names and ports of its own: those of pytest-xdist, or by E2E_SLOT=1, 2...
+SLOT = os.environ.get("E2E_SLOT") or os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 PREFIX = f"softfactory-e2e{SLOT}"
 NEIGHBOUR = f"softfactory-neighbour{SLOT}"  # a second stack on the same engine
 PORTS = {
@@ -194,37 +194,20 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = 60) -> 
         time.sleep(0.5)
 
 
-@dataclass(frozen=True)
-class Recovery:
-    """One fault that was survived, and what it cost; samples lost in the outage itself do not count."""
-
-    fault: str
-    seconds: float
-    lost: int
-
-
-RECOVERIES = pytest.StashKey[list[Recovery]]()
-FIRST = ("test_deployment", "test_live_alerts")  # the stack as it came up, and before others' traffic weighs much
-LAST = ("test_engine", "test_removal")  # what restarts everything, and then what takes the stack down
-ORDER = {**{name: place - len(FIRST) for place, name in enumerate(FIRST)}, LAST[0]: 1, LAST[1]: 2}
+# A fault, the seconds until all was well again, and the samples lost; those of the outage itself do not count.
+Survived = Callable[[str, float, int], None]
+# First the stack as it came up, and before much traffic went over it; last what takes it down.
+ORDER = {"test_deployment": -2, "test_live_alerts": -1, "test_removal": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.get(item.path.stem, 0))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = config.stash.get(RECOVERIES, [])
-    if rows:
-        terminalreporter.section("faults: seconds to recovery, samples lost beyond the outage")
-    for row in rows:
-        terminalreporter.write_line(f"{row.seconds:7.1f} s {row.lost:4d}  {row.fault}")
-
-
-@pytest.fixture(scope="session")
-def recoveries(pytestconfig: pytest.Config) -> list[Recovery]:
-    """The faults survived so far; the end of the run prints them."""
-    return pytestconfig.stash.setdefault(RECOVERIES, [])
+@pytest.fixture
+def survived(record_property: Callable[[str, object], None]) -> Survived:
+    """Takes what a fault cost, which the end of the run tells."""
+    return lambda fault, seconds, lost: record_property(fault, f"well after {seconds:.1f} s, samples lost: {lost}")
 
 
 @pytest.fixture(scope="session")

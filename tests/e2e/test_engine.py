@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.e2e import losses, marks
-from tests.e2e.conftest import NAME, PREFIX, ROOT, Recovery, Stack, eventually
+from tests.e2e.conftest import NAME, PREFIX, ROOT, Stack, Survived, eventually
 from tests.e2e.losses import Outage
 
 pytestmark = pytest.mark.engine
@@ -33,7 +33,7 @@ def process() -> psutil.Process:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_all_comes_back_by_itself_when_the_engine_does(
-    stack: Stack, recoveries: list[Recovery], process: psutil.Process, how: signal.Signals
+    stack: Stack, survived: Survived, process: psutil.Process, how: signal.Signals
 ) -> None:
     is_kept = [marks.saved_silence(stack), marks.dashboard(stack), marks.user(stack)]
     before, containers = losses.samples(stack), _containers(stack)
@@ -46,7 +46,7 @@ def test_all_comes_back_by_itself_when_the_engine_does(
     stack.becomes_healthy(60)
     assert [question() for question in is_kept] == [True] * len(is_kept)
     lost = losses.lost(stack, before, outage)
-    recoveries.append(Recovery(f"engine ended by {how.name}, started again", outage.seconds, len(lost)))
+    survived(f"engine ended by {how.name}, started again", outage.seconds, len(lost))
     assert losses.beyond_start(lost) == []
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
 

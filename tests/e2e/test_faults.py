@@ -13,7 +13,7 @@ import pytest
 
 from ops import probes
 from tests.e2e import losses, marks
-from tests.e2e.conftest import NAME, PREFIX, Recovery, Stack, eventually
+from tests.e2e.conftest import NAME, PREFIX, Stack, Survived, eventually
 from tests.e2e.losses import Outage
 
 pytestmark = pytest.mark.engine
@@ -62,14 +62,12 @@ KEPT = {"alertmanager": marks.saved_silence, "grafana": marks.dashboard, "postgr
     ["prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
      "elasticsearch-exporter", "redis", "postgres", "elasticsearch", "api", "inbox"],
 )  # fmt: skip
-def test_a_container_that_is_killed_comes_back_by_itself(
-    stack: Stack, recoveries: list[Recovery], service: str
-) -> None:
+def test_a_container_that_is_killed_comes_back_by_itself(stack: Stack, survived: Survived, service: str) -> None:
     is_kept = KEPT[service](stack) if service in KEPT else None
     before = losses.samples(stack)
     outage = _kill(stack, service)
     lost = losses.lost(stack, before, outage)
-    recoveries.append(Recovery(f"kill -9 of {service}", outage.seconds, len(lost)))
+    survived(f"kill -9 of {service}", outage.seconds, len(lost))
     assert (losses.beyond_start(lost) if service == "prometheus" else lost) == []
     assert is_kept is None or eventually(is_kept, "what was there before the kill")
 
@@ -140,7 +138,7 @@ def test_two_updates_at_once_do_not_mix(stack: Stack) -> None:
     assert first.returncode == 0
 
 
-def test_an_update_that_was_killed_is_recovered_by_one_command(stack: Stack, recoveries: list[Recovery]) -> None:
+def test_an_update_that_was_killed_is_recovered_by_one_command(stack: Stack, survived: Survived) -> None:
     before = losses.samples(stack)
     stack.change(retention="14d")  # replaces Prometheus' container
     update = _start_up(stack)
@@ -166,7 +164,7 @@ def test_an_update_that_was_killed_is_recovered_by_one_command(stack: Stack, rec
     stack.assert_healthy()
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
     lost = losses.lost(stack, before, outage)
-    recoveries.append(Recovery("kill -9 of an update, then recover", outage.seconds, len(lost)))
+    survived("kill -9 of an update, then recover", outage.seconds, len(lost))
     assert losses.beyond_start(lost) == []
 
 

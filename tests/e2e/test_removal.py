@@ -8,7 +8,7 @@ import pytest
 from plan import GRAFANA_PASSWORD
 from rules import ALERTS
 from tests.e2e import losses, marks
-from tests.e2e.conftest import NAME, NEIGHBOUR, PREFIX, Recovery, Stack, leftovers
+from tests.e2e.conftest import NAME, NEIGHBOUR, PREFIX, Stack, Survived, leftovers
 from tests.e2e.losses import Outage
 
 pytestmark = pytest.mark.engine
@@ -40,24 +40,24 @@ def test_down_says_that_a_changed_fate_needs_an_update_first(stack: Stack) -> No
     assert "stay" in told.stdout
 
 
-def test_kept_data_is_there_after_destroy_and_up(stack: Stack, recoveries: list[Recovery]) -> None:
+def test_kept_data_is_there_after_destroy_and_up(stack: Stack, survived: Survived) -> None:
     before, is_kept = losses.samples(stack), _marks(stack)
     began = time.time()
     stack.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview")
     kept = {item.removeprefix(f"volume {PREFIX}-") for item in leftovers(stack.engine)}
     assert kept == {"prometheus-data", "alertmanager-data", "grafana-data", "postgres-data", "elasticsearch-data"}
     stack.up()  # verified: Grafana takes the same password, and has its objects
-    _is_all_there(stack, before, is_kept, Outage(began, time.time()), "destroy with data kept, then up", recoveries)
+    _is_all_there(stack, before, is_kept, Outage(began, time.time()), "destroy with data kept, then up", survived)
 
 
-def test_a_lost_state_is_adopted_by_one_command(stack: Stack, recoveries: list[Recovery]) -> None:
+def test_a_lost_state_is_adopted_by_one_command(stack: Stack, survived: Survived) -> None:
     before, is_kept = losses.samples(stack), _marks(stack)
     stack.pulumi("stack", "rm", NAME, "--yes", "--force", "--preserve-config")
     stack.pulumi("stack", "init", NAME)
     began = time.time()
     done = stack.ops("recover", "--stack", NAME)
     assert done.returncode == 0, done.stdout + done.stderr
-    _is_all_there(stack, before, is_kept, Outage(began, time.time()), "state lost, then recover", recoveries)
+    _is_all_there(stack, before, is_kept, Outage(began, time.time()), "state lost, then recover", survived)
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
 
 
@@ -82,12 +82,12 @@ def _marks(stack: Stack) -> list[marks.Question]:
 
 def _is_all_there(
     stack: Stack, before: losses.Samples, is_kept: list[marks.Question], outage: Outage, fault: str,
-    recoveries: list[Recovery],
+    survived: Survived,
 ) -> None:  # fmt: skip
     stack.becomes_healthy()
     assert [question() for question in is_kept] == [True] * len(is_kept)
     lost = losses.lost(stack, before, outage)
-    recoveries.append(Recovery(fault, outage.seconds, len(lost)))
+    survived(fault, outage.seconds, len(lost))
     assert losses.beyond_start(lost) == []
 
 

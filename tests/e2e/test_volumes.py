@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import losses
-from tests.e2e.conftest import NEIGHBOUR, ROOT, Recovery, Stack, eventually
+from tests.e2e.conftest import NEIGHBOUR, ROOT, Stack, Survived, eventually
 from tests.e2e.losses import Outage
 
 pytestmark = pytest.mark.engine
@@ -49,7 +49,7 @@ def _is_healthy(stack: Stack) -> bool:
     return stack.ops("health", "--stack", stack.name).returncode == 0
 
 
-def test_a_volume_of_another_owner_is_named_and_given_back(stack: Stack, recoveries: list[Recovery]) -> None:
+def test_a_volume_of_another_owner_is_named_and_given_back(stack: Stack, survived: Survived) -> None:
     before = losses.samples(stack)
     began = time.time()
     stack.container("prometheus").stop()
@@ -66,7 +66,7 @@ def test_a_volume_of_another_owner_is_named_and_given_back(stack: Stack, recover
     eventually(lambda: _is_healthy(stack), "health says that all is well", seconds=120)
     outage = Outage(began, time.time())
     lost = losses.lost(stack, before, outage)
-    recoveries.append(Recovery("data volume of another owner, given back", outage.seconds, len(lost)))
+    survived("data volume of another owner, given back", outage.seconds, len(lost))
     assert losses.beyond_start(lost) == []
     stack.up()
 
@@ -81,7 +81,7 @@ def test_a_volume_of_another_owner_is_named_and_given_back(stack: Stack, recover
     ids=["prometheus-cut", "prometheus-no-link", "alertmanager-cut"],
 )
 def test_a_broken_configuration_in_the_volume_is_put_right_by_an_update(
-    stack: Stack, recoveries: list[Recovery], service: str, damage: str, said: str
+    stack: Stack, survived: Survived, service: str, damage: str, said: str
 ) -> None:
     """Nothing of the input changes; the update sees that what runs is not what is wanted."""
     before, container = losses.samples(stack), stack.container(service).id
@@ -96,13 +96,11 @@ def test_a_broken_configuration_in_the_volume_is_put_right_by_an_update(
     eventually(lambda: _is_healthy(stack), "health says that all is well", seconds=120)
     stack.pulumi("preview", "--stack", stack.name, "--expect-no-changes")
     lost = losses.lost(stack, before, outage)
-    recoveries.append(Recovery(f"broken configuration of {service} ({damage}), then up", outage.seconds, len(lost)))
+    survived(f"broken configuration of {service} ({damage}), then up", outage.seconds, len(lost))
     assert losses.beyond_start(lost) == []
 
 
-def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored(
-    stack: Stack, recoveries: list[Recovery]
-) -> None:
+def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored(stack: Stack, survived: Survived) -> None:
     settings = stack.settings()
     values = {key: settings[key] for key in ("environment", "data", "scrape_interval", "notifications")}
     # Nothing but the stack itself is watched: it is up in seconds. Its samples go to a small file system in memory.
@@ -124,7 +122,7 @@ def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored(
         eventually(lambda: _is_healthy(small), "health says that all is well")
         outage = Outage(began, time.time())
         lost = losses.lost(small, before, outage)
-        recoveries.append(Recovery("full data volume, made room in", outage.seconds, len(lost)))
+        survived("full data volume, made room in", outage.seconds, len(lost))
         assert losses.beyond_start(lost) == []
 
         before, began = losses.samples(small), time.time()
