@@ -192,16 +192,17 @@ def test_each_fault_of_the_model_that_only_the_running_stack_shows_is_named(stac
     before = stack.identity("prometheus")
     with ExitStack() as changes:
         for path, old, new in (
-            # PromQL that every checker takes: only the evaluation finds several series on either side.
-            ("rules/postgres.py", "sum by ($by) (pg_stat_database_numbackends{$scope})\n    / on",
-             "pg_stat_database_numbackends{$scope} * on () pg_stat_database_numbackends{$scope}\n    / on"),
+            # PromQL that every checker takes: only the evaluation finds several series, one for each database.
+            ("rules/postgres.py", "sum by ($by) (pg_stat_database_numbackends{{$scope}}) / on",
+             "pg_stat_database_numbackends{{$scope}} / on"),
             ("plan.py", 'f"alertmanager:{alertmanager.JOB.port}"', 'f"alertmanager:{alertmanager.JOB.port + 1}"'),
             ("plan.py", 'url=f"http://prometheus:{prometheus.JOB.port}"', 'url="http://localhost:9090"'),
         ):  # fmt: skip
             changes.enter_context(stack.changed(path, old, new))
         assert_told(
             stack,
-            r"rule softfactory/ConnectionPoolNearMax: .*many-to-many.*; correct its expression in rules/, .*",
+            r"rule postgres/ConnectionPoolFillsUp: .*many-to-one.*; correct its expression in rules/, .*",
+            r"rule softfactory/ConnectionPoolNearMax: .*many-to-one.*; correct its expression in rules/, .*",
             r"Prometheus: sends alerts to alertmanager:9094, not to the Alertmanager that it scrapes; "
             r"correct `alerting` in plan.py, then `pulumi up`",
             r"data source prometheus: .+; run `pulumi refresh`, then `pulumi up`; or correct its url in plan.py",
