@@ -351,7 +351,7 @@ def _unknown_alerts(settings: Settings) -> list[str]:
     problems = []
     for name in sorted(set(settings.alerts) - set(known)):
         near = get_close_matches(name, known, n=1)
-        hint = f"there is {near[0]}" if near else "the guide lists them"
+        hint = f"there is {near[0]}" if near else "`make alerts` lists them"
         problems.append(f"alerts.{printable(name)}: no such alert; {hint}")
     return problems
 

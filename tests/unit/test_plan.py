@@ -263,7 +263,7 @@ def test_an_instance_that_is_given_to_one_of_the_stacks_own_too(monkeypatch: pyt
 def test_tuning_of_an_alert_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, alerts={"ApiDwon": {"enabled": False}, "Nothing": {}}) == (
         "alerts.ApiDwon: no such alert; there is ApiDown",
-        "alerts.Nothing: no such alert; the guide lists them",
+        "alerts.Nothing: no such alert; `make alerts` lists them",
     )
 
 
