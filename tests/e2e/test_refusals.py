@@ -336,7 +336,7 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
         "targets.softfactory-api.0.address: 'http://api:8000' is not an address; write host:port",
     ),
     "an unknown job": ({"targets": {"softfactory-ap": [API]}}, "targets.softfactory-ap: no such job; there are: "),
-    "an unknown alert": ({"alerts": {"RedisDwon": {"for": "1m"}}}, "alerts.RedisDwon: no such alert; there is RedisDown"),
+    "an unknown alert": ({"alerts": {"RedisDwon": {}}}, "alerts.RedisDwon: no such alert; there is RedisDown"),
     "an impossible threshold": (
         {"alerts": {"CacheHitRatioDegraded": {"threshold": 80}}},
         "alerts.CacheHitRatioDegraded.threshold: 80 is not a share from 0 to 1; write 0.8 for 80 %",
