@@ -54,7 +54,6 @@ class Stack:
     passwords: dict[str, str]
     engine: docker.DockerClient
     http: httpx.Client
-    volumes_before: set[str]  # on the engine, whoever's they are
     said: list[str] = field(default_factory=list)  # all that the commands printed, but not what was asked for by name
     name: str = NAME
     prefix: str = PREFIX
@@ -225,7 +224,6 @@ def engine() -> Iterator[docker.DockerClient]:
 def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack `e2e`, up and verified. Whatever an aborted run left of it on the engine is cleared first."""
     clear(engine)
-    before = {volume.name for volume in engine.volumes.list()}
     folder = tmp_path_factory.mktemp("project") / "softfactory"
     copy_project(folder)
     state = tmp_path_factory.mktemp("state")
@@ -236,9 +234,7 @@ def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
     }
     passwords = {name: secrets.token_urlsafe(24) for name in SECRETS}
     with httpx.Client(timeout=10, trust_env=False) as http:
-        made = Stack(
-            folder=folder, environment=environment, passwords=passwords, engine=engine, http=http, volumes_before=before
-        )
+        made = Stack(folder=folder, environment=environment, passwords=passwords, engine=engine, http=http)
         values = yaml.safe_load((folder / "stacks" / "dev.yaml").read_text(encoding="utf-8"))
         made.write_settings({**values, "prefix": PREFIX, "ports": PORTS, "alerts": HOLDS})
         made.pulumi("stack", "init", NAME)

@@ -130,7 +130,7 @@ def _volumes(stack: Stack) -> Iterator[Place]:
         for name in names:
             yield from _files(reader, f"/volumes/{name}", f"volume {name}")
     finally:
-        reader.remove()
+        reader.remove(v=True)
 
 
 def _files(container: Container, path: str, place: str) -> Iterator[Place]:

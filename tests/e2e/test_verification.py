@@ -105,7 +105,7 @@ def impostor(stack: Stack) -> Iterator[str]:
     try:
         yield f"{PREFIX}-impostor"
     finally:
-        container.remove(force=True)
+        container.remove(force=True, v=True)
 
 
 @contextmanager

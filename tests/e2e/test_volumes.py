@@ -150,4 +150,4 @@ def _small_volume(stack: Stack) -> Iterator[Any]:
     try:
         yield holder
     finally:
-        holder.remove(force=True)
+        holder.remove(force=True, v=True)
