@@ -156,8 +156,11 @@ def _families(stack: Stack) -> dict[str, float]:
         ("postgres", ["sh", "-c", "psql -h 127.0.0.1 -U softfactory -d softfactory -c 'CREATE TABLE e2e AS SELECT "
                       "generate_series(1,20000) AS n'"],
          'sum(pg_stat_database_tup_inserted{job="postgres",datname="softfactory"})'),
-        ("elasticsearch", ["curl", "-sf", "-X", "POST", "-H", "Content-Type: application/json", "-d", '{"e2e": 1}',
-                           "http://127.0.0.1:9200/e2e/_doc?refresh=true"],
+        # Without replicas, which a single node cannot hold: the cluster would stay yellow, and an alert pending.
+        ("elasticsearch", ["sh", "-c", "json='Content-Type: application/json' && "
+                           "curl -sf -X PUT -H \"$json\" -d '{\"settings\": {\"number_of_replicas\": 0}}' "
+                           "http://127.0.0.1:9200/e2e && curl -sf -X POST -H \"$json\" -d '{\"e2e\": 1}' "
+                           "'http://127.0.0.1:9200/e2e/_doc?refresh=true'"],
          'sum(elasticsearch_indices_docs_primary{job="elasticsearch"})'),
         ("prometheus", ["sh", "-c", "dd if=/dev/zero of=/prometheus/e2e bs=1048576 count=64 && sync"],
          '- sum(node_filesystem_avail_bytes{job="node"})'),
