@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import httpx
@@ -46,8 +47,7 @@ def capture_all(http: httpx.Client, prometheus: str, grafana: str, jobs: tuple[S
     found = {job.subject: capture(http, prometheus, job) for job in jobs}
     there = {subject: catalogue for subject, catalogue in found.items() if catalogue}
     if "grafana" in there and probes.grafana_stand_in(http, grafana):
-        own = there["grafana"]
-        there["grafana"] = Catalogue(exporter=STAND_IN, version=own.version, metrics=own.metrics)
+        there["grafana"] = replace(there["grafana"], exporter=STAND_IN)
     return there
 
 

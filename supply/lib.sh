@@ -17,7 +17,8 @@ sha256() { # of the files named, or of standard input: one hexadecimal digest
   if command -v sha256sum >/dev/null; then cat "$@" | sha256sum; else cat "$@" | shasum -a 256; fi | cut -c1-64
 }
 
-# Where the docker command's context points; what talks to the engine by itself knows DOCKER_HOST only.
+# Where the docker command's context points; what talks to the engine by itself knows DOCKER_HOST only. Nothing where the
+# command is missing or knows no contexts: then the engine is where it always is.
 engine_endpoint() { DOCKER_HOST='' docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null || true; }
 
 # --- long work ---------------------------------------------------------------------------------------------------

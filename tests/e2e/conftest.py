@@ -122,6 +122,18 @@ class Stack:
     def container(self, service: str) -> Any:
         return self.engine.containers.get(f"{self.prefix}-{service}")
 
+    def is_healthy(self, service: str) -> bool:
+        """Whether the engine calls the service's container so."""
+        return bool(self.container(service).attrs["State"]["Health"]["Status"] == "healthy")
+
+    def told(self, alert: str) -> list[str]:
+        """What the webhook was told of an alert: firing or resolved, in the order of the messages."""
+        messages = self.http.get(self.url("inbox") + "/api/messages").json()["notifications"]
+        return [
+            told["status"] for message in reversed(messages) for told in message["body"]["alerts"]
+            if told["labels"]["alertname"] == alert
+        ]  # fmt: skip
+
     def identity(self, service: str) -> tuple[str, str]:
         """A container's id and start time: the same as before means that it was neither replaced nor restarted."""
         container = self.container(service)

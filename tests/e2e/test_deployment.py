@@ -187,7 +187,7 @@ def test_the_watchdog_reaches_what_waits_for_it_and_not_the_person_on_call(stack
     eventually(lambda: bool(beats()), "a heartbeat arrives", seconds=400)
     assert {beat["labels"]["alertname"] for beat in beats()} == {"Watchdog"}
     assert {beat["status"] for beat in beats()} == {"firing"}
-    assert _told(stack, "Watchdog") == set()
+    assert stack.told("Watchdog") == []
 
 
 def test_a_redis_outage_reaches_the_webhook_and_so_does_its_end(stack: Stack) -> None:
@@ -196,7 +196,7 @@ def test_a_redis_outage_reaches_the_webhook_and_so_does_its_end(stack: Stack) ->
     stack.container("redis").stop(timeout=5)
     try:
         eventually(lambda: _state(stack, "RedisDown") == "firing", "RedisDown fires in Prometheus", seconds=60)
-        eventually(lambda: "firing" in _told(stack, "RedisDown"), "the webhook is told that RedisDown fires")
+        eventually(lambda: "firing" in stack.told("RedisDown"), "the webhook is told that RedisDown fires")
         health = stack.ops("health", "--stack", NAME)
         assert health.returncode == 1
         assert "RedisDown is firing" in health.stdout
@@ -204,8 +204,8 @@ def test_a_redis_outage_reaches_the_webhook_and_so_does_its_end(stack: Stack) ->
         stack.container("redis").start()
     eventually(lambda: _state(stack, "RedisDown") == "inactive", "RedisDown ends in Prometheus", seconds=60)
     # Alertmanager tells a group's changes once per group_interval, a minute.
-    eventually(lambda: "resolved" in _told(stack, "RedisDown"), "the webhook is told of the end", seconds=150)
-    eventually(lambda: stack.container("redis").attrs["State"]["Health"]["Status"] == "healthy", "Redis is healthy")
+    eventually(lambda: "resolved" in stack.told("RedisDown"), "the webhook is told of the end", seconds=150)
+    eventually(lambda: stack.is_healthy("redis"), "Redis is healthy")
 
 
 def _state(stack: Stack, alert: str) -> str:
@@ -213,19 +213,9 @@ def _state(stack: Stack, alert: str) -> str:
     return next(rule.state for rule in rules if rule.name == alert)
 
 
-def _told(stack: Stack, alert: str) -> set[str]:
-    messages = stack.http.get(stack.url("inbox") + "/api/messages").json()["notifications"]
-    return {
-        told["status"] for message in messages for told in message["body"]["alerts"]
-        if told["labels"]["alertname"] == alert
-    }  # fmt: skip
-
-
 def test_a_changed_rule_is_live_after_one_up_and_prometheus_keeps_running(stack: Stack) -> None:
     before = stack.identity("prometheus")
-    values = stack.settings()
-    values["alerts"]["SlowQueries"] = {"threshold": 7}
-    stack.write_settings(values)
+    stack.tune(SlowQueries={"threshold": 7})
     stack.up()
     rules: Any = stack.http.get(stack.url("prometheus") + "/api/v1/rules").json()["data"]["groups"]
     query = next(r["query"] for group in rules for r in group["rules"] if r["name"] == "SlowQueries")
@@ -236,7 +226,7 @@ def test_a_changed_rule_is_live_after_one_up_and_prometheus_keeps_running(stack:
 
 def test_a_refused_release_leaves_the_old_one_and_the_next_up_repairs(stack: Stack) -> None:
     before = stack.identity("prometheus")
-    live = probes.prometheus_release(stack.http, stack.url("prometheus"), "monitoring_release_info")
+    live = stack.release()
     source = stack.folder / "rules" / "redis.py"
     text = source.read_text(encoding="utf-8")
     source.write_text(text.replace("{{ $labels.instance }}: Redis", "{{ $labels.instance }: Redis"), encoding="utf-8")
@@ -244,7 +234,7 @@ def test_a_refused_release_leaves_the_old_one_and_the_next_up_repairs(stack: Sta
     assert failed.returncode != 0
     assert "the checker refused it; what was live before is still live" in failed.stdout
     assert "unexpected" in failed.stdout  # promtool's own words
-    assert probes.prometheus_release(stack.http, stack.url("prometheus"), "monitoring_release_info") == live
+    assert stack.release() == live
     assert "prometheus-release" in stack.pulumi("preview", "--stack", NAME).stdout  # it shows what is pending
     assert stack.up(check=False).returncode != 0  # unchanged input is tried again, and is still refused
     source.write_text(text, encoding="utf-8")

@@ -93,30 +93,18 @@ def test_a_killed_alertmanager_knows_what_it_has_told(stack: Stack) -> None:
     stack.http.delete(stack.url("inbox") + "/api/messages")
     stack.container("redis").stop(timeout=5)
     try:
-        eventually(lambda: _told(stack, "RedisDown") == ["firing"], "the webhook is told once", seconds=60)
+        eventually(lambda: stack.told("RedisDown") == ["firing"], "the webhook is told once", seconds=60)
         marks.snapshot(stack, "nflog")
         _kill(stack, "alertmanager")
         # Prometheus sends a firing alert again after a minute.
-        eventually(lambda: "RedisDown" in _active(stack), "Alertmanager has the alert again", seconds=90)
+        asked = stack.http, stack.url("alertmanager")
+        eventually(lambda: "RedisDown" in probes.alerts(*asked), "Alertmanager has the alert again", seconds=90)
     finally:
         stack.container("redis").start()
     # The end is told when the group's turn comes: what would have been told twice has been told by then.
-    eventually(lambda: "resolved" in _told(stack, "RedisDown"), "the webhook is told of the end", seconds=150)
-    assert _told(stack, "RedisDown") == ["firing", "resolved"]
+    eventually(lambda: "resolved" in stack.told("RedisDown"), "the webhook is told of the end", seconds=150)
+    assert stack.told("RedisDown") == ["firing", "resolved"]
     stack.calm()
-
-
-def _active(stack: Stack) -> list[str]:
-    return probes.alerts(stack.http, stack.url("alertmanager"))
-
-
-def _told(stack: Stack, alert: str) -> list[str]:
-    """What the webhook was told of an alert: firing or resolved, in the order of the messages."""
-    messages = stack.http.get(stack.url("inbox") + "/api/messages").json()["notifications"]
-    return [
-        told["status"] for message in reversed(messages) for told in message["body"]["alerts"]
-        if told["labels"]["alertname"] == alert
-    ]  # fmt: skip
 
 
 def test_all_is_well_after_the_kills(stack: Stack) -> None:

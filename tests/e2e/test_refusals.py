@@ -278,7 +278,7 @@ def test_a_grafana_that_cannot_be_reached_is_found_before_anything_is_touched(
         stack.write_settings(settings)
     assert_refused(refused, f"grafana: its container is {state}", f"run `docker {undo} {PREFIX}-grafana`")
     assert stack.release() == live
-    eventually(lambda: stack.container("grafana").attrs["State"]["Health"]["Status"] == "healthy", "Grafana is healthy")
+    eventually(lambda: stack.is_healthy("grafana"), "Grafana is healthy")
     stack.up()
 
 

@@ -62,7 +62,7 @@ def broken(stack: Stack, service: str, action: str, undo: str) -> Iterator[None]
         yield
     finally:
         eventually(lambda: did(stack, service, undo), f"{undo} {service}")
-        eventually(lambda: is_healthy(stack, service), f"{service} is healthy")
+        eventually(lambda: stack.is_healthy(service), f"{service} is healthy")
 
 
 def did(stack: Stack, service: str, action: str) -> bool:
@@ -71,10 +71,6 @@ def did(stack: Stack, service: str, action: str) -> bool:
         getattr(stack.container(service), action)()
         return True
     return False
-
-
-def is_healthy(stack: Stack, service: str) -> bool:
-    return bool(stack.container(service).attrs["State"]["Health"]["Status"] == "healthy")
 
 
 def is_up(stack: Stack, job: str) -> bool:

@@ -45,10 +45,6 @@ def _told(stack: Stack, *words: str) -> None:
     eventually(is_said, f"health says {words}")
 
 
-def _is_healthy(stack: Stack) -> bool:
-    return stack.ops("health", "--stack", stack.name).returncode == 0
-
-
 def test_a_volume_of_another_owner_is_named_and_given_back(stack: Stack, survived: Survived) -> None:
     before = losses.samples(stack)
     began = time.time()
@@ -63,7 +59,7 @@ def test_a_volume_of_another_owner_is_named_and_given_back(stack: Stack, survive
         assert "prometheus: its container" in failed.stdout
     finally:
         _as_documented(stack, "A volume with the wrong owner")
-    eventually(lambda: _is_healthy(stack), "health says that all is well", seconds=120)
+    stack.becomes_healthy(120)
     outage = Outage(began, time.time())
     lost = losses.lost(stack, before, outage)
     survived("data volume of another owner, given back", outage.seconds, len(lost))
@@ -93,7 +89,7 @@ def test_a_broken_configuration_in_the_volume_is_put_right_by_an_update(
     eventually(lambda: stack.up(check=False).returncode == 0, "an update puts it right", seconds=150)
     outage = Outage(began, time.time())
     assert stack.container(service).id == container
-    eventually(lambda: _is_healthy(stack), "health says that all is well", seconds=120)
+    stack.becomes_healthy(120)
     stack.pulumi("preview", "--stack", stack.name, "--expect-no-changes")
     lost = losses.lost(stack, before, outage)
     survived(f"broken configuration of {service} ({damage}), then up", outage.seconds, len(lost))
@@ -119,7 +115,7 @@ def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored(stack: St
         assert holder.exec_run(["rm", "/volume/fill"]).exit_code == 0
         _told(small, "its next start drops what it stored since", f"docker restart {NEIGHBOUR}-prometheus")
         _as_documented(small, "A full data volume")
-        eventually(lambda: _is_healthy(small), "health says that all is well")
+        small.becomes_healthy()
         outage = Outage(began, time.time())
         lost = losses.lost(small, before, outage)
         survived("full data volume, made room in", outage.seconds, len(lost))
@@ -127,7 +123,7 @@ def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored(stack: St
 
         before, began = losses.samples(small), time.time()
         small.container("prometheus").restart()
-        eventually(lambda: _is_healthy(small), "health says that all is well")
+        small.becomes_healthy()
         lost = losses.lost(small, before, Outage(began, time.time()))
         assert losses.beyond_start(lost) == [], "what was stored since is there to stay"
 

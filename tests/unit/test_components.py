@@ -5,7 +5,6 @@ import stat
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import pulumi
@@ -215,8 +214,9 @@ def test_no_resource_makes_pulumi_take_the_plan_for_a_dependent_of_a_target(prog
 
 def test_whatever_is_asked_for_belongs_to_the_plan(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     def hash_of(plan: Plan) -> object:
-        changed = SimpleNamespace(wanted=plan, settings=plan.settings)
-        (stash,) = end(Strictness.STRICT, program.stack, changed, preview=True).of(STASH)  # type: ignore[arg-type]
+        monkeypatch.setattr(program, "wanted", plan)
+        monkeypatch.setattr(program, "settings", plan.settings)
+        (stash,) = end(Strictness.STRICT, program.stack, program, preview=True).of(STASH)
         return stash.inputs["input"]
 
     wanted = program.wanted

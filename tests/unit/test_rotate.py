@@ -168,7 +168,7 @@ def test_a_person_at_a_terminal_is_asked_and_the_value_is_not_shown(
     rotation: Rotation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("getpass.getpass", lambda *_, **__: NEW)  # reads from a terminal, without echo
-    rotation.standard_input.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(rotation.standard_input, "isatty", lambda: True)
     assert rotation.run("webhook_url", "prod") == 0
     assert rotation.commands.config["webhook_url"] == NEW and NEW not in rotation.seen()
     assert "The new webhook_url (it is not shown):" in rotation.shown
