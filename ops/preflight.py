@@ -76,6 +76,12 @@ def _holders(settings: Settings, containers: Iterable[Container]) -> Holders:
             covers = port.get("IP") in ("0.0.0.0", ours) or ours == "0.0.0.0"
             if port["Type"] == "tcp" and "PublicPort" in port and covers:
                 holders.setdefault(int(port["PublicPort"]), {})[_name(container)] = _prefix(container)
+    # A container that starts again and again is listed without its port at times, which the engine may hold already.
+    restarting = {_name(item): _prefix(item) for item in containers if item["State"] == "restarting"}
+    for part, port in settings.parts.items():
+        name = f"{settings.prefix}-{part}"
+        if restarting.get(name) == settings.prefix:
+            holders.setdefault(port, {})[name] = settings.prefix
     return holders
 
 

@@ -338,7 +338,7 @@ def _summary(attrs: dict[str, Any]) -> dict[str, Any]:
     return {
         "Names": [attrs["Name"]],
         "Labels": attrs["Config"]["Labels"],
-        "State": "paused" if state.get("Paused") else "running" if state["Running"] else "exited",
+        "State": _state(state),
         "Ports": [
             {"IP": there["HostIp"], "PublicPort": int(there["HostPort"]), "PrivatePort": int(inner.split("/")[0]),
              "Type": inner.split("/")[1]}
@@ -347,6 +347,13 @@ def _summary(attrs: dict[str, Any]) -> dict[str, Any]:
             for there in bindings or ()
         ],
     }  # fmt: skip
+
+
+def _state(state: dict[str, Any]) -> str:
+    for word in ("Paused", "Restarting", "Running"):
+        if state.get(word):
+            return word.lower()
+    return "exited"
 
 
 def _published(port: int | None) -> dict[str, Any]:

@@ -76,6 +76,19 @@ def test_a_port_that_a_program_of_this_machine_holds_is_named(
 
 
 @pytest.mark.parametrize(
+    ("state", "taken"),
+    [({"Running": False, "Restarting": True}, []), ({"Running": False}, ["ports.prometheus"])],
+)
+def test_a_container_of_ours_that_starts_again_and_again_holds_its_port_at_times(
+    state: dict[str, bool], taken: list[str], stack: FakeStack, wanted: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two starts the listing has no port of it, while the engine may hold it already for the next one."""
+    monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != wanted.settings.ports.prometheus)
+    stack.containers["prometheus"]["State"] = state
+    assert [problem.partition(":")[0] for problem in problems(stack, wanted)] == taken
+
+
+@pytest.mark.parametrize(
     ("reason", "free"), [(errno.EADDRINUSE, False), (errno.EACCES, True), (errno.EADDRNOTAVAIL, True), (0, True)]
 )
 def test_only_a_port_in_use_is_taken(reason: int, free: bool, monkeypatch: pytest.MonkeyPatch) -> None:
