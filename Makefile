@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up preview down health alerts rotate recover test check unit tools e2e render password traffic env lock
+.PHONY: help up preview down health alerts rotate recover test check unit tools e2e golden render password traffic env lock
 STACK ?= dev
 export STACK
 
@@ -95,6 +95,10 @@ e2e: ## The end-to-end test, on stacks of its own
 	@supply/setup tools
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder tests/e2e --ignore tests/e2e/test_engine.py
 	$(RUN) pytest tests/e2e/test_engine.py
+
+golden: ## Renew the reviewed renderings in tests/golden; look at `git diff` then
+	@supply/setup python
+	@.venv/bin/python -m tests.golden
 
 env: ## Print the environment in which plain pulumi works
 	@supply/setup tools >&2

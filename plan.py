@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards import dashboard_files
+from dashboards import dashboard_models, to_text
+from dashboards.checks import problems as dashboard_problems
 from routing.render import alertmanager_files
 from routing.tree import Tree, tree
 from rules import (
@@ -25,7 +26,7 @@ from rules import (
     redis,
 )
 from rules.catalogue import catalogues
-from rules.checks import misfits, written
+from rules.checks import misfits, series, written
 from rules.checks import problems as rule_problems
 from rules.model import Alert, ScrapeJob, Severity
 from rules.objectives import short_retention
@@ -34,7 +35,6 @@ from stacks.settings import DEMO_PARTS, FOLDER, Settings, SettingsError, Target,
 from stacks.values import printable, seconds
 
 CURRENT: Final = "/etc/prometheus/current"  # the link to the live release; a release's own path would reset alerts
-RELEASE_INFO: Final = "monitoring_release_info"
 GRAFANA_ADMIN: Final = "admin"
 GRAFANA_PASSWORD: Final = "grafana_admin_password"
 POSTGRES_PASSWORD: Final = "postgres_password"
@@ -148,10 +148,10 @@ def plan(settings: Settings) -> Plan:
     Raises PlanError, which lists every problem found.
     """
     targets, alerts, routes = _fitting(settings)
-    pages = dashboard_files(alerts)
+    sources = _datasources(settings)
+    pages = _pages(settings, targets, alerts, sources)
     prometheus_release = _prometheus_release(settings, targets, alerts, frozenset(pages))
     alertmanager_release = _alertmanager_release(routes)
-    sources = _datasources(settings)
     return Plan(
         settings=settings,
         prometheus=prometheus_release,
@@ -198,6 +198,23 @@ def _fitting(settings: Settings) -> tuple[dict[str, tuple[Target, ...]], tuple[A
     if problems:
         raise PlanError(problems)
     return targets, alerts, routes
+
+
+def _pages(
+    settings: Settings,
+    targets: Mapping[str, tuple[Target, ...]],
+    alerts: tuple[Alert, ...],
+    sources: Iterable[DataSource],
+) -> dict[str, str]:
+    """The dashboards, uid to JSON; PlanError for what cannot be right in them."""
+    links = {"Prometheus": settings.link("prometheus"), "Alertmanager": settings.link("alertmanager")}
+    models = dashboard_models(alerts, [job for job in JOBS if job.name in targets], links)
+    recorded = {recording.name: frozenset(recording.of.by) for recording in RECORDINGS}
+    known = series(JOBS, catalogues(), {**recorded, prometheus.RELEASE_INFO: frozenset({"release"})})
+    problems = dashboard_problems(models, known, {source.uid for source in sources}, links.values())
+    if problems:
+        raise PlanError(problems)
+    return {model["uid"]: to_text(model) for model in models}
 
 
 def _routed(routes: Tree) -> frozenset[Severity]:
@@ -276,7 +293,7 @@ def _prometheus_release(
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     release = digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.
-    info = {"record": RELEASE_INFO, "expr": "vector(1)", "labels": {"release": release}}
+    info = {"record": prometheus.RELEASE_INFO, "expr": "vector(1)", "labels": {"release": release}}
     files["rules/release.yml"] = to_yaml({"groups": [{"name": "release", "rules": [info]}]})
     return Release(files=files, hash=release, confirmation=release)
 

@@ -7,7 +7,7 @@ import httpx
 
 from ops import probes
 from ops.probes import ContainerState
-from plan import RELEASE_INFO
+from rules.prometheus import RELEASE_INFO
 from stacks.settings import Settings
 
 

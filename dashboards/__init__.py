@@ -1,28 +1,47 @@
 """What is seen, one file per dashboard; a dashboard's uid is its subject."""
 
 import json
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
+from types import ModuleType
+from typing import Any, Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import api, overview
+from dashboards import alertmanager, api, elasticsearch, node, overview, postgres, prometheus, redis
 from dashboards.draw import Draw
-from rules.model import Alert
+from rules.model import Alert, ScrapeJob
 
-PAGES: Final[tuple[Callable[[Draw], Dashboard], ...]] = (overview.build, api.build)
+PAGES: Final[tuple[ModuleType, ...]] = (
+    overview, api, postgres, redis, elasticsearch, node, prometheus, alertmanager,
+)  # fmt: skip
 
 
-def dashboard_files(alerts: Iterable[Alert]) -> dict[str, str]:
-    """A dashboard's uid to its JSON model, keys sorted; ValueError where two have one uid."""
-    draw = Draw(alerts)
-    files: dict[str, str] = {}
-    for build in PAGES:
-        model = build(draw).build()
-        if not model.uid or model.uid in files:
-            raise ValueError(f"dashboard {model.title!r}: uid {model.uid!r} is missing or used twice")
-        for number, panel in enumerate(model.panels or [], start=1):
-            panel.id_val = number  # the SDK leaves 0 everywhere
-        files[model.uid] = json.dumps(model, cls=JSONEncoder, sort_keys=True, indent=2)
-    return files
+def dashboard_models(
+    alerts: Iterable[Alert], jobs: Collection[ScrapeJob], links: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The dashboards' JSON models, in the order of PAGES: the overview, and those of the subjects that the jobs are
+    about. `links` are the addresses of other parts, by their titles.
+    """
+    subjects = {job.subject for job in jobs}
+    there = {_name(page): page for page in PAGES if page is overview or _name(page) in subjects}
+    draw = Draw(alerts, watched={job.name for job in jobs}, pages=there, links=links)
+    return [as_json(page.build(draw)) for page in there.values()]
+
+
+def as_json(page: Dashboard) -> dict[str, Any]:
+    """The JSON model of one page, its panels numbered."""
+    model = page.build()
+    for number, panel in enumerate(model.panels or [], start=1):
+        panel.id_val = number  # the SDK leaves 0 everywhere
+    read: dict[str, Any] = json.loads(json.dumps(model, cls=JSONEncoder))
+    return read
+
+
+def to_text(model: Mapping[str, Any]) -> str:
+    """A model as it is deployed, its keys sorted."""
+    return json.dumps(model, sort_keys=True, indent=2)
+
+
+def _name(page: ModuleType) -> str:
+    return page.__name__.rpartition(".")[2]

@@ -1,121 +1,247 @@
-"""How dashboards look: the style, and a signal's rendering as a panel."""
+"""How dashboards look: the style, and the renderings of a signal as a panel."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from string import ascii_uppercase
 from typing import Final
 
-from grafana_foundation_sdk.builders import common, stat, timeseries
+from grafana_foundation_sdk.builders import bargauge, common, heatmap, stat, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as dashboards
-from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models.dashboard import (
+    AnnotationQuery,
     DashboardCursorSync,
     DashboardLinkType,
     DataSourceRef,
+    DataTransformerConfig,
+    DynamicConfigValue,
     Threshold,
     ThresholdsMode,
     ValueMap,
+    ValueMapping,
     ValueMappingResult,
     VariableRefresh,
 )
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from rules.model import Alert, ScrapeJob, Signal, Unit
+from rules.model import Alert, ScrapeJob, Severity, Signal, Unit
+from rules.prometheus import RELEASE_INFO
 
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="prometheus")
-GOOD, BAD = "green", "red"
-STAT_WIDTH, GRAPH_WIDTH = 4, 12  # of Grafana's 24 columns: six figures or two graphs in a row at 1366 pixels
+TAG: Final = "softfactory"
+OVERVIEW: Final = "overview"
+GOOD, WARNING, BAD = "green", "orange", "red"
+STAT_WIDTH, GRAPH_WIDTH, WIDE = 4, 12, 24  # of Grafana's 24 columns: six figures or two graphs in a row of 1366 pixels
 STAT_HEIGHT, GRAPH_HEIGHT = 4, 8
+ONLY_IN_TROUBLE: Final = "Nothing, or 0, as long as all is well."  # ends the description of a panel that is marked so
+MAPPINGS: Final[Mapping[Unit, ValueMapping]] = {
+    Unit.UP: ValueMap(options={
+        "0": ValueMappingResult(text="Down", color=BAD, index=0),
+        "1": ValueMappingResult(text="Up", color=GOOD, index=1),
+    }),
+}  # fmt: skip
+SEVERITIES: Final = ValueMap(options={
+    Severity.CRITICAL.value: ValueMappingResult(color=BAD, index=0),
+    Severity.WARNING.value: ValueMappingResult(color=WARNING, index=1),
+})  # fmt: skip
 
 
 class Draw:
-    """Draws signals with this environment's thresholds; one for all dashboards of a plan."""
+    """Draws signals with this environment's thresholds; one for all dashboards of a plan.
 
-    def __init__(self, alerts: Iterable[Alert]) -> None:
+    `watched` are the names of the jobs that have targets, `pages` the uids of the dashboards that are made. `links` are
+    the addresses at which people reach other parts, by their titles.
+    """
+
+    def __init__(
+        self,
+        alerts: Iterable[Alert],
+        watched: Collection[str],
+        pages: Collection[str],
+        links: Mapping[str, str],
+    ) -> None:
         self._alerts = {alert.when.signal: alert for alert in alerts if alert.enabled}
+        self._watched = frozenset(watched)
+        self._pages = frozenset(pages)
+        self._links = links
 
-    def page(self, title: str, uid: str, description: str, job: ScrapeJob | None = None) -> Dashboard:
-        """An empty dashboard in the common style, with an `instance` variable over the job's targets (or over all)."""
-        of_job = f'up{{job="{job.name}"}}' if job else "up"
-        return (
+    def page(self, title: str, uid: str, description: str, *jobs: ScrapeJob) -> Dashboard:
+        """An empty dashboard in the common style, with an `instance` variable over the jobs' targets (or over all), and
+        marks where an alert of their subjects (or any) fires and where another configuration became live.
+        """
+        of_jobs = f'up{{job=~"{_any(job.name for job in jobs)}"}}' if jobs else "up"
+        # An alert without an instance is about the whole subject.
+        about = f',subject=~"{_any(job.subject for job in jobs)}",instance=~"$instance|"' if jobs else ""
+        firing = f'max by (severity, alertname, instance) (ALERTS{{alertstate="firing",severity!="none"{about}}})'
+        # In its first two minutes a release is one that was not there two minutes before.
+        released = f"max by (release) ({RELEASE_INFO} unless on (release) {RELEASE_INFO} offset 2m)"
+        page = (
             Dashboard(title)
             .uid(uid)
             .description(description)
-            .tags(["softfactory"])
+            .tags([TAG])
             .time("now-1h", "now")
             .refresh("30s")
             .timezone("browser")
             .tooltip(DashboardCursorSync.CROSSHAIR)
             .readonly()
-            .link(
-                dashboards.DashboardLink("SoftFactory")
-                .type(DashboardLinkType.DASHBOARDS)
-                .tags(["softfactory"])
-                .as_dropdown(False)
-                .keep_time(True)
-            )
+            .link(DashboardLink("SoftFactory").type(DashboardLinkType.DASHBOARDS).tags([TAG]).keep_time(True))
             .with_variable(
                 dashboards.QueryVariable("instance")
                 .label("Instance")
-                .query(f"label_values({of_job}, instance)")
+                .query(f"label_values({of_jobs}, instance)")
                 .datasource(PROMETHEUS)
                 .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
                 .multi(True)
                 .include_all(True)
                 .all_value(".*")
             )
+            .annotation(Mark("Alerts", BAD, firing, "{{alertname}}", "{{severity}} {{instance}}"))
+            .annotation(Mark("Deployments", "blue", released, "Deployment", "release {{release}}"))
         )
+        for name, address in self._links.items():
+            page = page.link(
+                DashboardLink(name).type(DashboardLinkType.LINK).url(address).icon("external link").target_blank(True)
+            )
+        return page
 
-    def stat(self, signal: Signal, title: str = "") -> stat.Panel:
-        """One figure per instance, coloured by the alert's threshold."""
+    def watches(self, signal: Signal) -> bool:
+        """Whether this environment has the signal's job: where it has not, a panel would stay empty."""
+        return signal.job.name in self._watched
+
+    def stat(self, signal: Signal, title: str = "", page: str = "") -> stat.Panel:
+        """One figure per combination of the signal's labels, coloured by the alert's threshold. A click on it opens
+        `page`, with the instance chosen.
+        """
         panel = (
             stat.Panel()
             .title(title or signal.title)
-            .description(signal.description)
+            .description(_description(signal))
             .datasource(PROMETHEUS)
             .unit(signal.unit)
             .height(STAT_HEIGHT)
             .span(STAT_WIDTH)
-            .with_target(self._query(signal).instant())
+            .with_target(_query(signal).instant())
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
             .color_mode(common_models.BigValueColorMode.VALUE)
             .graph_mode(common_models.BigValueGraphMode.NONE)
             .thresholds(self._thresholds(signal))
+            .mappings([MAPPINGS[signal.unit]] if signal.unit in MAPPINGS else [])
         )
-        if signal.unit is Unit.UP:
-            panel = panel.mappings([
-                ValueMap(options={
-                    "0": ValueMappingResult(text="Down", color=BAD, index=0),
-                    "1": ValueMappingResult(text="Up", color=GOOD, index=1),
-                })
-            ])  # fmt: skip
         if signal.unit is Unit.RATIO:
             panel = panel.no_value("no traffic")  # a ratio is silent without
+        if page in self._pages:
+            chosen = "var-instance=${__field.labels.instance}&" if "instance" in signal.by else ""
+            panel = panel.data_links([_link("Look closer", f"/d/{page}?{chosen}${{__url_time_range}}")])
         return panel
 
-    def timeseries(self, signal: Signal, title: str = "") -> timeseries.Panel:
-        """A line per combination of the signal's labels, with the alert's threshold drawn in."""
+    def timeseries(self, signal: Signal, *others: Signal, title: str = "") -> timeseries.Panel:
+        """A line per combination of the signals' labels, with the alert's threshold of the first one drawn in.
+
+        Raises ValueError where the signals do not have one unit, or only some of them show only in trouble.
+        """
+        signals = (signal, *others)
+        if len({(each.unit, each.only_in_trouble) for each in signals}) > 1:
+            names = ", ".join(repr(each.title) for each in signals)
+            raise ValueError(f"{names} need panels of their own: their units differ, or what they show in trouble")
         panel = (
             timeseries.Panel()
             .title(title or signal.title)
-            .description(signal.description)
+            .description(_description(*signals))
             .datasource(PROMETHEUS)
             .unit(signal.unit)
             .min(0)
             .height(GRAPH_HEIGHT)
             .span(GRAPH_WIDTH)
             .fill_opacity(10)
-            .with_target(self._query(signal).range())
+            .tooltip(
+                common.VizTooltipOptions()
+                .mode(common_models.TooltipDisplayMode.MULTI)
+                .sort(common_models.SortOrder.DESCENDING)
+            )
             .thresholds(self._thresholds(signal))
+            .mappings([MAPPINGS[signal.unit]] if signal.unit in MAPPINGS else [])
         )
+        for ref, each in zip(ascii_uppercase, signals, strict=False):
+            panel = panel.with_target(_query(each, ref, named=bool(others)).range())
+        if signal.only_in_trouble:
+            panel = panel.no_value("all is well")
         if signal in self._alerts:
             panel = panel.thresholds_style(
                 common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.LINE)
             )
         return panel
 
-    def _query(self, signal: Signal) -> Dataquery:
-        legend = " ".join(f"{{{{{label}}}}}" for label in signal.by)
-        return Dataquery().expr(signal.for_panel()).legend_format(legend).ref_id("A").datasource(PROMETHEUS)
+    def heatmap(self, signal: Signal) -> heatmap.Panel:
+        """A histogram over time, from a signal that carries `le` alone; its unit is that of the buckets' bounds."""
+        return (
+            heatmap.Panel()
+            .title(signal.title)
+            .description(_description(signal))
+            .datasource(PROMETHEUS)
+            .unit(Unit.COUNT)  # of a cell
+            .height(GRAPH_HEIGHT)
+            .span(GRAPH_WIDTH)
+            .with_target(_query(signal).range().format(PromQueryFormat.HEATMAP))
+            .y_axis(heatmap.YAxisConfig().unit(signal.unit))
+            .color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(32))
+            .hide_legend()
+        )
+
+    def bars(self, signal: Signal) -> bargauge.Panel:
+        """The latest values side by side, the largest first to be seen."""
+        return (
+            bargauge.Panel()
+            .title(signal.title)
+            .description(_description(signal))
+            .datasource(PROMETHEUS)
+            .unit(signal.unit)
+            .min(0)
+            .height(GRAPH_HEIGHT)
+            .span(GRAPH_WIDTH)
+            .with_target(_query(signal).instant())
+            .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+            .orientation(common_models.VizOrientation.HORIZONTAL)
+            .thresholds(self._thresholds(signal))
+        )
+
+    def firing(self, signal: Signal) -> table.Panel:
+        """The alerts that fire, a row each; a click on one opens the page that the alert itself links to."""
+        alerts = f'label_replace({signal.for_panel()}, "page", "{OVERVIEW}", "", "")'
+        expr = f'label_replace({alerts}, "page", "$1", "subject", "({_any(self._pages)})")'
+        shown = [*signal.by]
+        return (
+            table.Panel()
+            .title(signal.title)
+            .description(_description(signal))
+            .datasource(PROMETHEUS)
+            .unit(signal.unit)
+            .height(GRAPH_HEIGHT)
+            .span(WIDE)
+            .with_target(_query(signal).expr(expr).instant().format(PromQueryFormat.TABLE))
+            .with_transformation(
+                DataTransformerConfig(
+                    id_val="organize",
+                    options={
+                        "excludeByName": {"Time": True, "Value": True},
+                        "indexByName": {label: place for place, label in enumerate(shown)},
+                    },
+                )
+            )
+            .override_by_name("page", [DynamicConfigValue(id_val="custom.hidden", value=True)])
+            .override_by_name("severity", [
+                DynamicConfigValue(id_val="mappings", value=[SEVERITIES]),
+                DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
+            ])
+            .override_by_name("alertname", [
+                DynamicConfigValue(id_val="links", value=[_link("Look closer", (
+                    "/d/${__data.fields.page}?var-instance=${__data.fields.instance}&${__url_time_range}"
+                )).build()]),
+            ])
+            .no_value("Nothing fires")
+        )  # fmt: skip
 
     def _thresholds(self, signal: Signal) -> dashboards.ThresholdsConfig:
         alert = self._alerts.get(signal)
@@ -125,3 +251,42 @@ class Draw:
             base, beyond = (GOOD, BAD) if above else (BAD, GOOD)
             steps = [Threshold(color=base, value=None), Threshold(color=beyond, value=alert.when.threshold)]
         return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+class Mark(dashboards.AnnotationQuery):
+    """A mark on every graph of a page wherever an expression has a value, with a title and a text made from its labels;
+    the SDK's annotation has no fields for these two.
+    """
+
+    def __init__(self, name: str, color: str, expr: str, title: str, text: str) -> None:
+        self._internal = _MarkModel(title, text)
+        self.name(name).datasource(PROMETHEUS).enable(True).icon_color(color).expr(expr)
+
+
+class _MarkModel(AnnotationQuery):
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._texts: dict[str, object] = {"titleFormat": title, "textFormat": text}
+
+    def to_json(self) -> dict[str, object]:
+        return {**super().to_json(), **self._texts}
+
+
+def _description(*signals: Signal) -> str:
+    texts = [s.description if len(signals) == 1 else f"{s.title}: {s.description}" for s in signals]
+    return " ".join([*texts, *([ONLY_IN_TROUBLE] if signals[0].only_in_trouble else [])])
+
+
+def _query(signal: Signal, ref: str = "A", *, named: bool = False) -> Dataquery:
+    labels = " ".join(f"{{{{{label}}}}}" for label in signal.by)
+    legend = f"{signal.title} {labels}".strip() if named else labels
+    return Dataquery().expr(signal.for_panel()).legend_format(legend).ref_id(ref).datasource(PROMETHEUS)
+
+
+def _any(names: Iterable[str]) -> str:
+    """A regular expression that matches each of the names."""
+    return "|".join(sorted(names))
+
+
+def _link(title: str, url: str) -> DashboardLink:
+    return DashboardLink(title).type(DashboardLinkType.LINK).url(url)

@@ -1,33 +1,41 @@
-"""The first page of a person on call: what is down, and how the API does."""
+"""The first page of a person on call: what fires, what is down, and how the API does."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import Draw
+from dashboards.draw import OVERVIEW, Draw
 from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
+
+SUBJECTS = {
+    "API": api, "PostgreSQL": postgres, "Redis": redis, "Elasticsearch": elasticsearch,
+    "Node": node, "Prometheus": prometheus, "Alertmanager": alertmanager, "Grafana": grafana,
+}  # fmt: skip
+SERVED = (api.REQUESTS, api.ERROR_RATIO, api.RESPONSE_TIME, api.CACHE_HIT_RATIO)
+FULL = {
+    "PostgreSQL: connections in use": postgres.CONNECTIONS_USED,
+    "Redis: memory": redis.MEMORY,
+    "Elasticsearch: heap in use": elasticsearch.HEAP_USED,
+    "Node: CPU in use": node.CPU_USED,
+    "Node: memory in use": node.MEMORY_USED,
+    "Node: disk in use": node.DISK_USED,
+}
 
 
 def build(draw: Draw) -> Dashboard:
-    return (
-        draw.page("Overview", uid="overview",
-                  description="What is down, how the API's users are served, and how full things are.")
-        .with_row(Row("What is down?"))
-        .with_panel(draw.stat(api.REACHABLE, "API"))
-        .with_panel(draw.stat(postgres.REACHABLE, "PostgreSQL"))
-        .with_panel(draw.stat(redis.REACHABLE, "Redis"))
-        .with_panel(draw.stat(elasticsearch.REACHABLE, "Elasticsearch"))
-        .with_panel(draw.stat(node.REACHABLE, "Node"))
-        .with_panel(draw.stat(prometheus.REACHABLE, "Prometheus"))
-        .with_panel(draw.stat(alertmanager.REACHABLE, "Alertmanager"))
-        .with_panel(draw.stat(grafana.REACHABLE, "Grafana"))
-        .with_row(Row("Are the API's users served?"))
-        .with_panel(draw.timeseries(api.REQUESTS))
-        .with_panel(draw.timeseries(api.ERROR_RATIO))
-        .with_panel(draw.timeseries(api.RESPONSE_TIME))
-        .with_panel(draw.timeseries(api.CACHE_HIT_RATIO))
-        .with_row(Row("How full are things?"))
-        .with_panel(draw.timeseries(postgres.CONNECTIONS_USED))
-        .with_panel(draw.timeseries(redis.MEMORY, "Redis memory"))
-        .with_panel(draw.timeseries(elasticsearch.DOCUMENTS, "Documents in Elasticsearch"))
-        .with_panel(draw.timeseries(node.CPU_USED))
-        .with_panel(draw.timeseries(node.MEMORY_USED))
-    )  # fmt: skip
+    page = draw.page("Overview", OVERVIEW, "What fires, what is down, whether the API's users are served.")
+    page = page.with_row(Row("What is down?"))
+    for title, module in SUBJECTS.items():
+        if draw.watches(module.REACHABLE):
+            page = page.with_panel(draw.stat(module.REACHABLE, title, page=module.JOB.subject))
+    for objective in api.OBJECTIVES:
+        if draw.watches(objective.requests):
+            left = objective.budget_left.kept
+            page = page.with_panel(draw.stat(left, f"{objective.title}: budget left", page="api"))
+    page = page.with_row(Row("What fires?")).with_panel(draw.firing(prometheus.FIRING))
+    page = page.with_row(Row("Are the API's users served?"))
+    for signal in filter(draw.watches, SERVED):
+        page = page.with_panel(draw.timeseries(signal))
+    page = page.with_row(Row("How full are things?"))
+    for title, signal in FULL.items():
+        if draw.watches(signal):
+            page = page.with_panel(draw.timeseries(signal, title=title))
+    return page

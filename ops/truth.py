@@ -10,8 +10,9 @@ import httpx
 
 from ops import probes
 from ops.probes import ContainerState, ProbeError, RefusedError, RuleState, TargetState
-from plan import RELEASE_INFO, Expected
+from plan import Expected
 from rules import alertmanager
+from rules.prometheus import RELEASE_INFO
 from stacks.settings import Settings, Strictness
 
 UNSTORED = "write to WAL"  # in the error of a rule that was evaluated well, but whose result cannot be stored

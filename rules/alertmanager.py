@@ -15,11 +15,46 @@ RELOADED = Signal(
 # The Watchdog's five minutes leave two or three notifications in the window, even where nothing else is told.
 FAILED_NOTIFICATIONS = Signal(
     title="Failed notifications", unit=Unit.RATIO, job=JOB, by=("instance", "integration"), window="15m",
-    panel_window="15m",
+    panel_window="15m", only_in_trouble=True,
     description="Share of the notifications that did not reach their receiver. No value without any. Good: 0.",
     expr="""
     sum by ($by) (rate(alertmanager_notifications_failed_total{$scope}[$window]))
     / (sum by ($by) (rate(alertmanager_notifications_total{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
+KNOWN_ALERTS = Signal(
+    title="Alerts by state", unit=Unit.COUNT, job=JOB, by=("instance", "state"),
+    description="Alerts that Alertmanager knows of: active are told, suppressed are silenced or inhibited. Good: one "
+    "active, the Watchdog.",
+    expr="sum by ($by) (alertmanager_alerts{$scope})",
+)  # fmt: skip
+
+SILENCES = Signal(
+    title="Silences", unit=Unit.COUNT, job=JOB, by=("instance", "state"), only_in_trouble=True,
+    description="Silences that hold now or will. Good: none that you do not know of.",
+    expr='sum by ($by) (alertmanager_silences{$scope,state!="expired"})',
+)  # fmt: skip
+
+NOTIFICATIONS = Signal(
+    title="Notifications in 15 minutes", unit=Unit.COUNT, job=JOB, by=("instance", "integration"), window="15m",
+    panel_window="15m",
+    description="Notifications of the last 15 minutes, by the kind of receiver. Good: the three of the Watchdog.",
+    expr="sum by ($by) (increase(alertmanager_notifications_total{$scope}[$window])) > 0",
+)  # fmt: skip
+
+NOTIFICATION_TIME = Signal(
+    title="Average time of a notification", unit=Unit.SECONDS, job=JOB, by=("instance", "integration"), window="15m",
+    panel_window="15m",
+    description="Mean time until a receiver took a notification. No value without any. Good: under 1 s.",
+    expr="""
+    sum by ($by) (rate(alertmanager_notification_latency_seconds_sum{$scope}[$window]))
+    / (sum by ($by) (rate(alertmanager_notification_latency_seconds_count{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
+GROUPS = Signal(
+    title="Groups of alerts", unit=Unit.COUNT, job=JOB,
+    description="Groups in which Alertmanager tells of alerts that belong together. Good: one, the Watchdog's.",
+    expr="sum by ($by) (alertmanager_dispatcher_aggregation_groups{$scope})",
 )  # fmt: skip
 
 ALERTS = (

@@ -9,7 +9,7 @@ REACHABLE = reachable(JOB)
 
 REQUESTS = Signal(
     title="Requests", unit=Unit.PER_SECOND, job=JOB,
-    description="Requests answered per second.",
+    description="Requests answered per second. Good: what this hour and weekday usually bring.",
     expr="sum by ($by) (rate(http_requests_total{$scope}[$window]))",
 )  # fmt: skip
 
@@ -21,7 +21,7 @@ REQUESTS_BY_STATUS = Signal(
 
 REQUESTS_BY_ENDPOINT = Signal(
     title="Requests by endpoint", unit=Unit.PER_SECOND, job=JOB, by=("instance", "endpoint"),
-    description="Requests answered per second, by endpoint.",
+    description="Requests answered per second, by endpoint. Good: the usual mix; one that is gone may be out of reach.",
     expr="sum by ($by) (rate(http_requests_total{$scope}[$window]))",
 )  # fmt: skip
 
@@ -34,7 +34,7 @@ ERRORS = Signal(
 )  # fmt: skip
 
 ERROR_RATIO = Signal(
-    title="Failed requests", unit=Unit.RATIO, job=JOB,
+    title="Failed requests", unit=Unit.RATIO, job=JOB, only_in_trouble=True,
     description="Share of the requests that were answered with 5xx. No value without traffic. Good: 0.",
     expr="""
     (sum by ($by) (rate(http_requests_total{$scope,status=~"5.."}[$window]))
@@ -58,6 +58,12 @@ RESPONSE_TIME_P95 = Signal(
     and on ($by) sum by ($by) (rate(http_request_duration_seconds_count{$scope}[$window])) > 0""",
 )  # fmt: skip
 
+RESPONSE_TIMES = Signal(
+    title="Response times", unit=Unit.SECONDS, job=JOB, by=("le",),
+    description="How many requests took how long: the darker, the more. Good: one dark band, far below 0.5 s.",
+    expr="sum by ($by) (increase(http_request_duration_seconds_bucket{$scope}[$window]))",
+)  # fmt: skip
+
 MEASURED_REQUESTS = Signal(
     title="Measured requests", unit=Unit.PER_SECOND, job=JOB,
     description="Requests per second whose time to the answer was measured.",
@@ -74,25 +80,35 @@ REQUESTS_OVER_500_MS = Signal(
 )  # fmt: skip
 
 SLOW_REQUESTS = Signal(
-    title="Slow requests", unit=Unit.PER_SECOND, job=JOB,
+    title="Slow requests", unit=Unit.PER_SECOND, job=JOB, only_in_trouble=True,
     description="Requests per second that took longer than 1 s. Good: 0.",
     expr="sum by ($by) (rate(http_slow_requests_total{$scope}[$window]))",
 )  # fmt: skip
 
 QUERIES = Signal(
-    title="Database queries", unit=Unit.PER_SECOND, job=JOB,
-    description="Queries per second that the API sent to PostgreSQL.",
+    title="Database queries", unit=Unit.OPERATIONS_PER_SECOND, job=JOB,
+    description="Queries per second that the API sent to PostgreSQL. Good: in step with the requests.",
     expr="sum by ($by) (rate(db_query_count{$scope}[$window]))",
 )  # fmt: skip
 
+QUERY_TIME = Signal(
+    title="Average time of a database query", unit=Unit.MILLISECONDS, job=JOB,
+    description="Mean time until PostgreSQL answered, as the API measured it. No value without queries. Good: level, "
+    "a few milliseconds.",
+    expr="""
+    sum by ($by) (rate(db_query_duration_ms_sum{$scope}[$window]))
+    / (sum by ($by) (rate(db_query_duration_ms_count{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
 QUERY_ERRORS = Signal(
-    title="Failed database queries", unit=Unit.PER_SECOND, job=JOB,
+    title="Failed database queries", unit=Unit.OPERATIONS_PER_SECOND, job=JOB, only_in_trouble=True,
     description="Queries per second that failed. Good: 0.",
     expr="sum by ($by) (rate(db_query_errors{$scope}[$window]))",
 )  # fmt: skip
 
 SLOW_QUERIES = Signal(
     title="Slow database queries in 5 minutes", unit=Unit.COUNT, job=JOB, panel_window="5m",
+    only_in_trouble=True,
     description="Queries of the last 5 minutes that took longer than 1 s. Good: 0.",
     # The bucket's bound is in ms; Prometheus 3 stores it as 1000.0, older exposition as 1000. Extrapolation of 295 s to
     # 300 s makes 5.08 of five: the floor takes that back, for scrapes up to every 30 s.
@@ -111,20 +127,20 @@ CACHE_HIT_RATIO = Signal(
 )  # fmt: skip
 
 LOGINS = Signal(
-    title="Logins", unit=Unit.PER_SECOND, job=JOB,
-    description="Successful logins per second.",
+    title="Logins", unit=Unit.OPERATIONS_PER_SECOND, job=JOB,
+    description="Successful logins per second. Good: the usual; none at a busy hour is an outage.",
     expr="sum by ($by) (rate(auth_successful_logins{$scope}[$window]))",
 )  # fmt: skip
 
 EMAILS = Signal(
-    title="E-mails sent", unit=Unit.PER_SECOND, job=JOB,
-    description="E-mails per second that the mail server accepted.",
+    title="E-mails sent", unit=Unit.OPERATIONS_PER_SECOND, job=JOB,
+    description="E-mails per second that the mail server accepted. Good: in step with the sign-ups.",
     expr="sum by ($by) (rate(email_sent_total{$scope}[$window]))",
 )  # fmt: skip
 
 ACTIVE_USERS = Signal(
     title="Active users", unit=Unit.COUNT, job=JOB,
-    description="Users seen in the last 15 minutes.",
+    description="Users seen in the last 15 minutes. Good: the usual for the hour.",
     expr="sum by ($by) (active_users_gauge{$scope})",
 )  # fmt: skip
 
@@ -142,7 +158,7 @@ MEMORY = Signal(
 
 CPU = Signal(
     title="CPU of the process", unit=Unit.RATIO, job=JOB,
-    description="Share of one core that the API's process uses.",
+    description="Share of one core that the API's process uses. Good: in step with the requests, with room above.",
     expr="sum by ($by) (process_cpu_percent{$scope}) / 100",
 )  # fmt: skip
 
@@ -169,7 +185,7 @@ LATENCY = Objective(
 OBJECTIVES = (AVAILABILITY, LATENCY)
 
 RESTARTS = Signal(
-    title="Restarts in an hour", unit=Unit.COUNT, job=JOB, window="1h", panel_window="1h",
+    title="Restarts in an hour", unit=Unit.COUNT, job=JOB, window="1h", panel_window="1h", only_in_trouble=True,
     description="How often the API's process started anew in the last hour. Good: 0, or 1 after a deployment.",
     expr="sum by ($by) (resets(app_uptime_seconds{$scope}[$window]))",
 )  # fmt: skip

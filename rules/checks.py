@@ -12,7 +12,7 @@ from typing import Final
 
 import yaml
 
-from rules.catalogue import OF_EVERY_SCRAPE, TARGET_LABELS, Catalogue
+from rules.catalogue import OF_EVERY_ALERT, OF_EVERY_SCRAPE, TARGET_LABELS, Catalogue
 from rules.model import Alert, Condition, Recording, ScrapeJob, Severity, Signal, Unit
 from rules.promql import ANY, Labels, Series, listed, read
 from stacks.settings import Environment, Settings
@@ -97,6 +97,8 @@ def series(jobs: Iterable[ScrapeJob], known: Mapping[str, Catalogue], recorded: 
             return recorded[name]
         if name in OF_EVERY_SCRAPE:
             return TARGET_LABELS
+        if name in OF_EVERY_ALERT:
+            return ANY
         if ":" in name:
             return f"reads {name}, and nothing before it records that"
         if not job:

@@ -9,7 +9,7 @@ REACHABLE = reachable(JOB, "elasticsearch_cluster_health_status{$scope} * 0 + 1"
 
 DOCUMENTS = Signal(
     title="Documents", unit=Unit.COUNT, job=JOB,
-    description="Documents in primary shards.",
+    description="Documents in primary shards. Good: grows with what is indexed; a drop is a deletion or a lost index.",
     expr="sum by ($by) (elasticsearch_indices_docs_primary{$scope})",
 )  # fmt: skip
 
@@ -45,6 +45,79 @@ REJECTED_WORK = Signal(
     title="Rejected work in 5 minutes", unit=Unit.COUNT, job=JOB, by=("instance", "type"), panel_window="5m",
     description="Searches and writes that were refused because a node's queue was full. Good: 0.",
     expr='sum by ($by) (increase(elasticsearch_thread_pool_rejected_count{$scope,type=~"search|write"}[$window]))',
+)  # fmt: skip
+
+NODES = Signal(
+    title="Nodes", unit=Unit.COUNT, job=JOB,
+    description="Nodes in the cluster. Good: as many as were started.",
+    expr="max by ($by) (elasticsearch_cluster_health_number_of_nodes{$scope})",
+)  # fmt: skip
+
+SHARDS = Signal(
+    title="Active shards", unit=Unit.COUNT, job=JOB,
+    description="Shards, primary and replica, that can be searched. Good: level.",
+    expr="max by ($by) (elasticsearch_cluster_health_active_shards{$scope})",
+)  # fmt: skip
+
+UNASSIGNED_SHARDS = Signal(
+    title="Unassigned shards", unit=Unit.COUNT, job=JOB, only_in_trouble=True,
+    description="Shards that no node holds: replicas where the cluster is yellow, primaries where it is red. Good: 0.",
+    expr="max by ($by) (elasticsearch_cluster_health_unassigned_shards{$scope})",
+)  # fmt: skip
+
+SIZE = Signal(
+    title="Size of the indices", unit=Unit.BYTES, job=JOB,
+    description="What all shards take on the disks. Good: grows slowly, and evenly.",
+    expr="sum by ($by) (elasticsearch_indices_store_size_bytes{$scope})",
+)  # fmt: skip
+
+SEARCHES = Signal(
+    title="Searches", unit=Unit.OPERATIONS_PER_SECOND, job=JOB, by=("instance", "name"),
+    description="Searches per second and node, counted once per shard. Good: in step with the API's searches.",
+    expr="sum by ($by) (rate(elasticsearch_indices_search_query_total{$scope}[$window]))",
+)  # fmt: skip
+
+SEARCH_TIME = Signal(
+    title="Average time of a search", unit=Unit.SECONDS, job=JOB,
+    description="Mean time of a search on one shard. No value without searches. Good: level, under 0.1 s.",
+    expr="""
+    sum by ($by) (rate(elasticsearch_indices_search_query_time_seconds{$scope}[$window]))
+    / (sum by ($by) (rate(elasticsearch_indices_search_query_total{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
+DOCUMENTS_READ = Signal(
+    title="Documents fetched", unit=Unit.OPERATIONS_PER_SECOND, job=JOB, by=("instance", "name"),
+    description="Fetches per second: the second half of a search, for what it found. Good: in step with the searches.",
+    expr="sum by ($by) (rate(elasticsearch_indices_search_fetch_total{$scope}[$window]))",
+)  # fmt: skip
+
+BREAKER_USED = Signal(
+    title="Memory for requests in use", unit=Unit.RATIO, job=JOB, by=("instance", "name"),
+    description="Share of the parent circuit breaker's limit: at its end a node refuses requests, lest it run out of "
+    "heap. Good: under 70 %.",
+    expr="""
+    max by ($by) (elasticsearch_breakers_estimated_size_bytes{$scope,breaker="parent"})
+    / (max by ($by) (elasticsearch_breakers_limit_size_bytes{$scope,breaker="parent"}) > 0)""",
+)  # fmt: skip
+
+CPU = Signal(
+    title="CPU of the nodes", unit=Unit.RATIO, job=JOB, by=("instance", "name"),
+    description="Share of its machine's cores that a node's process uses. Good: under 70 %.",
+    expr="max by ($by) (elasticsearch_process_cpu_percent{$scope}) / 100",
+)  # fmt: skip
+
+OPEN_FILES = Signal(
+    title="Open files", unit=Unit.RATIO, job=JOB, by=("instance", "name"),
+    description="Share of the files that a node may open. Good: under 50 %; each segment of an index needs several.",
+    expr="""
+    max by ($by) (elasticsearch_process_open_files_count{$scope})
+    / (max by ($by) (elasticsearch_process_max_files_descriptors{$scope}) > 0)""",
+)  # fmt: skip
+
+WORK = Signal(
+    title="Finished work", unit=Unit.OPERATIONS_PER_SECOND, job=JOB, by=("instance", "type"),
+    description="Tasks per second that the thread pools ended, by pool. Good: search and write in step with the API.",
+    expr="sum by ($by) (rate(elasticsearch_thread_pool_completed_count{$scope}[$window])) > 0",
 )  # fmt: skip
 
 ALERTS = (

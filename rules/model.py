@@ -20,7 +20,9 @@ class Unit(StrEnum):
     SECONDS = "s"
     MILLISECONDS = "ms"
     BYTES = "bytes"
+    BYTES_PER_SECOND = "Bps"
     PER_SECOND = "reqps"
+    OPERATIONS_PER_SECOND = "ops"
     COUNT = "short"
     UP = "bool_yes_no"
 
@@ -52,7 +54,8 @@ class Signal:
 
     Without `$scope` in `expr` the question is not about the job's own series, but about all that Prometheus has.
     `window` is the range of a rule's rates. A panel uses Grafana's own, but for a count over a window, whose threshold
-    holds for that window only.
+    holds for that window only. `only_in_trouble` says that the answer is 0 or empty as long as all is well, which
+    a panel tells its reader.
     """
 
     title: str
@@ -63,6 +66,7 @@ class Signal:
     by: tuple[str, ...] = ("instance",)
     window: str = "5m"
     panel_window: str = "$__rate_interval"
+    only_in_trouble: bool = False
 
     def render(self, scope: str, window: str) -> str:
         """The PromQL with its placeholders filled; KeyError for a placeholder that does not exist."""

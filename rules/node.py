@@ -13,13 +13,13 @@ BY_DEVICE = ("instance", "device")
 
 CPU_USED = Signal(
     title="CPU in use", unit=Unit.RATIO, job=JOB,
-    description="Share of all cores that is not idle.",
+    description="Share of all cores that is not idle. Good: under 80 %.",
     expr='1 - avg by ($by) (rate(node_cpu_seconds_total{$scope,mode="idle"}[$window]))',
 )  # fmt: skip
 
 MEMORY_USED = Signal(
     title="Memory in use", unit=Unit.RATIO, job=JOB,
-    description="Share of the memory that programs cannot get any more.",
+    description="Share of the memory that programs cannot get any more. Good: under 90 %.",
     expr="""
     1 - sum by ($by) (node_memory_MemAvailable_bytes{$scope})
     / sum by ($by) (node_memory_MemTotal_bytes{$scope})""",
@@ -27,6 +27,7 @@ MEMORY_USED = Signal(
 
 MEMORY_KILLS = Signal(
     title="Processes killed for memory in 10 minutes", unit=Unit.COUNT, job=JOB, window="10m", panel_window="10m",
+    only_in_trouble=True,
     description="Processes that the kernel killed because the machine or a container's limit was exhausted. Good: 0.",
     expr="sum by ($by) (increase(node_vmstat_oom_kill{$scope}[$window]))",
 )  # fmt: skip
@@ -62,6 +63,54 @@ WRITABLE = Signal(
     expr=f"""
     1 - (min by ($by) (node_filesystem_readonly{{{DISKS}}})
          - min by ($by) (min_over_time(node_filesystem_readonly{{{DISKS}}}[$window])))""",
+)  # fmt: skip
+
+CPU_BY_MODE = Signal(
+    title="CPU by mode", unit=Unit.RATIO, job=JOB, by=("instance", "mode"),
+    description="Share of all cores by what they do. Good: mostly user; iowait is a slow disk, steal a busy host.",
+    expr='avg by ($by) (rate(node_cpu_seconds_total{$scope,mode!="idle"}[$window])) > 0',
+)  # fmt: skip
+
+LOAD_PER_CORE = Signal(
+    title="Load per core", unit=Unit.COUNT, job=JOB,
+    description="Processes that run or wait, on average of five minutes, per core. Good: under 1.",
+    expr='max by ($by) (node_load5{$scope}) / count by ($by) (node_cpu_seconds_total{$scope,mode="idle"})',
+)  # fmt: skip
+
+DISK_READ = Signal(
+    title="Read from disk", unit=Unit.BYTES_PER_SECOND, job=JOB, by=BY_DEVICE,
+    description="What is read from a disk. Good: little; steady reading is memory that is missing for caches.",
+    expr="sum by ($by) (rate(node_disk_read_bytes_total{$scope}[$window]))",
+)  # fmt: skip
+
+DISK_WRITTEN = Signal(
+    title="Written to disk", unit=Unit.BYTES_PER_SECOND, job=JOB, by=BY_DEVICE,
+    description="What is written to a disk. Good: level.",
+    expr="sum by ($by) (rate(node_disk_written_bytes_total{$scope}[$window]))",
+)  # fmt: skip
+
+DISK_BUSY = Signal(
+    title="Disk busy", unit=Unit.RATIO, job=JOB, by=BY_DEVICE,
+    description="Share of the time in which a disk works on at least one request. Good: under 80 %.",
+    expr="sum by ($by) (rate(node_disk_io_time_seconds_total{$scope}[$window]))",
+)  # fmt: skip
+
+WAITING_FOR_CPU = Signal(
+    title="Waiting for CPU", unit=Unit.RATIO, job=JOB,
+    description="Share of the time in which some process waits for a core. Good: under 20 %. Needs Linux 4.20.",
+    expr="sum by ($by) (rate(node_pressure_cpu_waiting_seconds_total{$scope}[$window]))",
+)  # fmt: skip
+
+OPEN_FILES = Signal(
+    title="Open files", unit=Unit.RATIO, job=JOB,
+    description="Share of the files that the machine may open. Good: under 10 %.",
+    expr="max by ($by) (node_filefd_allocated{$scope}) / max by ($by) (node_filefd_maximum{$scope})",
+)  # fmt: skip
+
+UPTIME = Signal(
+    title="Time since start", unit=Unit.SECONDS, job=JOB,
+    description="Time since the machine started. Good: as long as you know of.",
+    expr="time() - max by ($by) (node_boot_time_seconds{$scope})",
 )  # fmt: skip
 
 ALERTS = (

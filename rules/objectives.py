@@ -105,6 +105,7 @@ class Objective:
             name=f"job:{self.name}_errors:ratio_rate{window}", group=OBJECTIVES,
             of=Signal(
                 title=f"{self.title}, errors in {window}", unit=Unit.RATIO, job=self.job, by=("job",), window=window,
+                only_in_trouble=True,
                 description=f"Share of the requests of {window} that are {self.bad}. No value without traffic. "
                 f"Good: under {_percent(self.budget)}.",
                 expr=self._ratio(window),

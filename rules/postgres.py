@@ -28,12 +28,14 @@ CONNECTIONS_SOON = Signal(
 
 IDLE_IN_TRANSACTION = Signal(
     title="Longest idle transaction", unit=Unit.SECONDS, job=JOB, by=("instance", "datname"),
+    only_in_trouble=True,
     description="Age of the oldest transaction whose client does nothing. Good: under a minute.",
     expr='max by ($by) (pg_stat_activity_max_tx_duration{$scope,state=~"idle in transaction.*"})',
 )  # fmt: skip
 
 DEADLOCKS = Signal(
     title="Deadlocks in an hour", unit=Unit.COUNT, job=JOB, by=("instance", "datname"), window="1h", panel_window="1h",
+    only_in_trouble=True,
     description="Transactions of the last hour that PostgreSQL broke off because they waited for each other. Good: 0.",
     # The floor takes back what extrapolation to a full hour adds to a whole number.
     expr="floor(sum by ($by) (increase(pg_stat_database_deadlocks{$scope}[$window])))",
@@ -43,6 +45,64 @@ ARCHIVING_FAILURES = Signal(
     title="WAL files not archived in 15 minutes", unit=Unit.COUNT, job=JOB, window="15m", panel_window="15m",
     description="Failed attempts to archive a WAL file. Good: 0; always 0 where nothing is archived.",
     expr="sum by ($by) (increase(pg_stat_archiver_failed_count{$scope}[$window]))",
+)  # fmt: skip
+
+CONNECTIONS_BY_STATE = Signal(
+    title="Connections by state", unit=Unit.COUNT, job=JOB, by=("instance", "state"),
+    description="What the connected clients do. Good: mostly idle; few active, none idle in a transaction for long.",
+    expr="sum by ($by) (pg_stat_activity_count{$scope}) > 0",
+)  # fmt: skip
+
+TRANSACTIONS = Signal(
+    title="Transactions", unit=Unit.OPERATIONS_PER_SECOND, job=JOB,
+    description="Transactions per second that ended, well or rolled back. Good: in step with the API's requests.",
+    expr="""
+    sum by ($by) (rate(pg_stat_database_xact_commit{$scope}[$window]))
+    + sum by ($by) (rate(pg_stat_database_xact_rollback{$scope}[$window]))""",
+)  # fmt: skip
+
+ROWS_READ = Signal(
+    title="Rows read", unit=Unit.OPERATIONS_PER_SECOND, job=JOB, by=("instance", "datname"),
+    description="Rows per second that statements returned or looked at. Good: in step with the transactions; far above "
+    "them, an index is missing.",
+    expr="sum by ($by) (rate(pg_stat_database_tup_returned{$scope}[$window]))",
+)  # fmt: skip
+
+ROWS_WRITTEN = Signal(
+    title="Rows written", unit=Unit.OPERATIONS_PER_SECOND, job=JOB, by=("instance", "datname"),
+    description="Rows per second that were inserted, updated or deleted. Good: in step with sign-ups and logins.",
+    expr="""
+    sum by ($by) (rate(pg_stat_database_tup_inserted{$scope}[$window]))
+    + sum by ($by) (rate(pg_stat_database_tup_updated{$scope}[$window]))
+    + sum by ($by) (rate(pg_stat_database_tup_deleted{$scope}[$window]))""",
+)  # fmt: skip
+
+BUFFER_HIT_RATIO = Signal(
+    title="Blocks found in memory", unit=Unit.RATIO, job=JOB,
+    description="Share of the blocks that PostgreSQL found in its buffers. No value without reads. Good: over 99 %.",
+    expr="""
+    sum by ($by) (rate(pg_stat_database_blks_hit{$scope}[$window]))
+    / (sum by ($by) (rate(pg_stat_database_blks_hit{$scope}[$window]))
+       + sum by ($by) (rate(pg_stat_database_blks_read{$scope}[$window])) > 0)""",
+)  # fmt: skip
+
+SIZE = Signal(
+    title="Size of the databases", unit=Unit.BYTES, job=JOB, by=("instance", "datname"),
+    description="What a database takes on the disk. Good: grows slowly, and evenly.",
+    expr="sum by ($by) (pg_database_size_bytes{$scope})",
+)  # fmt: skip
+
+LOCKS = Signal(
+    title="Locks", unit=Unit.COUNT, job=JOB, by=("instance", "mode"),
+    description="Locks that are held, by mode. Good: a few weak ones; accessexclusivelock makes everybody wait.",
+    expr="sum by ($by) (pg_locks_count{$scope}) > 0",
+)  # fmt: skip
+
+WAL_SIZE = Signal(
+    title="Size of the WAL", unit=Unit.BYTES, job=JOB,
+    description="What the write-ahead log takes on the disk. Good: under max_wal_size; more is a slot or an archive "
+    "that holds it back.",
+    expr="sum by ($by) (pg_wal_size_bytes{$scope})",
 )  # fmt: skip
 
 EXPORTER_READS = Signal(

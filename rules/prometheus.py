@@ -1,8 +1,11 @@
 """Prometheus itself, and what it alone can tell of all targets."""
 
+from typing import Final
+
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 JOB = ScrapeJob(name="prometheus", subject="prometheus", port=9090)
+RELEASE_INFO: Final = "monitoring_release_info"  # the series whose label `release` names the configuration that is live
 
 REACHABLE = reachable(JOB)
 
@@ -26,13 +29,13 @@ RELOADED = Signal(
 
 RULE_FAILURES = Signal(
     title="Failed rule evaluations in 5 minutes", unit=Unit.COUNT, job=JOB, by=("instance", "rule_group"),
-    panel_window="5m",
+    panel_window="5m", only_in_trouble=True,
     description="Evaluations of the last 5 minutes that broke off. Good: 0.",
     expr="sum by ($by) (increase(prometheus_rule_evaluation_failures_total{$scope}[$window]))",
 )  # fmt: skip
 
 DROPPED_NOTIFICATIONS = Signal(
-    title="Dropped notifications in 5 minutes", unit=Unit.COUNT, job=JOB, panel_window="5m",
+    title="Dropped notifications in 5 minutes", unit=Unit.COUNT, job=JOB, panel_window="5m", only_in_trouble=True,
     description="Notifications of the last 5 minutes that no Alertmanager took. Good: 0.",
     expr="sum by ($by) (increase(prometheus_notifications_dropped_total{$scope}[$window]))",
 )  # fmt: skip
@@ -51,6 +54,110 @@ STORAGE_FAILURES = Signal(
     + sum by ($by) (increase(prometheus_tsdb_wal_corruptions_total{$scope}[$window]))
     + sum by ($by) (increase(prometheus_tsdb_compactions_failed_total{$scope}[$window]))
     + sum by ($by) (increase(prometheus_tsdb_head_truncations_failed_total{$scope}[$window]))""",
+)  # fmt: skip
+
+FIRING = Signal(
+    title="What fires", unit=Unit.COUNT, job=JOB, by=("severity", "alertname", "subject", "instance"),
+    only_in_trouble=True,
+    description="The alerts that fire now, the Watchdog apart. Good: none. A name leads to the page of its subject.",
+    expr='max by ($by) (ALERTS{alertstate="firing",severity!="none"})',
+)  # fmt: skip
+
+SERIES = Signal(
+    title="Series", unit=Unit.COUNT, job=JOB,
+    description="Series that Prometheus holds in memory. Good: level; each costs some kilobytes.",
+    expr="sum by ($by) (prometheus_tsdb_head_series{$scope})",
+)  # fmt: skip
+
+SERIES_BY_JOB = Signal(
+    title="Series by job", unit=Unit.COUNT, job=JOB, by=("job",),
+    description="Samples of a scrape, added up over the targets of a job: what each job costs. Good: level; what grows "
+    "with the users has a label too many.",
+    expr="sum by ($by) (scrape_samples_post_metric_relabeling)",
+)  # fmt: skip
+
+NEW_SERIES_BY_JOB = Signal(
+    title="New series by job", unit=Unit.COUNT, job=JOB, by=("job",), window="1h", panel_window="1h",
+    description="Series that were new in the scrapes of the last hour. Good: as many as started processes bring.",
+    expr="sum by ($by) (sum_over_time(scrape_series_added[$window]))",
+)  # fmt: skip
+
+SAMPLES = Signal(
+    title="Samples", unit=Unit.OPERATIONS_PER_SECOND, job=JOB,
+    description="Samples per second that Prometheus stores. Good: series divided by the scrape interval.",
+    expr="sum by ($by) (rate(prometheus_tsdb_head_samples_appended_total{$scope}[$window]))",
+)  # fmt: skip
+
+SCRAPE_TIME = Signal(
+    title="Time of a scrape", unit=Unit.SECONDS, job=JOB, by=("job", "instance"),
+    description="How long a target takes to tell its metrics. Good: far under the scrape interval.",
+    expr="max by ($by) (scrape_duration_seconds)",
+)  # fmt: skip
+
+DISK = Signal(
+    title="Disk in use", unit=Unit.BYTES, job=JOB,
+    description="What samples take on the disk: blocks, write-ahead log and the chunks that are not in a block yet. "
+    "Good: level once the retention is reached.",
+    expr="""
+    sum by ($by) (prometheus_tsdb_storage_blocks_bytes{$scope})
+    + sum by ($by) (prometheus_tsdb_wal_storage_size_bytes{$scope})
+    + sum by ($by) (prometheus_tsdb_head_chunks_storage_size_bytes{$scope})""",
+)  # fmt: skip
+
+OLDEST_SAMPLE = Signal(
+    title="Age of the oldest sample", unit=Unit.SECONDS, job=JOB,
+    description="How far back graphs can look. Good: the retention, once Prometheus has run for so long.",
+    expr="time() - min by ($by) (prometheus_tsdb_lowest_timestamp_seconds{$scope})",
+)  # fmt: skip
+
+MEMORY = Signal(
+    title="Memory of the process", unit=Unit.BYTES, job=JOB,
+    description="Resident memory of Prometheus. Good: level, in step with the series.",
+    expr="sum by ($by) (process_resident_memory_bytes{$scope})",
+)  # fmt: skip
+
+CPU = Signal(
+    title="CPU of the process", unit=Unit.RATIO, job=JOB,
+    description="Share of one core that Prometheus uses. Good: level; peaks come from somebody's queries.",
+    expr="sum by ($by) (rate(process_cpu_seconds_total{$scope}[$window]))",
+)  # fmt: skip
+
+QUERY_TIME = Signal(
+    title="Time of a query, 90th percentile", unit=Unit.SECONDS, job=JOB, by=("instance", "slice"),
+    description="What 90 of 100 queries, those of rules and people alike, stay under in each of their steps. Good: "
+    "under 0.1 s.",
+    expr='max by ($by) (prometheus_engine_query_duration_seconds{$scope,quantile="0.9"}) >= 0',  # NaN without queries
+)  # fmt: skip
+
+REQUESTS = Signal(
+    title="API requests", unit=Unit.PER_SECOND, job=JOB, by=("instance", "code"),
+    description="Requests per second from Grafana, health checks and people, by HTTP status. Good: hardly any but 200.",
+    expr="sum by ($by) (rate(prometheus_http_requests_total{$scope}[$window])) > 0",
+)  # fmt: skip
+
+RULES = Signal(
+    title="Rules", unit=Unit.COUNT, job=JOB,
+    description="Alert and recording rules that are loaded. Good: as many as were declared.",
+    expr="sum by ($by) (prometheus_rule_group_rules{$scope})",
+)  # fmt: skip
+
+RULE_TIME = Signal(
+    title="Time of a rule group", unit=Unit.SECONDS, job=JOB, by=("instance", "rule_group"),
+    description="How long a group's last evaluation took. Good: far under its interval, or evaluations are missed.",
+    expr="max by ($by) (prometheus_rule_group_last_duration_seconds{$scope})",
+)  # fmt: skip
+
+EVALUATIONS = Signal(
+    title="Rule evaluations", unit=Unit.OPERATIONS_PER_SECOND, job=JOB, by=("instance", "rule_group"),
+    description="Rules per second that were evaluated. Good: rules divided by their interval, level.",
+    expr="sum by ($by) (rate(prometheus_rule_evaluations_total{$scope}[$window])) > 0",
+)  # fmt: skip
+
+ALERTS_SENT = Signal(
+    title="Alerts sent to Alertmanager", unit=Unit.COUNT, job=JOB, window="15m", panel_window="15m",
+    description="Alerts of the last 15 minutes that Prometheus sent, again and again while they fire. Good: those "
+    "of the Watchdog alone.",
+    expr="sum by ($by) (increase(prometheus_notifications_sent_total{$scope}[$window]))",
 )  # fmt: skip
 
 ALERTS = (

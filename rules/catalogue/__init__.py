@@ -19,6 +19,9 @@ OF_EVERY_SCRAPE: Final = frozenset({
     "scrape_series_added",
 })  # fmt: skip
 
+# What it stores for each alert that is pending or fires, with the alert's own labels ("Alerting rules").
+OF_EVERY_ALERT: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:

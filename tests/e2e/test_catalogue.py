@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from dashboards import dashboard_files
+from dashboards.checks import panels, queries
 from ops.catalogue import capture_all
+from plan import load_plan
 from rules import ALERTS, JOBS, RECORDINGS
-from rules.catalogue import OF_EVERY_SCRAPE, Catalogue, catalogues, changes
+from rules.catalogue import OF_EVERY_ALERT, OF_EVERY_SCRAPE, Catalogue, catalogues, changes
 from rules.model import Alert, Recording
 from rules.promql import selectors
 from tests.e2e.conftest import Stack
@@ -22,18 +23,18 @@ def read_by() -> dict[tuple[str, str], list[str]]:
     """Subject and name of every series of an exporter that is read, to what reads it."""
     every: tuple[Alert | Recording, ...] = (*ALERTS, *RECORDINGS)
     rules = [(rule.name, rule.expr()) for rule in every]
-    panels = [
-        (f"panel {panel['title']!r} of {uid}", target["expr"].replace("$__rate_interval", "5m"))
-        for uid, text in dashboard_files(ALERTS).items()
-        for panel in json.loads(text)["panels"]
-        for target in panel.get("targets", ())
+    drawn = [
+        (f"panel {panel['title']!r} of {uid}", expr.replace("$__rate_interval", "5m"))
+        for uid, text in load_plan("dev").dashboards.items()
+        for panel in panels(json.loads(text))
+        for expr in queries(panel)
     ]
     subjects = {job.name: job.subject for job in JOBS}
     recorded = {recording.name for recording in RECORDINGS}
     found: dict[tuple[str, str], list[str]] = {}
-    for reader, expr in (*rules, *panels):
+    for reader, expr in (*rules, *drawn):
         for name, job in sorted(selectors(expr)):
-            if name not in recorded and name not in OF_EVERY_SCRAPE:
+            if name not in recorded | OF_EVERY_SCRAPE | OF_EVERY_ALERT:
                 found.setdefault((subjects[job], name), []).append(reader)
     return found
 

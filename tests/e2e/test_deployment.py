@@ -24,7 +24,7 @@ JOBS = {"prometheus", "alertmanager", "grafana", "softfactory-api", "postgres", 
 
 def test_up_ends_verified_and_health_agrees(stack: Stack) -> None:
     verified = stack.pulumi("stack", "output", "verified", "--stack", NAME).stdout.strip()
-    assert verified == f"8 targets, {len(ALERTS)} rules, 2 data sources, 2 dashboards: live"
+    assert verified == f"8 targets, {len(ALERTS)} rules, 2 data sources, 8 dashboards: live"
     health = stack.ops("health", "--stack", NAME, "--json")
     assert health.returncode == 0, health.stdout + health.stderr
     facts = json.loads(health.stdout)
@@ -96,7 +96,9 @@ def test_the_nine_rules_are_loaded_and_healthy(stack: Stack) -> None:
 
 
 def test_grafana_shows_the_dashboards_and_reaches_its_data_sources(stack: Stack) -> None:
-    assert set(probes.dashboards(stack.http, stack.url("grafana"), stack.grafana_auth)) == {"overview", "api"}
+    assert set(probes.dashboards(stack.http, stack.url("grafana"), stack.grafana_auth)) == {
+        "overview", "api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager",
+    }  # fmt: skip
     sources = probes.datasources(stack.http, stack.url("grafana"), stack.grafana_auth)
     assert sources == {"prometheus": "prometheus", "alertmanager": "alertmanager"}
     for uid, kind in sources.items():

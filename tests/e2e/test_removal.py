@@ -21,7 +21,7 @@ def test_two_stacks_live_side_by_side_and_one_goes_without_touching_the_other(st
     with stack.neighbour({**settings, "servers": servers}) as other:
         up = other.up()
         rules = sum(alert.subject != "elasticsearch" for alert in ALERTS)
-        assert f"7 targets, {rules} rules, 2 data sources, 2 dashboards: live" in up.stdout
+        assert f"7 targets, {rules} rules, 2 data sources, 7 dashboards: live" in up.stdout
         stack.assert_healthy()
     assert leftovers(stack.engine, NEIGHBOUR) == []
     assert {service: stack.identity(service) for service in before} == before

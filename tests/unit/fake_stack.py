@@ -19,7 +19,8 @@ import pytest
 
 from ops import preflight, probes, truth
 from ops.truth import Access
-from plan import RELEASE_INFO, Plan, scrape_targets
+from plan import Plan, scrape_targets
+from rules.prometheus import RELEASE_INFO
 
 PASSWORD: Final = "the-right-password"
 MAIN: Final = Path(preflight.__file__).with_name("__main__.py")

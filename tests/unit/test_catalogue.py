@@ -9,12 +9,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from dashboards import dashboard_files
 from ops import __main__ as commands
 from ops.catalogue import capture, capture_all, plain_version
-from rules import ALERTS, JOBS, RECORDINGS, checks, redis
+from rules import JOBS, redis
 from rules.catalogue import FOLDER, Catalogue, Metric, catalogues, changes, from_text, merged, to_text
-from rules.promql import read
 from stacks.images import OFFICIAL
 
 URL = "http://127.0.0.1:9090"
@@ -315,17 +313,3 @@ def test_the_real_server_may_have_labels_that_its_stand_in_lacks_but_not_the_oth
 
 
 # --- panels ----------------------------------------------------------------------------------------------------------
-
-
-PANEL_QUERIES = [
-    pytest.param(target["expr"].replace("$__rate_interval", "5m"), id=f"{uid}: {panel['title']}")
-    for uid, text in dashboard_files(ALERTS).items()
-    for panel in json.loads(text)["panels"]
-    for target in panel.get("targets", ())
-]
-
-
-@pytest.mark.parametrize("expr", PANEL_QUERIES)
-def test_every_panel_reads_what_is_catalogued(expr: str) -> None:
-    recorded = {recording.name: frozenset(recording.of.by) for recording in RECORDINGS}
-    assert read(expr, checks.series(JOBS, catalogues(), recorded)).problems == ()

@@ -1,51 +1,51 @@
-"""Dashboards: complete, unambiguous, on data sources that exist, with the thresholds of this environment's alerts."""
+"""How signals are drawn, which pages an environment has, and that they are as they were last reviewed."""
 
 import json
-import re
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import promql_parser
 import pytest
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 import dashboards
-from dashboards import PAGES, dashboard_files
-from dashboards.draw import Draw
+from dashboards import PAGES, as_json
+from dashboards.checks import panels
+from dashboards.draw import ONLY_IN_TROUBLE, Draw
 from plan import plan
-from rules import ALERTS, JOBS, api, postgres
+from rules import ALERTS, JOBS, api, postgres, prometheus, redis
 from rules.model import Signal, Unit
 from rules.render import tune
 from stacks.settings import Tuning
-from tests.unit.values import settings
+from tests import golden
+from tests.unit.values import settings, values
 
-MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in dashboard_files(ALERTS).items()}
-SOURCES = {(source.type, source.uid) for source in plan(settings()).datasources}
+MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in plan(settings()).dashboards.items()}
 NO_PAGE = {"__init__", "draw", "checks"}
-
-
-def panels(model: dict[str, Any]) -> list[dict[str, Any]]:
-    return [panel for panel in model["panels"] if panel["type"] != "row"]
-
-
-EVERY_PANEL = [
-    pytest.param(panel, id=f"{uid}-{panel['id']}-{panel['title']}")
-    for uid, model in MODELS.items()
-    for panel in panels(model)
-]
+ADDRESS = "http://127.0.0.1:9093"
 
 
 def thresholds(panel: dict[str, Any]) -> list[tuple[str, float | None]]:
     return [(step["color"], step["value"]) for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
 
 
+def drawing(tuning: dict[str, Tuning] | None = None) -> Draw:
+    jobs = {job.name for job in JOBS}
+    return Draw(tune(ALERTS, tuning or {}), jobs, pages=("overview", "api"), links={"Alertmanager": ADDRESS})
+
+
 def drawn(signal: Signal, tuning: dict[str, Tuning] | None = None) -> list[tuple[str, dict[str, Any]]]:
     """The two drawings of a signal, as Grafana gets them."""
-    draw = Draw(tune(ALERTS, tuning or {}))
-    page = draw.page("T", uid="t", description="d").with_panel(draw.stat(signal)).with_panel(draw.timeseries(signal))
-    model = json.loads(json.dumps(page.build(), cls=JSONEncoder))
-    return [(panel["type"], panel) for panel in model["panels"]]
+    draw = drawing(tuning)
+    page = draw.page("T", "t", "d").with_panel(draw.stat(signal)).with_panel(draw.timeseries(signal))
+    return [(panel["type"], panel) for panel in as_json(page)["panels"]]
+
+
+def one(panel: Any) -> dict[str, Any]:
+    """One drawing, as Grafana gets it."""
+    (found,) = as_json(drawing().page("T", "t", "d").with_panel(panel))["panels"]
+    assert isinstance(found, dict)
+    return found
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------
@@ -53,24 +53,33 @@ def drawn(signal: Signal, tuning: dict[str, Tuning] | None = None) -> list[tuple
 
 def test_every_file_of_dashboards_is_a_page_under_its_own_name() -> None:
     files = {path.stem for path in Path(dashboards.__file__).parent.glob("*.py")} - NO_PAGE
-    assert {build.__module__.removeprefix("dashboards.") for build in PAGES} == files == set(MODELS)
-    assert {uid: model["uid"] for uid, model in MODELS.items()} == {uid: uid for uid in MODELS}
+    assert [page.__name__ for page in PAGES] == [f"dashboards.{uid}" for uid in MODELS]
+    assert files == set(MODELS)
 
 
-def test_a_page_is_called_after_its_subject() -> None:
+def test_there_are_eight_pages_and_each_is_called_after_its_subject() -> None:
+    assert len(MODELS) == 8
     assert set(MODELS) - {"overview"} <= {job.subject for job in JOBS}
-    assert len({model["title"] for model in MODELS.values()}) == len(MODELS)
 
 
-def test_a_uid_used_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dashboards, "PAGES", (PAGES[0], PAGES[0]))
-    with pytest.raises(ValueError, match=r"uid 'overview' is missing or used twice"):
-        dashboard_files(ALERTS)
+def test_the_pages_are_as_they_were_last_reviewed() -> None:
+    there = {path.name: path.read_text(encoding="utf-8") for path in golden.FOLDER.glob("*.json")}
+    assert golden.rendered() == there, "look at the difference; if it is meant, `make golden`"
+
+
+def test_an_environment_without_a_subject_has_no_page_and_no_panel_of_it() -> None:
+    """They could only be empty."""
+    servers = {name: server for name, server in values()["servers"].items() if name != "elasticsearch"}
+    without = plan(settings(servers=servers, alerts={}))
+    assert set(MODELS) - set(without.dashboards) == {"elasticsearch"}
+    asked = json.dumps([panels(json.loads(text)) for text in without.dashboards.values()])
+    assert "redis_up" in asked and "elasticsearch_" not in asked
 
 
 def test_the_text_is_the_same_every_time_and_its_keys_are_sorted() -> None:
-    assert dashboard_files(ALERTS) == dashboard_files(ALERTS)
-    for text in dashboard_files(ALERTS).values():
+    first, second = plan(settings()).dashboards, plan(settings()).dashboards
+    assert first == second
+    for text in first.values():
         assert text == json.dumps(json.loads(text), sort_keys=True, indent=2)
 
 
@@ -96,43 +105,43 @@ def test_a_page_lets_its_reader_choose_the_instance_and_go_to_the_others(uid: st
     model = MODELS[uid]
     (variable,) = model["templating"]["list"]
     assert (variable["name"], variable["multi"], variable["includeAll"]) == ("instance", True, True)
-    assert variable["datasource"]["uid"] == "prometheus"
-    (link,) = model["links"]
-    assert set(link["tags"]) <= set(model["tags"])
-    assert model["description"]
+    others, *elsewhere = model["links"]
+    assert set(others["tags"]) <= set(model["tags"])
+    assert {link["title"]: link["url"] for link in elsewhere} == {
+        "Prometheus": "http://127.0.0.1:9090", "Alertmanager": "http://127.0.0.1:9093",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("uid", MODELS)
+def test_a_page_marks_alerts_and_deployments_with_a_name(uid: str) -> None:
+    alerts, deployments = MODELS[uid]["annotations"]["list"]
+    assert (alerts["titleFormat"], deployments["textFormat"]) == ("{{alertname}}", "release {{release}}")
+    if uid != "overview":
+        assert re_subjects(alerts["expr"]) >= {uid}
+
+
+def re_subjects(expr: str) -> set[str]:
+    return set(expr.partition('subject=~"')[2].partition('"')[0].split("|"))
 
 
 def test_the_overview_asks_for_every_job() -> None:
     queries = [panel["targets"][0]["expr"] for panel in panels(MODELS["overview"]) if panel["type"] == "stat"]
-    assert {match for query in queries for match in re.findall(r'up\{job="([^"]+)"', query)} == {j.name for j in JOBS}
+    for job in JOBS:
+        assert any(f'up{{job="{job.name}"' in query for query in queries), job.name
+
+
+def test_the_overview_leads_to_the_page_of_what_is_down() -> None:
+    links = {
+        panel["title"]: panel["fieldConfig"]["defaults"]["links"][0]["url"]
+        for panel in panels(MODELS["overview"])
+        if panel["fieldConfig"]["defaults"].get("links")
+    }
+    assert links["PostgreSQL"] == "/d/postgres?var-instance=${__field.labels.instance}&${__url_time_range}"
+    assert links["API availability: budget left"] == "/d/api?${__url_time_range}"
+    assert "Grafana" not in links  # it has no page
 
 
 # --- panels ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("panel", EVERY_PANEL)
-def test_every_panel_says_what_it_shows_in_which_unit(panel: dict[str, Any]) -> None:
-    assert panel["title"]
-    assert panel["description"].endswith(".")
-    assert panel["fieldConfig"]["defaults"]["unit"] in set(Unit)
-
-
-@pytest.mark.parametrize("panel", EVERY_PANEL)
-def test_every_panel_asks_a_data_source_that_the_plan_has(panel: dict[str, Any]) -> None:
-    asked = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
-    assert {(source["type"], source["uid"]) for source in asked} <= SOURCES
-
-
-@pytest.mark.parametrize("panel", EVERY_PANEL)
-def test_every_query_is_promql_once_grafana_has_filled_its_variables(panel: dict[str, Any]) -> None:
-    assert panel["targets"]
-    for target in panel["targets"]:
-        filled = target["expr"].replace("$__rate_interval", "1m").replace("$instance", "one|two")
-        assert "$" not in filled
-        promql_parser.parse(filled)
-
-
-# --- thresholds ------------------------------------------------------------------------------------------------------
 
 
 def test_more_is_worse_where_the_alert_fires_above() -> None:
@@ -165,9 +174,47 @@ def test_without_an_alert_nothing_is_red(tuning: dict[str, Tuning] | None) -> No
 
 
 def test_up_and_down_are_words() -> None:
-    (mapping,) = dict(drawn(api.REACHABLE))["stat"]["fieldConfig"]["defaults"]["mappings"]
-    assert {value: result["text"] for value, result in mapping["options"].items()} == {"0": "Down", "1": "Up"}
+    for _, panel in drawn(api.REACHABLE):
+        (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+        assert {value: result["text"] for value, result in mapping["options"].items()} == {"0": "Down", "1": "Up"}
 
 
 def test_a_ratio_without_traffic_says_so() -> None:
     assert dict(drawn(api.CACHE_HIT_RATIO))["stat"]["fieldConfig"]["defaults"]["noValue"] == "no traffic"
+
+
+def test_what_shows_only_in_trouble_says_so() -> None:
+    for _, panel in drawn(api.ERROR_RATIO):
+        assert panel["description"].endswith(ONLY_IN_TROUBLE)
+    for _, panel in drawn(api.REQUESTS):
+        assert ONLY_IN_TROUBLE not in panel["description"]
+
+
+def test_two_signals_on_one_graph_are_told_apart() -> None:
+    panel = one(drawing().timeseries(redis.RECEIVED, redis.SENT, title="Network"))
+    assert panel["title"] == "Network"
+    assert [(target["refId"], target["legendFormat"]) for target in panel["targets"]] == [
+        ("A", "Received {{instance}}"), ("B", "Sent {{instance}}"),
+    ]  # fmt: skip
+    assert "Received: What the clients send." in panel["description"]
+    assert "Sent: What Redis answers." in panel["description"]
+
+
+@pytest.mark.parametrize("other", [redis.CPU, replace(redis.SENT, only_in_trouble=True)])
+def test_signals_that_cannot_share_a_graph_are_refused(other: Signal) -> None:
+    with pytest.raises(ValueError, match=f"'Received', {other.title!r} need panels of their own"):
+        drawing().timeseries(redis.RECEIVED, other)
+
+
+def test_a_heatmap_has_the_unit_of_its_buckets_on_its_axis() -> None:
+    panel = one(drawing().heatmap(api.RESPONSE_TIMES))
+    assert panel["options"]["yAxis"]["unit"] == Unit.SECONDS
+    assert (panel["targets"][0]["format"], panel["targets"][0]["legendFormat"]) == ("heatmap", "{{le}}")
+
+
+def test_an_alert_that_fires_leads_to_its_page_or_to_the_overview() -> None:
+    panel = one(drawing().firing(prometheus.FIRING))
+    expr = panel["targets"][0]["expr"]
+    assert expr.endswith('"page", "overview", "", ""), "page", "$1", "subject", "(api|overview)")')
+    (links,) = [o["properties"] for o in panel["fieldConfig"]["overrides"] if o["matcher"]["options"] == "alertname"]
+    assert links[0]["value"][0]["url"].startswith("/d/${__data.fields.page}?var-instance=${__data.fields.instance}&")

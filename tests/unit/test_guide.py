@@ -10,7 +10,6 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from dashboards import dashboard_files
 from demo.metrics import AS_WRITTEN, Metrics
 from plan import plan
 from rules import ALERTS, JOBS
@@ -58,7 +57,7 @@ def test_the_alerts_are_the_checklists() -> None:
 
 
 def test_the_dashboards_are_those_that_are_deployed() -> None:
-    titles = {uid: json.loads(text)["title"] for uid, text in dashboard_files(ALERTS).items()}
+    titles = {uid: json.loads(text)["title"] for uid, text in plan(settings()).dashboards.items()}
     assert {row[0].strip("`"): row[1] for row in table(section("Dashboards"))} == titles
 
 

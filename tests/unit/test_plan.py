@@ -121,7 +121,9 @@ def test_what_must_be_live_in_dev() -> None:
         "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
         "elasticsearch-exporter", "postgres", "redis", "elasticsearch", "api", "inbox",
     }  # fmt: skip
-    assert expected.dashboards == {"overview", "api"}
+    assert expected.dashboards == {
+        "overview", "api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager",
+    }  # fmt: skip
     assert expected.scrape_interval == 5
     assert expected.targets - set(expected.own_targets) == {("softfactory-api", "api")}
     assert expected.own_targets["node", "engine-host"] == "node-exporter"

@@ -11,7 +11,8 @@ import requests
 
 from ops import probes
 from ops.probes import ProbeError, RefusedError
-from plan import RELEASE_INFO, plan
+from plan import plan
+from rules.prometheus import RELEASE_INFO
 from stacks.settings import load_settings
 from tests.unit.fake_stack import FakeStack
 

@@ -60,6 +60,7 @@ CONFIG = {
     "prod": {"prometheus-config", "alertmanager-config"},
 }
 PORTS = {"prometheus": {9090: 9090}, "alertmanager": {9093: 9093}, "grafana": {3000: 3000}}
+PAGES = ("overview", "api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager")
 DEV_PORTS = PORTS | {"api": {8000: 8000}, "inbox": {8025: 8025}}
 HOST_ACCESS = {"node-exporter"}
 
@@ -107,7 +108,7 @@ def test_each_environment_has_its_parts_and_no_others(environment: str, done: Ru
     assert names(done.of(NETWORK)) == {"network"}
     assert names(done.of(FOLDER)) == {"folder"}
     assert names(done.of(DATASOURCE)) == {"datasource-prometheus", "datasource-alertmanager"}
-    assert names(done.of(DASHBOARD)) == {"dashboard-overview", "dashboard-api"}
+    assert names(done.of(DASHBOARD)) == {f"dashboard-{uid}" for uid in PAGES}
     assert names(done.of(STASH)) == {"plan"}
     known = {CONTAINER, VOLUME, NETWORK, FOLDER, DATASOURCE, DASHBOARD, IMAGE, STASH}
     rest = {r.type for r in done.resources if r.custom} - known

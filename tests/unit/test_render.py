@@ -15,13 +15,13 @@ GROUPS = {
     "alertmanager", "api", "elasticsearch", "grafana", "node", "objectives", "postgres", "prometheus", "redis",
     "release", "softfactory",
 }  # fmt: skip
+PAGES = ("overview", "api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager")
 FILES = {
     "prometheus/prometheus.yml",
     *(f"prometheus/rules/{group}.yml" for group in GROUPS),
     "alertmanager/alertmanager.yml",
     "alertmanager/templates/message.tmpl",
-    "grafana/dashboards/api.json",
-    "grafana/dashboards/overview.json",
+    *(f"grafana/dashboards/{uid}.json" for uid in PAGES),
     "grafana/datasources.json",
 }
 

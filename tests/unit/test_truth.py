@@ -354,7 +354,7 @@ def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: 
     stack.broken["/api/v1/targets"] = httpx.ConnectError("refused")
     stack.dashboards.clear()
     assert {problem.part for problem in problems(stack, wanted)} == {
-        "Docker engine", "Prometheus", "dashboard api", "dashboard overview",
+        "Docker engine", "Prometheus", *(f"dashboard {uid}" for uid in wanted.dashboards),
     }  # fmt: skip
 
 

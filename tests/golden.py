@@ -1,0 +1,26 @@
+"""The dev stack's dashboards as they were last reviewed: `make golden` renews them, a unit test compares."""
+
+from pathlib import Path
+
+from plan import load_plan
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def rendered() -> dict[str, str]:
+    """File name to text, as it is rendered now."""
+    return {f"{uid}.json": text + "\n" for uid, text in load_plan("dev").dashboards.items()}
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    now = rendered()
+    for path in FOLDER.glob("*.json"):
+        if path.name not in now:
+            path.unlink()
+    for name, text in now.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
