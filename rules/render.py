@@ -52,7 +52,7 @@ def rule_files(
     Prometheus evaluates a group from top to bottom, so its recordings come before the alerts that read them.
     `runbooks` and `grafana` are the addresses that the rules' links begin with; without one for the runbooks the link
     is a path in this repository. `pages` are the uids of the dashboards: an alert links to its subject's, or to the
-    overview where it has none.
+    overview where it has none, or where the alert is about any subject.
     """
     base = grafana.rstrip("/")
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -72,7 +72,7 @@ def _group(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _page(alert: Alert, pages: Container[str]) -> str:
-    if alert.subject not in pages:
+    if alert.subject not in pages or "subject" in alert.when.signal.by:  # of any subject
         return OVERVIEW
     return f"{alert.subject}{INSTANCE}" if "instance" in alert.when.signal.by else alert.subject
 
