@@ -75,8 +75,8 @@ class Draw:
         # An alert without an instance is about the whole subject.
         about = f',subject=~"{_any(job.subject for job in jobs)}",instance=~"$instance|"' if jobs else ""
         firing = f'max by (severity, alertname, instance) (ALERTS{{alertstate="firing",severity!="none"{about}}})'
-        # In its first two minutes a release is one that was not there two minutes before.
-        released = f"max by (release) ({RELEASE_INFO} unless on (release) {RELEASE_INFO} offset 2m)"
+        # Between two points of a graph, however far apart, a new release is one that was not there before.
+        released = f"max by (release) ({RELEASE_INFO} unless on (release) {RELEASE_INFO} offset $__rate_interval)"
         page = (
             Dashboard(title)
             .uid(uid)
