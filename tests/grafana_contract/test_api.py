@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -13,6 +13,7 @@ import pytest
 from .conftest import Server, dashboard, prometheus_source
 
 Later = Callable[[str], None]
+PREFERENCES = "/api/org/preferences"
 
 
 def save(grafana: httpx.Client, model: dict[str, Any], **more: Any) -> httpx.Response:
@@ -511,19 +512,71 @@ def test_an_annotation_without_text_is_400(grafana: httpx.Client) -> None:
     message(grafana.post("/api/annotations", json={"text": "", "tags": []}), 400)
 
 
-def test_the_home_dashboard_is_a_preference_of_the_organization(grafana: httpx.Client, uid: str, later: Later) -> None:
+@pytest.fixture
+def preferences(grafana: httpx.Client) -> Iterator[dict[str, Any]]:
+    """The organization's preferences, which are put back after the test."""
+    before: dict[str, Any] = grafana.get(PREFERENCES).json()
+    yield before
+    grafana.put(PREFERENCES, json=before)
+
+
+def test_the_home_dashboard_is_a_preference_of_the_organization(
+    grafana: httpx.Client, preferences: dict[str, Any], uid: str, later: Later
+) -> None:
     later(f"/api/dashboards/uid/{uid}")
     save(grafana, dashboard(uid))
-    before = grafana.get("/api/org/preferences").json()
-    try:
-        answer = grafana.put("/api/org/preferences", json=before | {"homeDashboardUID": uid})
-        assert answer.status_code == 200, answer.text
-        assert grafana.get("/api/org/preferences").json().get("homeDashboardUID") == uid
-        cleared = {key: value for key, value in before.items() if key != "homeDashboardUID"}
-        grafana.put("/api/org/preferences", json=cleared)
-        assert not grafana.get("/api/org/preferences").json().get("homeDashboardUID")
-    finally:
-        grafana.put("/api/org/preferences", json=before)
+    answer = grafana.put(PREFERENCES, json=preferences | {"homeDashboardUID": uid})
+    assert answer.status_code == 200, answer.text
+    assert grafana.get(PREFERENCES).json().get("homeDashboardUID") == uid
+    cleared = {key: value for key, value in preferences.items() if key != "homeDashboardUID"}
+    grafana.put(PREFERENCES, json=cleared)
+    assert not grafana.get(PREFERENCES).json().get("homeDashboardUID")
+
+
+@pytest.mark.usefixtures("preferences")
+def test_the_start_page_leads_to_the_home_dashboard(grafana: httpx.Client, uid: str, later: Later) -> None:
+    later(f"/api/dashboards/uid/{uid}")
+    made = save(grafana, dashboard(uid)).json()
+    grafana.put(PREFERENCES, json={"homeDashboardUID": uid})
+    assert grafana.get("/api/dashboards/home").json()["redirectUri"] == made["url"]
+
+
+@pytest.mark.usefixtures("preferences")
+def test_put_replaces_all_preferences_and_patch_only_those_named(grafana: httpx.Client, uid: str, later: Later) -> None:
+    later(f"/api/dashboards/uid/{uid}")
+    save(grafana, dashboard(uid))
+    grafana.put(PREFERENCES, json={"theme": "light", "timezone": "utc", "weekStart": "monday"})
+    assert grafana.patch(PREFERENCES, json={"homeDashboardUID": uid}).status_code == 200
+    found = grafana.get(PREFERENCES).json()
+    assert [found.get(key) for key in ("theme", "timezone", "weekStart")] == ["light", "utc", "monday"]
+    grafana.put(PREFERENCES, json={"homeDashboardUID": uid})
+    found = grafana.get(PREFERENCES).json()
+    assert not any(found.get(key) for key in ("theme", "timezone", "weekStart"))
+    assert found["homeDashboardUID"] == uid
+
+
+@pytest.mark.usefixtures("preferences")
+def test_a_home_dashboard_that_does_not_exist_is_404(grafana: httpx.Client, uid: str) -> None:
+    message(grafana.put(PREFERENCES, json={"homeDashboardUID": uid}), 404)
+
+
+@pytest.mark.usefixtures("preferences")
+def test_a_home_dashboard_that_is_deleted_is_none(grafana: httpx.Client, uid: str, later: Later) -> None:
+    later(f"/api/dashboards/uid/{uid}")
+    save(grafana, dashboard(uid))
+    grafana.put(PREFERENCES, json={"homeDashboardUID": uid})
+    grafana.delete(f"/api/dashboards/uid/{uid}")
+    assert not grafana.get(PREFERENCES).json().get("homeDashboardUID")
+
+
+def test_the_organizations_preferences_are_its_administrators_business(
+    server: Server, grafana: httpx.Client, preferences: dict[str, Any], uid: str, later: Later
+) -> None:
+    made = grafana.post("/api/admin/users", json={"login": uid, "password": "a-password"}).json()["id"]
+    later(f"/api/admin/users/{made}")
+    with server.client(uid, "a-password") as viewer:
+        message(viewer.get(PREFERENCES), 403)
+        message(viewer.put(PREFERENCES, json=preferences), 403)
 
 
 def test_totals_count_what_was_made(grafana: httpx.Client, uid: str, later: Later) -> None:

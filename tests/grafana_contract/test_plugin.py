@@ -177,6 +177,40 @@ def test_objects_live_from_creation_to_destruction(
         assert grafana.get(f"/api/{path}").status_code == 404
 
 
+def test_preferences_of_the_organization_are_replaced_as_a_whole_and_cleared_at_the_end(
+    stack: Stack, grafana: httpx.Client, uid: str, later: Callable[[str], None]
+) -> None:
+    path, theme = "/api/org/preferences", "light"
+    before = grafana.get(path).json()
+    later(f"/api/dashboards/uid/{uid}")
+    grafana.put(path, json={"timezone": "utc"})
+
+    def declare(options: pulumi.ResourceOptions) -> None:
+        page = grafana_sdk.oss.Dashboard("dashboard", config_json=json.dumps(dashboard(uid)), opts=options)
+        grafana_sdk.oss.OrganizationPreferences("home", home_dashboard_uid=page.uid, theme=theme, opts=options)
+
+    try:
+        stack.program(declare)
+        assert stack.up() == {"create": 4}
+        assert stack.state("home")["id"] == stack.outputs("home")["orgId"] == "1"
+        found = grafana.get(path).json()
+        assert (found["homeDashboardUID"], found["theme"], found.get("timezone", "")) == (uid, "light", "")
+        assert stack.preview() == {"same": 4}
+
+        grafana.patch(path, json={"homeDashboardUID": "", "weekStart": "monday"})
+        assert stack.refresh() == {"same": 3, "update": 1}
+        theme = "dark"
+        assert stack.up() == {"same": 3, "update": 1}
+        found = grafana.get(path).json()
+        assert (found["homeDashboardUID"], found["theme"], found.get("weekStart", "")) == (uid, "dark", "")
+
+        stack.stack.destroy()
+        found = grafana.get(path).json()
+        assert not any(found.get(key) for key in ("homeDashboardUID", "theme", "timezone", "weekStart"))
+    finally:
+        grafana.put(path, json=before)
+
+
 def test_existing_objects_are_adopted_by_import(
     stack: Stack, grafana: httpx.Client, folder: dict[str, Any], uid: str, later: Callable[[str], None]
 ) -> None:

@@ -527,6 +527,8 @@ class OrganizationPreferences(Kind):
         try:
             found = api.call("GET", "/org/preferences", org=int(given))
         except ApiError as error:
+            if error.status == 404:
+                return None
             raise self.reading(given, error) from error
         return given, {"orgId": given} | {name: found.get(field, "") for field, name in self.fields.items()}
 
