@@ -35,6 +35,7 @@ from stacks.values import printable, seconds
 
 CURRENT: Final = "/etc/prometheus/current"  # the link to the live release; a release's own path would reset alerts
 RELEASE_INFO: Final = "monitoring_release_info"
+HOME: Final = "overview"  # the dashboard on which the stack's Grafana opens
 GRAFANA_ADMIN: Final = "admin"
 GRAFANA_PASSWORD: Final = "grafana_admin_password"
 POSTGRES_PASSWORD: Final = "postgres_password"
@@ -83,6 +84,7 @@ class Expected:
     rules: frozenset[tuple[str, str]]  # (group, alert); the release's hash answers for the recordings
     datasources: frozenset[str]
     dashboards: frozenset[str]
+    home: str  # the dashboard on which Grafana opens
     releases: Mapping[str, str]  # service to confirmation
     scrape_interval: float  # seconds
     own_targets: Mapping[tuple[str, str], str]  # those that are the stack's own parts, to their service
@@ -165,6 +167,7 @@ def plan(settings: Settings) -> Plan:
             rules=frozenset((alert.group or alert.subject, alert.name) for alert in alerts),
             datasources=frozenset(source.uid for source in sources),
             dashboards=frozenset(pages),
+            home=HOME,
             releases={
                 "prometheus": prometheus_release.confirmation,
                 "alertmanager": alertmanager_release.confirmation,

@@ -1,4 +1,6 @@
-"""What Grafana shows: a folder with the dashboards, and the data sources, owned by the Grafana provider alone."""
+"""What Grafana shows: a folder with the dashboards, the data sources, and on which dashboard it opens. The Grafana
+provider alone owns them.
+"""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +29,7 @@ class GrafanaContentArgs:
 
 
 class GrafanaContent(pulumi.ComponentResource):
-    """`ready` resolves to the uids of data sources and dashboards once Grafana has them."""
+    """`ready` resolves once Grafana has all of it: the uids of data sources and dashboards, and an id."""
 
     ready: pulumi.Output[Sequence[str]]
 
@@ -50,7 +52,7 @@ class GrafanaContent(pulumi.ComponentResource):
             deleted_with=args.server if args.server and args.fate is Fate.DELETE else None,
         )
         folder = grafana.oss.Folder("folder", title="SoftFactory", uid="softfactory", opts=own)
-        made: list[pulumi.Output[str]] = [
+        sources = [
             grafana.oss.DataSource(
                 f"datasource-{source.uid}",
                 uid=source.uid,
@@ -60,14 +62,21 @@ class GrafanaContent(pulumi.ComponentResource):
                 is_default=source.default,
                 json_data_encoded=json.dumps(dict(source.options), sort_keys=True),
                 opts=own,
-            ).uid
+            )
             for source in args.wanted.datasources
         ]
-        made += [
-            grafana.oss.Dashboard(
+        pages = {
+            uid: grafana.oss.Dashboard(
                 f"dashboard-{uid}", folder=folder.uid, config_json=model, overwrite=True, opts=own
-            ).uid
+            )
             for uid, model in args.wanted.dashboards.items()
-        ]
+        }
+        made = [*(source.uid for source in sources), *(page.uid for page in pages.values())]
+        if args.wanted.expected.home:
+            # All preferences of the organisation are replaced with it, theme and time zone too.
+            home = grafana.oss.OrganizationPreferences(
+                "home", home_dashboard_uid=pages[args.wanted.expected.home].uid, opts=own
+            )
+            made.append(home.id)
         self.ready = pulumi.Output.all(*made)
         self.register_outputs({"ready": self.ready})

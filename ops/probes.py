@@ -213,6 +213,13 @@ def dashboards(http: httpx.Client, grafana: str, auth: tuple[str, str], folder: 
         return [str(page["uid"]) for page in get(http, "Grafana", url, auth).json()]
 
 
+def home_dashboard(http: httpx.Client, grafana: str, auth: tuple[str, str]) -> str:
+    """The uid of the dashboard on which Grafana opens; empty where none is chosen."""
+    url = f"{grafana}/api/org/preferences"
+    with _understood("Grafana", url):
+        return str(get(http, "Grafana", url, auth).json().get("homeDashboardUID") or "")
+
+
 def datasource_problem(http: httpx.Client, grafana: str, auth: tuple[str, str], uid: str, kind: str) -> str:
     """Why Grafana cannot use a data source of that type (`kind`); empty where it can.
 

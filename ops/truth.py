@@ -248,3 +248,9 @@ def _grafana(expected: Expected, access: Access, http: httpx.Client, sick: set[s
     missing = expected.dashboards - set(probes.dashboards(http, access.grafana, access.grafana_auth))
     for uid in sorted(missing):
         yield Problem(part=f"dashboard {uid}", cause="Grafana does not have it", remedy=put_back)
+    if expected.home in missing:
+        return
+    opens = probes.home_dashboard(http, access.grafana, access.grafana_auth)
+    if opens != expected.home:
+        cause = f"opens on {f'the dashboard {opens}' if opens else 'a page of its own'}, not on {expected.home}"
+        yield Problem(part="Grafana", cause=cause, remedy=put_back)

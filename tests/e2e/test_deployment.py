@@ -101,6 +101,7 @@ def test_grafana_shows_the_dashboards_and_reaches_its_data_sources(stack: Stack)
     assert sources == {"prometheus": "prometheus", "alertmanager": "alertmanager"}
     for uid, kind in sources.items():
         assert probes.datasource_problem(stack.http, stack.url("grafana"), stack.grafana_auth, uid, kind) == ""
+    assert probes.home_dashboard(stack.http, stack.url("grafana"), stack.grafana_auth) == "overview"
 
 
 def test_every_metric_of_the_api_moves_through_real_requests(stack: Stack) -> None:

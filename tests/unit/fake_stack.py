@@ -85,6 +85,7 @@ class FakeStack:
             source.uid: {"uid": source.uid, "name": source.name, "type": source.type} for source in wanted.datasources
         }
         self.dashboards = sorted(wanted.expected.dashboards)
+        self.home = wanted.expected.home
         self.folders = {"softfactory"}
         self.grafana_headers: dict[str, str] = {}
         self.containers: dict[str, dict[str, Any]] = {
@@ -189,6 +190,8 @@ class FakeStack:
             return self._delete(path)
         if path == "/api/org":
             return httpx.Response(200, json={"id": 1})
+        if path == "/api/org/preferences":
+            return httpx.Response(200, json={"homeDashboardUID": self.home} if self.home else {})
         if path == "/api/datasources":
             return httpx.Response(200, json=list(self.datasources.values()))
         if path == "/api/search":
