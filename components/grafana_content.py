@@ -13,19 +13,14 @@ from stacks.settings import Fate
 
 
 class GrafanaContentArgs:
-    """`url` is a plain string (see components/grafana.py), `auth` is `user:password` or a token. `server` is the
-    container that must be healthy before, where it is ours; `fate` is that of its database.
+    """`auth` is `user:password` or a token. `server` is the container that must be healthy before, None where the
+    settings name a Grafana that is there already.
     """
 
-    def __init__(
-        self, *, url: str, auth: pulumi.Input[str], wanted: plan.Plan,
-        server: pulumi.Resource | None = None, fate: Fate = Fate.KEEP,
-    ) -> None:  # fmt: skip
-        self.url = url
+    def __init__(self, *, auth: pulumi.Input[str], wanted: plan.Plan, server: pulumi.Resource | None) -> None:
         self.auth = auth
         self.wanted = wanted
         self.server = server
-        self.fate = fate
 
 
 class GrafanaContent(pulumi.ComponentResource):
@@ -35,9 +30,12 @@ class GrafanaContent(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GrafanaContentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:GrafanaContent", name, None, opts)
+        settings, server = args.wanted.settings, args.server
         provider = grafana.Provider(
-            "grafana-api",
-            url=args.url,
+            # Another name is another provider: whoever changes between the two gets the content made there and removed
+            # here, instead of a state that takes what is here for being there.
+            "grafana-api" if server else "existing-grafana-api",
+            url=settings.published("grafana"),  # a plain string: it must be known before the container is there
             auth=pulumi.Output.secret(args.auth),
             # The default list has 401: repeated wrong passwords lock the account.
             retry_status_codes=["429", "5xx"],
@@ -46,12 +44,19 @@ class GrafanaContent(pulumi.ComponentResource):
         own = pulumi.ResourceOptions(
             parent=self,
             provider=provider,
-            depends_on=[args.server] if args.server else None,
+            depends_on=[server] if server else None,
             # Where the database goes too there is nothing to take out of it; where it stays, objects left in it would
             # be in the next update's way.
-            deleted_with=args.server if args.server and args.fate is Fate.DELETE else None,
+            deleted_with=server if server and settings.data is Fate.DELETE else None,
         )
-        folder = grafana.oss.Folder("folder", title="SoftFactory", uid="softfactory", opts=own)
+        folder = grafana.oss.Folder(
+            "folder",
+            title="SoftFactory",
+            uid=plan.GRAFANA_FOLDER,
+            # With a folder Grafana deletes all that is in it, what others put there too.
+            prevent_destroy_if_not_empty=None if server else True,
+            opts=own,
+        )
         sources = [
             grafana.oss.DataSource(
                 f"datasource-{source.uid}",

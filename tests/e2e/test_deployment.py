@@ -248,7 +248,7 @@ def test_grafana_keeps_its_contract(stack: Stack) -> None:
     environment = {
         **stack.environment,
         "GRAFANA_URL": stack.url("grafana"),
-        "GRAFANA_AUTH": ":".join(stack.grafana_auth),
+        "GRAFANA_AUTH": stack.grafana_auth.text,
         "PROMETHEUS_URL_FOR_GRAFANA": "http://prometheus:9090",
         "GRAFANA_CONTRACT_LOCKOUT": "1",  # of a user that the test makes
     }

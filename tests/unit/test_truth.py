@@ -296,7 +296,7 @@ def test_a_group_that_is_evaluated_more_slowly_than_an_update_waits_is_judged_by
 def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, wanted: Plan) -> None:
     stack.targets[("other", "x")] = {**stack.targets[REDIS], "labels": {"job": "other", "instance": "x"}}
     stack.dashboards.append("made-by-hand")
-    stack.datasources["loki"] = {"uid": "loki", "name": "Loki", "type": "loki"}
+    stack.datasources["loki"] = {"uid": "loki", "name": "Loki", "type": "loki", "url": ""}
     shot = {**stack.containers["redis"], "Name": "/softfactory-redis-secrets"}
     stack.containers["redis-secrets"] = {**shot, "State": {"Running": False, "ExitCode": 0, "StartedAt": ""}}
     assert problems(stack, wanted) == []
