@@ -14,6 +14,7 @@ from .conftest import Server, dashboard, prometheus_source
 
 Later = Callable[[str], None]
 PREFERENCES = "/api/org/preferences"
+MAKES = ("folders:create", "dashboards:create", "datasources:create")
 
 
 def save(grafana: httpx.Client, model: dict[str, Any], **more: Any) -> httpx.Response:
@@ -125,6 +126,62 @@ def test_a_service_account_token_is_a_credential(server: Server, grafana: httpx.
         assert client.get("/api/org").json()["id"] == 1
         message(client.post("/api/folders", json={"uid": uid, "title": "No"}), 403)
         grafana.delete(f"/api/serviceaccounts/{number}/tokens/{token['id']}")
+        message(client.get("/api/org"), 401)
+
+
+@pytest.fixture
+def token(server: Server, grafana: httpx.Client, uid: str, later: Later) -> Iterator[Callable[[str], httpx.Client]]:
+    """Makes a client with the token of a new service account of that role."""
+    clients: list[httpx.Client] = []
+
+    def make(role: str) -> httpx.Client:
+        account = grafana.post("/api/serviceaccounts", json={"name": f"{uid}-{role}", "role": role}).json()["id"]
+        later(f"/api/serviceaccounts/{account}")
+        made = grafana.post(f"/api/serviceaccounts/{account}/tokens", json={"name": uid}).json()
+        clients.append(server.stranger(Authorization=f"Bearer {made['key']}"))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "folder", "source"), [("Viewer", 403, 403), ("Editor", 200, 403), ("Admin", 200, 200)]
+)
+def test_a_tokens_role_says_what_it_may_make(
+    token: Callable[[str], httpx.Client], uid: str, later: Later, role: str, folder: int, source: int
+) -> None:
+    later(f"/api/folders/{uid}")
+    later(f"/api/datasources/uid/{uid}")
+    client = token(role)
+    assert client.post("/api/folders", json={"uid": uid, "title": uid}).status_code == folder
+    wanted = prometheus_source(uid, "http://prometheus:9090")
+    assert client.post("/api/datasources", json=wanted).status_code == source
+
+
+@pytest.mark.parametrize(("role", "may"), [("Viewer", ()), ("Editor", MAKES[:2]), ("Admin", MAKES)])
+def test_a_token_tells_what_it_may_do(token: Callable[[str], httpx.Client], role: str, may: tuple[str, ...]) -> None:
+    answer = token(role).get("/api/access-control/user/permissions")
+    assert answer.status_code == 200
+    assert [action for action in MAKES if action in answer.json()] == list(may)
+
+
+def test_a_wrong_token_is_401_and_no_failed_login_of_anybody(server: Server, grafana: httpx.Client) -> None:
+    with server.stranger(Authorization="Bearer glsa_wrong") as client:
+        for _ in range(6):
+            message(client.get("/api/org"), 401)
+    assert grafana.get("/api/org").status_code == 200
+
+
+def test_an_expired_token_is_401(server: Server, grafana: httpx.Client, uid: str, later: Later) -> None:
+    account = grafana.post("/api/serviceaccounts", json={"name": uid, "role": "Viewer"}).json()["id"]
+    later(f"/api/serviceaccounts/{account}")
+    made = grafana.post(f"/api/serviceaccounts/{account}/tokens", json={"name": uid, "secondsToLive": 1}).json()
+    with server.stranger(Authorization=f"Bearer {made['key']}") as client:
+        deadline = time.monotonic() + 10
+        while client.get("/api/org").status_code == 200 and time.monotonic() < deadline:
+            time.sleep(0.2)
         message(client.get("/api/org"), 401)
 
 

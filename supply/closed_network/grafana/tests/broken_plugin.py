@@ -67,6 +67,13 @@ class ChecksNothing(Dashboard):
         return []
 
 
+class DeletesWhatIsNotEmpty(Folder):
+    """What others put into the folder goes with it."""
+
+    def delete(self, api: Api, given: str, olds: State) -> None:
+        super().delete(api, given, olds | {"preventDestroyIfNotEmpty": False})
+
+
 class ClearsNothing(OrganizationPreferences):
     """Preferences outlive the stack."""
 
@@ -78,6 +85,7 @@ DEFECTS: dict[type[Kind], str] = {
     ReadsNoTitle: "test_objects_live_from_creation_to_destruction",
     UpdatesNothing: "test_objects_live_from_creation_to_destruction",
     DeletesNothing: "test_objects_live_from_creation_to_destruction",
+    DeletesWhatIsNotEmpty: "test_a_token_makes_the_same_objects_under_ids_of_its_own",
     ClearsNothing: "test_preferences_of_the_organization_are_replaced_as_a_whole_and_cleared_at_the_end",
     ImportsTheBareUid: "test_existing_objects_are_adopted_by_import",
     SaysNotWhatFailed: "test_a_taken_uid_fails_with_grafanas_words",
