@@ -29,12 +29,13 @@ class GrafanaContent(pulumi.ComponentResource):
     ready: pulumi.Output[Sequence[str]]
 
     def __init__(self, name: str, args: GrafanaContentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("softfactory:monitoring:GrafanaContent", name, None, opts)
         settings, server = args.wanted.settings, args.server
+        # A type of its own gives its children other names in the state. Whoever changes between the two gets the
+        # content made there and removed here; else the state would take what is here for being there.
+        kind = "GrafanaContent" if server else "ExistingGrafanaContent"
+        super().__init__(f"softfactory:monitoring:{kind}", name, None, opts)
         provider = grafana.Provider(
-            # Another name is another provider: whoever changes between the two gets the content made there and removed
-            # here, instead of a state that takes what is here for being there.
-            "grafana-api" if server else "existing-grafana-api",
+            "grafana-api",
             url=settings.published("grafana"),  # a plain string: it must be known before the container is there
             auth=pulumi.Output.secret(args.auth),
             # The default list has 401: repeated wrong passwords lock the account.

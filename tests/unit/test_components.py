@@ -91,7 +91,7 @@ def test_what_grafanas_provider_logs_in_with_is_secret_whoever_made_it(program: 
     def content() -> None:
         GrafanaContent("content", GrafanaContentArgs(auth="a-token", wanted=program.wanted, server=None))
 
-    provider = run(content).succeeded().one("pulumi:providers:grafana", "existing-grafana-api")
+    provider = run(content).succeeded().one("pulumi:providers:grafana", "grafana-api")
     assert provider.inputs["auth"] == Secret("a-token")
 
 

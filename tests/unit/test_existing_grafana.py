@@ -141,20 +141,21 @@ def test_its_content_is_really_deleted_with_the_stack_and_what_others_put_there_
     assert done.one(FOLDER, "folder").inputs["preventDestroyIfNotEmpty"] is True
 
 
-def test_another_grafana_is_another_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a change from the own one to it would take what is here for being there."""
+def test_nothing_of_it_is_taken_for_what_is_in_an_own_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who changes from the one to the other has everything made there, and removed here."""
     own = Program("staging", monkeypatch).run().succeeded()
-    assert [provider.name for provider in own.of("pulumi:providers:grafana")] == ["grafana-api"]
     there = Program("staging", monkeypatch, grafana=existing().grafana).run().succeeded()
     (provider,) = there.of("pulumi:providers:grafana")
-    assert provider.name == "existing-grafana-api"
     assert provider.inputs["url"] == URL and plain(provider.inputs["auth"]) == TOKEN
+    assert {r.name for r in content(there)} < {r.name for r in content(own)}
+    assert not {r.urn for r in content(there)} & {r.urn for r in content(own)}
+    assert provider.urn not in {r.urn for r in own.resources}
 
 
 def test_the_token_is_nowhere_but_in_the_provider(program: Program) -> None:
     done = program.run().succeeded()
     found = [(r.name, path, secret) for r in done.resources for path, text, secret in texts(r.inputs) if TOKEN in text]
-    assert found == [("existing-grafana-api", ".auth", True)]
+    assert found == [("grafana-api", ".auth", True)]
     shown = [text for value in done.outputs.values() for _, text, secret in texts(value) if not secret]
     assert not any(TOKEN in text for text in [*shown, *(text for _, text in done.log)])
     assert "grafana_admin_password" not in done.outputs
