@@ -14,7 +14,7 @@ from components.prometheus import Prometheus, PrometheusArgs
 from components.verify import verify
 from ops import probes
 from ops.truth import Access
-from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD
+from plan import GRAFANA_PASSWORD
 
 wanted, secrets = prepare(pulumi.get_stack(), pulumi.Config(), probes.client)
 settings = wanted.settings
@@ -39,19 +39,18 @@ prometheus.start(engine)
 demo = Demo("demo", DemoArgs(engine=engine, secrets=secrets)) if settings.demo else None
 servers = demo.servers if demo else ()
 exporters = Exporters("exporters", ExportersArgs(engine=engine, secrets=secrets, servers=servers))
-grafana = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=secrets[GRAFANA_PASSWORD]))
-auth = pulumi.Output.concat(GRAFANA_ADMIN, ":", secrets[GRAFANA_PASSWORD])
-content = GrafanaContent(
-    "grafana-content",
-    GrafanaContentArgs(url=grafana.url, auth=auth, wanted=wanted, server=grafana.container, fate=settings.data),
-)
+password = secrets.get(GRAFANA_PASSWORD)  # none where the settings name a Grafana that is there already
+server = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=password)).container if password else None
+auth = secrets[wanted.grafana_secret].apply(wanted.grafana_auth)
+content = GrafanaContent("grafana-content", GrafanaContentArgs(auth=auth, wanted=wanted, server=server))
 deployed = [prometheus.url, alertmanager.url, exporters.ready, content.ready, *([demo.ready] if demo else [])]
-access = secrets[GRAFANA_PASSWORD].apply(lambda password: Access.of(settings, (GRAFANA_ADMIN, password)))
+access = auth.apply(lambda text: Access.of(settings, probes.Login(text)))
 
 pulumi.export("verified", verify(wanted, access, deployed, probes.client))
 pulumi.export("prometheus", prometheus.url)
 pulumi.export("alertmanager", alertmanager.url)
-pulumi.export("grafana", grafana.url)
-pulumi.export(GRAFANA_PASSWORD, secrets[GRAFANA_PASSWORD])
+pulumi.export("grafana", settings.published("grafana"))
+if password:
+    pulumi.export(GRAFANA_PASSWORD, password)
 if demo:
     pulumi.export("api", demo.ready)

@@ -30,13 +30,15 @@ from rules.checks import misfits, series, written
 from rules.checks import problems as rule_problems
 from rules.model import Alert, ScrapeJob, Severity
 from rules.objectives import short_retention
-from rules.render import digest, rule_files, to_yaml, tune
+from rules.render import OVERVIEW, digest, rule_files, to_yaml, tune
 from stacks.settings import DEMO_PARTS, FOLDER, Settings, SettingsError, Target, load_settings
 from stacks.values import printable, seconds
 
 CURRENT: Final = "/etc/prometheus/current"  # the link to the live release; a release's own path would reset alerts
 GRAFANA_ADMIN: Final = "admin"
 GRAFANA_PASSWORD: Final = "grafana_admin_password"
+GRAFANA_TOKEN: Final = "grafana_token"  # of a service account in a Grafana that is there already
+GRAFANA_FOLDER: Final = "softfactory"  # the uid of the folder with the dashboards
 POSTGRES_PASSWORD: Final = "postgres_password"
 REDIS_PASSWORD: Final = "redis_password"
 
@@ -65,7 +67,7 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """A Grafana data source; `url` is as Grafana's own container sees it."""
+    """A Grafana data source; `url` is as Grafana sees it."""
 
     uid: str
     name: str
@@ -83,6 +85,7 @@ class Expected:
     rules: frozenset[tuple[str, str]]  # (group, alert); the release's hash answers for the recordings
     datasources: frozenset[str]
     dashboards: frozenset[str]
+    home: str  # the dashboard on which Grafana opens; empty where Grafana is not the stack's own
     releases: Mapping[str, str]  # service to confirmation
     scrape_interval: float  # seconds
     own_targets: Mapping[tuple[str, str], str]  # those that are the stack's own parts, to their service
@@ -108,6 +111,15 @@ class Plan:
         services = self.expected.services
         built = set(DEMO_PARTS) & services
         return frozenset((services - built) | ({"python"} if built else set()))
+
+    @property
+    def grafana_secret(self) -> str:
+        """The name of the secret with which this project logs in to Grafana."""
+        return _grafana_secret(self.settings)
+
+    def grafana_auth(self, secret: str) -> str:
+        """The login in the words of the Grafana provider: `user:password`, or a token."""
+        return secret if self.settings.grafana else f"{GRAFANA_ADMIN}:{secret}"
 
     @property
     def secret_names(self) -> tuple[str, ...]:
@@ -159,12 +171,13 @@ def plan(settings: Settings) -> Plan:
         alerts=alerts,
         dashboards=pages,
         datasources=sources,
-        secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": (GRAFANA_PASSWORD,)},
+        secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": (_grafana_secret(settings),)},
         expected=Expected(
             targets=frozenset((job, target.instance) for job, there in targets.items() for target in there),
             rules=frozenset((alert.group or alert.subject, alert.name) for alert in alerts),
             datasources=frozenset(source.uid for source in sources),
             dashboards=frozenset(pages),
+            home="" if settings.grafana else OVERVIEW,
             releases={
                 "prometheus": prometheus_release.confirmation,
                 "alertmanager": alertmanager_release.confirmation,
@@ -238,9 +251,10 @@ def _own_targets(settings: Settings) -> dict[str, Target]:
     own = {
         prometheus.JOB.name: _own(prometheus.JOB, "prometheus", "prometheus"),
         alertmanager.JOB.name: _own(alertmanager.JOB, "alertmanager", "alertmanager"),
-        grafana.JOB.name: _own(grafana.JOB, "grafana", "grafana"),
         node.JOB.name: _own(node.JOB, "node-exporter", "engine-host"),
     }
+    if settings.grafana is None:
+        own[grafana.JOB.name] = _own(grafana.JOB, "grafana", "grafana")
     if servers.postgres:
         own[postgres.JOB.name] = _own(postgres.JOB, "postgres-exporter", servers.postgres.instance)
     if servers.redis:
@@ -312,15 +326,16 @@ def alertmanager_config_hash(text: str) -> str:
 
 
 def _datasources(settings: Settings) -> tuple[DataSource, ...]:
+    own = settings.grafana is None  # an existing Grafana is not in the stack's network, and has a default of its own
     return (
         DataSource(
-            uid="prometheus", name="Prometheus", type="prometheus", default=True,
-            url=f"http://prometheus:{prometheus.JOB.port}",
+            uid="prometheus", name="Prometheus", type="prometheus", default=own,
+            url=f"http://prometheus:{prometheus.JOB.port}" if own else settings.link("prometheus"),
             options={"httpMethod": "POST", "timeInterval": settings.scrape_interval},
         ),
         DataSource(
             uid="alertmanager", name="Alertmanager", type="alertmanager",
-            url=f"http://alertmanager:{alertmanager.JOB.port}",
+            url=f"http://alertmanager:{alertmanager.JOB.port}" if own else settings.link("alertmanager"),
             options={"implementation": "prometheus"},
         ),
     )  # fmt: skip
@@ -336,6 +351,10 @@ def _api_object(source: DataSource) -> dict[str, Any]:
         "isDefault": source.default,
         "jsonData": dict(source.options),
     }
+
+
+def _grafana_secret(settings: Settings) -> str:
+    return GRAFANA_TOKEN if settings.grafana else GRAFANA_PASSWORD
 
 
 def _server_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:

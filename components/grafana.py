@@ -1,6 +1,7 @@
 """The Grafana server with its database."""
 
 import pulumi
+import pulumi_docker as docker
 
 from components.engine import Engine
 from components.secrets import stage
@@ -18,11 +19,9 @@ class GrafanaArgs:
 
 
 class Grafana(pulumi.ComponentResource):
-    """`container` is healthy once made. `url` is the published address, a plain string: the Grafana provider needs it
-    before the container is there.
-    """
+    """`container` is healthy once made."""
 
-    url: str
+    container: docker.Container
 
     def __init__(self, name: str, args: GrafanaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:Grafana", name, None, opts)
@@ -56,5 +55,4 @@ class Grafana(pulumi.ComponentResource):
             secrets=secrets.volume,
         )
         self.container = place(service, engine, self, depends_on=[secrets.staged])
-        self.url = settings.published("grafana")
-        self.register_outputs({"url": self.url})
+        self.register_outputs({"url": settings.published("grafana")})

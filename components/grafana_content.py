@@ -1,4 +1,6 @@
-"""What Grafana shows: a folder with the dashboards, and the data sources, owned by the Grafana provider alone."""
+"""What Grafana shows: a folder with the dashboards, the data sources, and on which dashboard it opens. The Grafana
+provider alone owns them.
+"""
 
 import json
 from collections.abc import Sequence
@@ -11,31 +13,30 @@ from stacks.settings import Fate
 
 
 class GrafanaContentArgs:
-    """`url` is a plain string (see components/grafana.py), `auth` is `user:password` or a token. `server` is the
-    container that must be healthy before, where it is ours; `fate` is that of its database.
+    """`auth` is `user:password` or a token. `server` is the container that must be healthy before, None where the
+    settings name a Grafana that is there already.
     """
 
-    def __init__(
-        self, *, url: str, auth: pulumi.Input[str], wanted: plan.Plan,
-        server: pulumi.Resource | None = None, fate: Fate = Fate.KEEP,
-    ) -> None:  # fmt: skip
-        self.url = url
+    def __init__(self, *, auth: pulumi.Input[str], wanted: plan.Plan, server: pulumi.Resource | None) -> None:
         self.auth = auth
         self.wanted = wanted
         self.server = server
-        self.fate = fate
 
 
 class GrafanaContent(pulumi.ComponentResource):
-    """`ready` resolves to the uids of data sources and dashboards once Grafana has them."""
+    """`ready` resolves once Grafana has all of it: the uids of data sources and dashboards, and an id."""
 
     ready: pulumi.Output[Sequence[str]]
 
     def __init__(self, name: str, args: GrafanaContentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("softfactory:monitoring:GrafanaContent", name, None, opts)
+        settings, server = args.wanted.settings, args.server
+        # A type of its own gives its children other names in the state. Whoever changes between the two gets the
+        # content made there and removed here; else the state would take what is here for being there.
+        kind = "GrafanaContent" if server else "ExistingGrafanaContent"
+        super().__init__(f"softfactory:monitoring:{kind}", name, None, opts)
         provider = grafana.Provider(
             "grafana-api",
-            url=args.url,
+            url=settings.published("grafana"),  # a plain string: it must be known before the container is there
             auth=pulumi.Output.secret(args.auth),
             # The default list has 401: repeated wrong passwords lock the account.
             retry_status_codes=["429", "5xx"],
@@ -44,13 +45,20 @@ class GrafanaContent(pulumi.ComponentResource):
         own = pulumi.ResourceOptions(
             parent=self,
             provider=provider,
-            depends_on=[args.server] if args.server else None,
+            depends_on=[server] if server else None,
             # Where the database goes too there is nothing to take out of it; where it stays, objects left in it would
             # be in the next update's way.
-            deleted_with=args.server if args.server and args.fate is Fate.DELETE else None,
+            deleted_with=server if server and settings.data is Fate.DELETE else None,
         )
-        folder = grafana.oss.Folder("folder", title="SoftFactory", uid="softfactory", opts=own)
-        made: list[pulumi.Output[str]] = [
+        folder = grafana.oss.Folder(
+            "folder",
+            title="SoftFactory",
+            uid=plan.GRAFANA_FOLDER,
+            # With a folder Grafana deletes all that is in it, what others put there too.
+            prevent_destroy_if_not_empty=None if server else True,
+            opts=own,
+        )
+        sources = [
             grafana.oss.DataSource(
                 f"datasource-{source.uid}",
                 uid=source.uid,
@@ -60,14 +68,21 @@ class GrafanaContent(pulumi.ComponentResource):
                 is_default=source.default,
                 json_data_encoded=json.dumps(dict(source.options), sort_keys=True),
                 opts=own,
-            ).uid
+            )
             for source in args.wanted.datasources
         ]
-        made += [
-            grafana.oss.Dashboard(
+        pages = {
+            uid: grafana.oss.Dashboard(
                 f"dashboard-{uid}", folder=folder.uid, config_json=model, overwrite=True, opts=own
-            ).uid
+            )
             for uid, model in args.wanted.dashboards.items()
-        ]
+        }
+        made = [*(source.uid for source in sources), *(page.uid for page in pages.values())]
+        if args.wanted.expected.home:
+            # All preferences of the organisation are replaced with it, theme and time zone too.
+            home = grafana.oss.OrganizationPreferences(
+                "home", home_dashboard_uid=pages[args.wanted.expected.home].uid, opts=own
+            )
+            made.append(home.id)
         self.ready = pulumi.Output.all(*made)
         self.register_outputs({"ready": self.ready})

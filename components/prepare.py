@@ -6,7 +6,8 @@ import httpx
 import pulumi
 
 from ops import preflight
-from plan import GRAFANA_PASSWORD, Plan, PlanError, load_plan
+from ops.probes import Login
+from plan import Plan, PlanError, load_plan
 from stacks.settings import SettingsError
 from stacks.values import shown
 
@@ -32,7 +33,8 @@ def prepare(
         lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in missing)
         raise pulumi.RunError(f"stack {stack} lacks secrets; set each with:\n{lines}")
     with client() as http:
-        found = preflight.problems(wanted, config.require(GRAFANA_PASSWORD), http)
+        login = Login(wanted.grafana_auth(config.require(wanted.grafana_secret)))
+        found = preflight.problems(wanted, login, http)
     if found:
         lines = "\n".join(f"  {problem}" for problem in found)
         raise pulumi.RunError(f"nothing was changed, because the update could not succeed:\n{lines}")

@@ -28,10 +28,10 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit
 from rules.prometheus import RELEASE_INFO
+from rules.render import OVERVIEW
 
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="prometheus")
 TAG: Final = "softfactory"
-OVERVIEW: Final = "overview"
 GOOD, WARNING, BAD = "green", "orange", "red"
 STAT_WIDTH, GRAPH_WIDTH, WIDE = 4, 12, 24  # of Grafana's 24 columns: six figures or two graphs in a row of 1366 pixels
 STAT_HEIGHT, GRAPH_HEIGHT = 4, 8

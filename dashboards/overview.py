@@ -2,8 +2,9 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import OVERVIEW, Draw
+from dashboards.draw import Draw
 from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
+from rules.render import OVERVIEW
 
 SUBJECTS = {
     "API": api, "PostgreSQL": postgres, "Redis": redis, "Elasticsearch": elasticsearch,

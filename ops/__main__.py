@@ -15,10 +15,10 @@ from ops import fate as fates
 from ops import health as report
 from ops.catalogue import capture_all
 from ops.cli import CliError
-from ops.probes import ProbeError, client
+from ops.probes import Login, ProbeError, client
 from ops.summary import summary
 from ops.truth import Access, fails
-from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD, Plan, PlanError, load_plan
+from plan import GRAFANA_ADMIN, Plan, PlanError, load_plan
 from rules import JOBS, catalogue
 from stacks.settings import Environment, Fate, Settings, SettingsError, load_settings
 
@@ -109,10 +109,12 @@ def capture(
 
 @app.command()
 def links(stack: Stack = "dev") -> None:
-    """Print where the stack can be opened and how to read the Grafana password."""
+    """Print where the stack can be opened, and how to read the Grafana password where Grafana is its own."""
     settings = _plan(stack)[0]
-    for name in settings.parts:
+    for name in dict.fromkeys((*settings.parts, "grafana")):
         typer.echo(f"{name.capitalize():13} {settings.published(name)}")
+    if settings.grafana:
+        return
     typer.echo(
         f"Grafana's user is {GRAFANA_ADMIN}; its password: make password{'' if stack == 'dev' else f' STACK={stack}'}"
     )
@@ -128,7 +130,8 @@ def fate(stack: Stack = "dev") -> None:
             f"stacks/{stack}.yaml says data: {settings.data}, but the last update left it otherwise, and that would "
             f"count; nothing was taken down. Run `{up}` first, or write back what was there"
         )
-    volumes = f"the volumes {settings.prefix}-*-data (samples, silences, Grafana's database)"
+    what = "samples, silences" + ("" if settings.grafana else ", Grafana's database")
+    volumes = f"the volumes {settings.prefix}-*-data ({what})"
     if settings.data is Fate.KEEP:
         typer.echo(f"stacks/{stack}.yaml says data: keep. {volumes} stay; the next `make up` uses them again.")
     else:
@@ -190,7 +193,7 @@ def recover_stack(stack: Stack = "dev") -> None:
         typer.echo(f"removed, it comes back: {removed}")
     if _up(stack) == 0:
         return
-    access = Access.of(settings, _grafana_auth(stack))
+    access = Access.of(settings, _grafana_login(stack, wanted))
     with client() as http:
         cleared = recover.clear_grafana(wanted, cli.resources(stack), access.grafana, access.grafana_auth, http)
     if not cleared:
@@ -214,7 +217,7 @@ def _plan(stack: str) -> tuple[Settings, Plan]:
 
 def _report(stack: str) -> tuple[Settings, report.Report]:
     settings, wanted = _plan(stack)
-    access = Access.of(settings, _grafana_auth(stack))
+    access = Access.of(settings, _grafana_login(stack, wanted))
     with client() as http:
         return settings, report.examine(wanted.expected, access, _api(settings), http)
 
@@ -224,12 +227,9 @@ def _api(settings: Settings) -> str:
     return settings.published("api") if settings.demo else ""
 
 
-def _grafana_auth(stack: str) -> tuple[str, str]:
-    """GRAFANA_AUTH (`user:password`), or the administrator with the stack's own secret."""
-    user, colon, password = os.environ.get("GRAFANA_AUTH", "").partition(":")
-    if colon:
-        return user, password
-    return GRAFANA_ADMIN, cli.secret(stack, GRAFANA_PASSWORD)
+def _grafana_login(stack: str, wanted: Plan) -> Login:
+    """GRAFANA_AUTH (`user:password` or a token), or what the stack itself logs in with."""
+    return Login(os.environ.get("GRAFANA_AUTH") or wanted.grafana_auth(cli.secret(stack, wanted.grafana_secret)))
 
 
 def _given(name: str) -> str:

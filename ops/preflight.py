@@ -14,13 +14,14 @@ import docker.errors
 import httpx
 
 from ops import probes
-from ops.probes import ProbeError, RefusedError
-from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD, Plan
+from ops.probes import Login, MissingError, ProbeError, RefusedError
+from ops.recover import others_sources
+from plan import GRAFANA_FOLDER, GRAFANA_PASSWORD, Plan
 from stacks.settings import Settings
 
 
-def problems(wanted: Plan, password: str, http: httpx.Client) -> list[str]:
-    """Every obstacle, a line each; `password` is the Grafana administrator's."""
+def problems(wanted: Plan, login: Login, http: httpx.Client) -> list[str]:
+    """Every obstacle, a line each; `login` is the one to Grafana."""
     settings = wanted.settings
     try:
         with closing(probes.engine(settings.engine_host)) as engine:
@@ -38,9 +39,11 @@ def problems(wanted: Plan, password: str, http: httpx.Client) -> list[str]:
                 *_images(wanted, engine),
                 *_volumes(wanted, engine),
             ]
+            if settings.grafana:
+                found += _existing_grafana(wanted, login, http)
             # The password goes to our own Grafana only, not to whatever else may listen there.
-            if settings.prefix in holders.get(settings.ports.grafana, {}).values():
-                found += _grafana(settings, password, http)
+            elif settings.prefix in holders.get(settings.ports.grafana, {}).values():
+                found += _own_grafana(settings, login, http, containers)
             return found
     except ProbeError as error:
         return [f"{error}; start it, or give its address (engine_host in the settings, or DOCKER_HOST)"]
@@ -169,14 +172,75 @@ def _owner(prefix: str | None, environment: str | None) -> str:
     return f"the {environment} environment {prefix}" if prefix else "something that is not this project"
 
 
-def _grafana(settings: Settings, password: str, http: httpx.Client) -> Iterable[str]:
-    """A running Grafana that does not take the password; one question, so that the account is not locked out."""
+def _own_grafana(
+    settings: Settings, login: Login, http: httpx.Client, containers: Iterable[Container]
+) -> Iterable[str]:
+    """A running Grafana that does not take the password (one question, so that the account is not locked out), or is
+    not well.
+    """
+    name = f"{settings.prefix}-grafana"
     try:
-        probes.get(http, "Grafana", settings.published("grafana") + "/api/org", (GRAFANA_ADMIN, password))
+        probes.organization(http, settings.published("grafana"), login)
     except RefusedError as error:
         yield (
             f"{error}; put back the one that Grafana knows (`pulumi config set --secret {GRAFANA_PASSWORD}`), "
             f"or give it a new one (`make rotate SECRET={GRAFANA_PASSWORD}`)"
         )
-    except ProbeError:
-        return  # not running yet, or not well: the update's own business
+    except ProbeError as error:
+        # One that is stopped has a line of its own, and one that is just starting is the update's business.
+        if any(_name(item) == name and _is_settled(item) for item in containers):
+            yield f"grafana: {error}; see `docker logs {name}`, then `docker restart {name}`"
+
+
+def _is_settled(container: Container) -> bool:
+    """Whether a container runs, and its health is known."""
+    return container["State"] == "running" and "health: starting" not in container.get("Status", "")
+
+
+NEEDED = frozenset({"folders:create", "dashboards:create", "datasources:create"})
+
+
+def _existing_grafana(wanted: Plan, login: Login, http: httpx.Client) -> Iterable[str]:
+    """A Grafana of somebody else that would refuse what the update makes, or lose something by it."""
+    url, own = wanted.settings.published("grafana"), "give this stack an organization of its own"
+    try:
+        probes.organization(http, url, login)
+        lacking = NEEDED - _permissions(http, url, login)
+        if lacking:
+            yield (
+                f"grafana: {url} does not allow {', '.join(sorted(lacking))} to the service account of the token; "
+                "give it the role Admin there"
+            )
+        for uid in sorted(wanted.expected.dashboards):
+            folder = probes.folder_of(http, url, login, uid)
+            if folder not in (None, GRAFANA_FOLDER):
+                where = f"in the folder {folder}" if folder else "outside of any folder"
+                yield (
+                    f"grafana: the update would overwrite the dashboard {uid}, which lies {where} at {url}; "
+                    f"move it to the folder {GRAFANA_FOLDER} if it is this stack's, or else {own}"
+                )
+        there = probes.sources(http, url, login)
+        names = {source.name: source.uid for source in wanted.datasources}
+        for source in there:
+            if names.get(source.name, source.uid) != source.uid:
+                yield (
+                    f"grafana: {url} has a data source {source.name} already (uid {source.uid}); "
+                    f"rename it there, or {own}"
+                )
+        if not probes.has_folder(http, url, login, GRAFANA_FOLDER):
+            for source in others_sources(wanted, there):
+                yield (
+                    f"grafana: {url} has a data source with the uid {source.uid} already, {source.name}, which is not "
+                    f"this stack's; {own}"
+                )
+    except RefusedError as error:
+        yield f"grafana: {error}"
+    except ProbeError as error:
+        yield f"grafana: {error}; see that it is well, or correct grafana.url in the settings"
+
+
+def _permissions(http: httpx.Client, url: str, login: Login) -> frozenset[str]:
+    try:
+        return probes.permissions(http, url, login)
+    except MissingError:
+        return NEEDED  # an old Grafana: the update will tell

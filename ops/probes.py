@@ -1,8 +1,9 @@
 """What a running stack says of itself: engine, Prometheus, Alertmanager and Grafana, asked over their APIs."""
 
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,42 @@ class ProbeError(Exception):
 
 class RefusedError(ProbeError):
     """A part refuses the credentials. Asking again changes nothing, and makes Grafana lock the account."""
+
+
+class MissingError(ProbeError):
+    """A part answers 404."""
+
+
+@dataclass(frozen=True)
+class Login(httpx.Auth):
+    """A login to Grafana in one text, as its provider takes it: `user:password`, or a service account's token."""
+
+    text: str = field(repr=False)
+
+    @property
+    def user(self) -> str:
+        """Empty where it is a token."""
+        user, colon, _ = self.text.partition(":")
+        return user if colon else ""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if self.user:
+            yield from httpx.BasicAuth(self.user, self.text.partition(":")[2]).auth_flow(request)
+        else:
+            # Nothing else can be in a token; in a header it would be an error that repeats the token.
+            token = "".join(char for char in self.text if "!" <= char <= "~")
+            request.headers["Authorization"] = f"Bearer {token}"
+            yield request
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceState:
+    """One data source of Grafana."""
+
+    uid: str
+    name: str
+    type: str
+    url: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,24 +100,41 @@ class ContainerState:
 
 
 def client() -> httpx.Client:
-    """The HTTP client for all probes; a proxy of the machine must not stand before loopback, hence no `trust_env`."""
-    return httpx.Client(timeout=TIMEOUT, trust_env=False)
+    """The HTTP client for all probes. It trusts the authorities that the machine trusts, and takes the machine's proxy
+    for https only: the stack's own parts speak http, and no proxy must stand before loopback.
+    """
+    return httpx.Client(timeout=TIMEOUT, verify=ssl.create_default_context(), mounts={"http://": None})
 
 
-def get(http: httpx.Client, part: str, url: str, auth: tuple[str, str] | None = None) -> httpx.Response:
+def get(http: httpx.Client, part: str, url: str, auth: Login | None = None) -> httpx.Response:
     """The answer of one part; ProbeError where there is none or its status is not 2xx."""
     try:
         answer = http.get(url, auth=auth) if auth else http.get(url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProbeError(f"{part} does not answer at {url}: {str(error) or type(error).__name__}") from error
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        raise RefusedError(
-            f"{part} refuses the credentials ({answer.status_code}): its password is not the stack's secret; "
-            'see "A password" in docs/guide.md'
-        )
+        raise RefusedError(f"{part} refuses {_refused(answer.status_code, auth)}")
     if not answer.is_success:
-        raise ProbeError(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
+        kind = MissingError if answer.status_code == httpx.codes.NOT_FOUND else ProbeError
+        raise kind(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
     return answer
+
+
+def _refused(status: int, auth: Login | None) -> str:
+    """What of a login is refused, why, and what to do."""
+    lacking = status == httpx.codes.FORBIDDEN
+    if auth is None or auth.user:
+        cause = 'its password is not the stack\'s secret; see "A password" in docs/guide.md'
+        if auth and lacking:
+            cause = f"{auth.user} is no administrator; log in as one"
+        return f"the credentials ({status}): {cause}"
+    cause = (
+        "its service account has not the role Admin; give it that there"
+        if lacking
+        else "it has expired, was deleted, or is for another Grafana; make a new one there, then "
+        "`pulumi config set --secret grafana_token`"
+    )
+    return f"the token ({status}): {cause}"
 
 
 def targets(http: httpx.Client, prometheus: str) -> list[TargetState]:
@@ -199,21 +253,78 @@ def grafana_stand_in(http: httpx.Client, grafana: str) -> bool:
     return "X-Grafana-Stand-In" in get(http, "Grafana", f"{grafana}/api/health").headers
 
 
-def datasources(http: httpx.Client, grafana: str, auth: tuple[str, str]) -> dict[str, str]:
+def datasources(http: httpx.Client, grafana: str, auth: Login) -> dict[str, str]:
     """A data source's uid to its type."""
+    return {source.uid: source.type for source in sources(http, grafana, auth)}
+
+
+def sources(http: httpx.Client, grafana: str, auth: Login) -> list[SourceState]:
+    """All data sources of the organization."""
     url = f"{grafana}/api/datasources"
     with _understood("Grafana", url):
-        return {str(source["uid"]): str(source["type"]) for source in get(http, "Grafana", url, auth).json()}
+        return [
+            SourceState(uid=str(found["uid"]), name=str(found["name"]), type=str(found["type"]), url=str(found["url"]))
+            for found in get(http, "Grafana", url, auth).json()
+        ]
 
 
-def dashboards(http: httpx.Client, grafana: str, auth: tuple[str, str], folder: str = "") -> list[str]:
+def organization(http: httpx.Client, grafana: str, auth: Login) -> str:
+    """The name of the organization that a login is for."""
+    url = f"{grafana}/api/org"
+    with _understood("Grafana", url):
+        return str(get(http, "Grafana", url, auth).json()["name"])
+
+
+def permissions(http: httpx.Client, grafana: str, auth: Login) -> frozenset[str]:
+    """The actions that a login may do, such as folders:create."""
+    url = f"{grafana}/api/access-control/user/permissions"
+    with _understood("Grafana", url):
+        return frozenset(get(http, "Grafana", url, auth).json().keys())
+
+
+def folder_of(http: httpx.Client, grafana: str, auth: Login, dashboard: str) -> str | None:
+    """The uid of the folder in which a dashboard lies, empty for none; None where there is no such dashboard."""
+    url = f"{grafana}/api/dashboards/uid/{dashboard}"
+    with _understood("Grafana", url):
+        try:
+            return str(get(http, "Grafana", url, auth).json()["meta"].get("folderUid", ""))
+        except MissingError:
+            return None
+
+
+def has_folder(http: httpx.Client, grafana: str, auth: Login, uid: str) -> bool:
+    """Whether there is a folder of that uid."""
+    url = f"{grafana}/api/folders/{uid}"
+    with _understood("Grafana", url):
+        try:
+            return bool(get(http, "Grafana", url, auth).json()["uid"] == uid)
+        except MissingError:
+            return False
+
+
+def dashboards(http: httpx.Client, grafana: str, auth: Login, folder: str = "") -> list[str]:
     """The uids of the dashboards that a logged-in user finds, in all folders or in one (its uid)."""
     url = f"{grafana}/api/search?type=dash-db&limit=5000" + (f"&folderUIDs={folder}" if folder else "")
     with _understood("Grafana", url):
         return [str(page["uid"]) for page in get(http, "Grafana", url, auth).json()]
 
 
-def datasource_problem(http: httpx.Client, grafana: str, auth: tuple[str, str], uid: str, kind: str) -> str:
+def strangers(http: httpx.Client, grafana: str, auth: Login, folder: str, ours: frozenset[str]) -> list[str]:
+    """The uids of what is in a folder besides those dashboards: dashboards and folders."""
+    url = f"{grafana}/api/search?limit=5000&folderUIDs={folder}"
+    with _understood("Grafana", url):
+        found = get(http, "Grafana", url, auth).json()
+        return sorted(str(f["uid"]) for f in found if f["type"] != "dash-db" or f["uid"] not in ours)
+
+
+def home_dashboard(http: httpx.Client, grafana: str, auth: Login) -> str:
+    """The uid of the dashboard on which Grafana opens; empty where none is chosen."""
+    url = f"{grafana}/api/org/preferences"
+    with _understood("Grafana", url):
+        return str(get(http, "Grafana", url, auth).json().get("homeDashboardUID") or "")
+
+
+def datasource_problem(http: httpx.Client, grafana: str, auth: Login, uid: str, kind: str) -> str:
     """Why Grafana cannot use a data source of that type (`kind`); empty where it can.
 
     Alertmanager's has no health call in Grafana (grafana/grafana#83794): it is asked through the data source's proxy.

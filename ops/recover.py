@@ -10,14 +10,13 @@ import docker.errors
 import httpx
 
 from ops import probes
-from ops.probes import ProbeError
-from plan import Plan
+from ops.probes import Login, ProbeError, SourceState
+from plan import GRAFANA_FOLDER, Plan
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
 FOLDER_TYPE = "grafana:oss/folder:Folder"
 DATASOURCE_TYPE = "grafana:oss/dataSource:DataSource"
-FOLDER = "softfactory"
 
 
 def remove_strays(wanted: Plan, state: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -45,28 +44,33 @@ def remove_strays(wanted: Plan, state: Iterable[Mapping[str, Any]]) -> list[str]
 
 
 def clear_grafana(
-    wanted: Plan, state: Iterable[Mapping[str, Any]], url: str, auth: tuple[str, str], http: httpx.Client
+    wanted: Plan, state: Iterable[Mapping[str, Any]], url: str, auth: Login, http: httpx.Client
 ) -> list[str]:
     """Takes out of a kept Grafana the folder and data sources that the state does not know: a create would meet 409.
 
-    Dashboards go with their folder; the next update makes all of it again. ProbeError where the folder holds dashboards
-    that this project did not make, or Grafana does not answer.
+    Dashboards go with their folder; the next update makes all of it again. ProbeError where the folder holds what this
+    project did not make, where a Grafana that is not the stack's own has another stack's data sources, or where it does
+    not answer.
     """
     known = {(resource["type"], resource.get("outputs", {}).get("uid", "")) for resource in state}
     paths = []
-    if (FOLDER_TYPE, FOLDER) not in known:
-        strangers = set(probes.dashboards(http, url, auth, FOLDER)) - wanted.expected.dashboards
+    sources = sorted(uid for uid in wanted.expected.datasources if (DATASOURCE_TYPE, uid) not in known)
+    if wanted.settings.grafana and sources:
+        others = set(sources) & {source.uid for source in others_sources(wanted, probes.sources(http, url, auth))}
+        if others:
+            raise ProbeError(
+                f"Grafana's data sources {', '.join(sorted(others))} lead elsewhere, so they are another stack's; "
+                "give this stack an organization of its own, or delete them if they are this one's"
+            )
+    if (FOLDER_TYPE, GRAFANA_FOLDER) not in known:
+        strangers = probes.strangers(http, url, auth, GRAFANA_FOLDER, wanted.expected.dashboards)
         if strangers:
             raise ProbeError(
-                f"Grafana's folder {FOLDER} holds dashboards that this project did not make: "
-                f"{', '.join(sorted(strangers))}; move them to another folder, then run this again"
+                f"Grafana's folder {GRAFANA_FOLDER} holds what this project did not make: {', '.join(strangers)}; "
+                "move it to another folder, then run this again"
             )
-        paths.append(f"/api/folders/{FOLDER}")
-    paths += [
-        f"/api/datasources/uid/{uid}"
-        for uid in sorted(wanted.expected.datasources)
-        if (DATASOURCE_TYPE, uid) not in known
-    ]
+        paths.append(f"/api/folders/{GRAFANA_FOLDER}")
+    paths += [f"/api/datasources/uid/{uid}" for uid in sources]
     removed = []
     for path in paths:
         try:
@@ -78,3 +82,9 @@ def clear_grafana(
         elif answer.status_code != httpx.codes.NOT_FOUND:
             raise ProbeError(f"Grafana answers {answer.status_code} where {path} should be taken out of it")
     return removed
+
+
+def others_sources(wanted: Plan, there: Iterable[SourceState]) -> list[SourceState]:
+    """The data sources with a uid of ours that are not what this stack would make: of another type, or elsewhere."""
+    ours = {source.uid: (source.type, source.url) for source in wanted.datasources}
+    return [source for source in there if source.uid in ours and (source.type, source.url) != ours[source.uid]]

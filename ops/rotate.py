@@ -8,7 +8,7 @@ import subprocess
 from base64 import b64encode
 
 from ops.probes import ProbeError
-from plan import GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, Plan
+from plan import GRAFANA_PASSWORD, GRAFANA_TOKEN, POSTGRES_PASSWORD, REDIS_PASSWORD, Plan
 
 
 def can_be_made_up(wanted: Plan, name: str) -> bool:
@@ -33,6 +33,8 @@ def set_at_server(wanted: Plan, name: str, value: str) -> str:
         statement = f"ALTER ROLE \"{server.user}\" PASSWORD '{scram_verifier(value)}'"
         _execute(wanted, "postgres", ["psql", "-q", "-U", server.user, "-d", server.database, "-c", statement])
         return "PostgreSQL takes the new password"
+    if name == GRAFANA_TOKEN:
+        return f"{name} is what the next update logs in to Grafana with"
     return f"{name} is read from its file alone"
 
 

@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
 
 from ops import probes
-from ops.probes import ContainerState, ProbeError, RefusedError, RuleState, TargetState
-from plan import Expected
+from ops.probes import ContainerState, Login, ProbeError, RefusedError, RuleState, TargetState
+from plan import GRAFANA_FOLDER, Expected
 from rules import alertmanager
 from rules.prometheus import RELEASE_INFO
 from stacks.settings import Settings, Strictness
@@ -20,17 +20,17 @@ UNSTORED = "write to WAL"  # in the error of a rule that was evaluated well, but
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """How a running stack is reached; `grafana_auth` is user and password, `engine_host` None for the default one."""
+    """How a running stack is reached; `engine_host` is None for the default one."""
 
     prometheus: str
     alertmanager: str
     grafana: str
-    grafana_auth: tuple[str, str] = field(repr=False)
+    grafana_auth: Login
     prefix: str
     engine_host: str | None = None
 
     @classmethod
-    def of(cls, settings: Settings, grafana_auth: tuple[str, str]) -> "Access":
+    def of(cls, settings: Settings, grafana_auth: Login) -> "Access":
         return cls(
             prometheus=settings.published("prometheus"),
             alertmanager=settings.published("alertmanager"),
@@ -98,8 +98,9 @@ def problems(expected: Expected, access: Access, http: httpx.Client) -> list[Pro
     }
     for part, check in parts.items():
         service = part.lower()
+        logs = f"see `docker logs {access.container(service)}`"
         if service not in sick:
-            ask(part, check, f"see `docker logs {access.container(service)}`")
+            ask(part, check, logs if service in expected.services else "see that it is well, or correct grafana.url")
     return list(dict.fromkeys(found))
 
 
@@ -245,7 +246,16 @@ def _grafana(expected: Expected, access: Access, http: httpx.Client, sick: set[s
             continue
         cause = probes.datasource_problem(http, access.grafana, access.grafana_auth, uid, sources[uid])
         if cause:
-            yield Problem(part=part, cause=cause, remedy=f"{put_back}; or correct its url in plan.py")
-    missing = expected.dashboards - set(probes.dashboards(http, access.grafana, access.grafana_auth))
+            own = "grafana" in expected.services
+            correct = "its url in plan.py" if own else f"links.{uid} in the settings: Grafana must reach it there"
+            yield Problem(part=part, cause=cause, remedy=f"{put_back}; or correct {correct}")
+    there = probes.dashboards(http, access.grafana, access.grafana_auth, GRAFANA_FOLDER)
+    missing = expected.dashboards - set(there)
     for uid in sorted(missing):
         yield Problem(part=f"dashboard {uid}", cause="Grafana does not have it", remedy=put_back)
+    if not expected.home or expected.home in missing:
+        return
+    opens = probes.home_dashboard(http, access.grafana, access.grafana_auth)
+    if opens != expected.home:
+        cause = f"opens on {f'the dashboard {opens}' if opens else 'a page of its own'}, not on {expected.home}"
+        yield Problem(part="Grafana", cause=cause, remedy=put_back)

@@ -11,7 +11,7 @@ from rules.model import OBJECTIVES, Alert, Recording
 from stacks.settings import Tuning
 
 RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
-OVERVIEW = "overview"
+OVERVIEW = "overview"  # the uid of the dashboard about everything, on which the stack's Grafana opens
 # Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
 INTERVALS = {OBJECTIVES: "1m"}
 INSTANCE = "?var-instance={{ $labels.instance | urlquery }}"

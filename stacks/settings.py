@@ -23,6 +23,7 @@ from stacks.values import (
     Port,
     Retention,
     Role,
+    Site,
     Sslmode,
     Switch,
     Threshold,
@@ -154,6 +155,12 @@ class Links(_Values):
     runbooks: Folder | None = None  # docs/runbooks; without it a link is the path in this repository
 
 
+class ExistingGrafana(_Values):
+    """A Grafana that is there already and takes up the stack's dashboards; its token is the secret `grafana_token`."""
+
+    url: Site
+
+
 class Settings(_Values):
     """All values of one environment."""
 
@@ -173,14 +180,20 @@ class Settings(_Values):
     alerts: Mapping[Key, Tuning] = Field(default_factory=dict)
     images: Images = Images()
     links: Links = Links()
+    grafana: ExistingGrafana | None = None  # unset: the stack runs its own
 
     @property
     def parts(self) -> dict[str, int]:
         """The parts that this environment publishes, and their ports."""
-        return {part: port for part, port in self.ports if self.demo or part not in DEMO_PARTS}
+        elsewhere = {*(() if self.demo else DEMO_PARTS), *(("grafana",) if self.grafana else ())}
+        return {part: port for part, port in self.ports if part not in elsewhere}
 
     def published(self, part: str) -> str:
-        """The address at which a part (a name in `ports`) is published, as the engine's host sees it."""
+        """The address of a part (a name in `ports`): where it is published, as the engine's host sees it, or where an
+        existing Grafana is.
+        """
+        if part == "grafana" and self.grafana:
+            return str(self.grafana.url).rstrip("/")
         return f"http://{self.bind_address}:{getattr(self.ports, part)}"
 
     def link(self, part: str) -> str:
@@ -285,7 +298,11 @@ def _with_images(values: dict[Any, Any], overrides: Mapping[str, str]) -> dict[A
 
 def _rest(values: dict[Any, Any], places: Iterable[tuple[int | str, ...]]) -> Settings | None:
     """The settings without what is wrong, made so that nothing else is blamed for what is left out."""
-    blameless = {"environment": {"environment": "dev"}, "scrape_interval": {"scrape_interval": "1s"}}
+    blameless: dict[str, dict[str, Any]] = {
+        "environment": {"environment": "dev"},
+        "scrape_interval": {"scrape_interval": "1s"},
+        "grafana": {"grafana": {"url": "http://grafana.invalid"}},  # an own one would be scraped
+    }
     kept = {key: value for key, value in values.items() if key in Settings.model_fields}
     for section, *inner in places:
         if section in ("servers", "targets", "alerts") and inner and isinstance(kept.get(section), dict):

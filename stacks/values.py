@@ -162,6 +162,11 @@ Folder = Annotated[
     AfterValidator(_folder),
     expect("a folder's address", f"{_URL} https://git.internal/monitoring, and without ? and #", of=object, show=False),
 ]
+Site = Annotated[
+    Url,
+    AfterValidator(_folder),
+    expect("Grafana's address", f"{_URL} https://grafana.internal, and without ? and #", of=object, show=False),
+]
 BindAddress = Annotated[IPv4Address, expect("an IPv4 address", "one of the engine's host, such as 127.0.0.1")]
 EngineHost = Annotated[
     str,

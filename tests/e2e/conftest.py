@@ -19,6 +19,7 @@ import yaml
 
 from ops import probes
 from ops.health import WATCHDOG
+from ops.probes import Login
 from rules import ALERTS
 from stacks.values import seconds
 
@@ -63,8 +64,8 @@ class Stack:
         return f"http://127.0.0.1:{self.ports[part]}"
 
     @property
-    def grafana_auth(self) -> tuple[str, str]:
-        return "admin", self.passwords["grafana_admin_password"]
+    def grafana_auth(self) -> Login:
+        return Login(f"admin:{self.passwords['grafana_admin_password']}")
 
     def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs pulumi in the copy, for at most ten minutes; its whole output is in the failure."""

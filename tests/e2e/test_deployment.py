@@ -103,6 +103,7 @@ def test_grafana_shows_the_dashboards_and_reaches_its_data_sources(stack: Stack)
     assert sources == {"prometheus": "prometheus", "alertmanager": "alertmanager"}
     for uid, kind in sources.items():
         assert probes.datasource_problem(stack.http, stack.url("grafana"), stack.grafana_auth, uid, kind) == ""
+    assert probes.home_dashboard(stack.http, stack.url("grafana"), stack.grafana_auth) == "overview"
 
 
 def test_every_metric_of_the_api_moves_through_real_requests(stack: Stack) -> None:
@@ -249,7 +250,7 @@ def test_grafana_keeps_its_contract(stack: Stack) -> None:
     environment = {
         **stack.environment,
         "GRAFANA_URL": stack.url("grafana"),
-        "GRAFANA_AUTH": ":".join(stack.grafana_auth),
+        "GRAFANA_AUTH": stack.grafana_auth.text,
         "PROMETHEUS_URL_FOR_GRAFANA": "http://prometheus:9090",
         "GRAFANA_CONTRACT_LOCKOUT": "1",  # of a user that the test makes
     }

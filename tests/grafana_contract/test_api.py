@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -13,6 +13,8 @@ import pytest
 from .conftest import Server, dashboard, prometheus_source
 
 Later = Callable[[str], None]
+PREFERENCES = "/api/org/preferences"
+MAKES = ("folders:create", "dashboards:create", "datasources:create")
 
 
 def save(grafana: httpx.Client, model: dict[str, Any], **more: Any) -> httpx.Response:
@@ -124,6 +126,62 @@ def test_a_service_account_token_is_a_credential(server: Server, grafana: httpx.
         assert client.get("/api/org").json()["id"] == 1
         message(client.post("/api/folders", json={"uid": uid, "title": "No"}), 403)
         grafana.delete(f"/api/serviceaccounts/{number}/tokens/{token['id']}")
+        message(client.get("/api/org"), 401)
+
+
+@pytest.fixture
+def token(server: Server, grafana: httpx.Client, uid: str, later: Later) -> Iterator[Callable[[str], httpx.Client]]:
+    """Makes a client with the token of a new service account of that role."""
+    clients: list[httpx.Client] = []
+
+    def make(role: str) -> httpx.Client:
+        account = grafana.post("/api/serviceaccounts", json={"name": f"{uid}-{role}", "role": role}).json()["id"]
+        later(f"/api/serviceaccounts/{account}")
+        made = grafana.post(f"/api/serviceaccounts/{account}/tokens", json={"name": uid}).json()
+        clients.append(server.stranger(Authorization=f"Bearer {made['key']}"))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "folder", "source"), [("Viewer", 403, 403), ("Editor", 200, 403), ("Admin", 200, 200)]
+)
+def test_a_tokens_role_says_what_it_may_make(
+    token: Callable[[str], httpx.Client], uid: str, later: Later, role: str, folder: int, source: int
+) -> None:
+    later(f"/api/folders/{uid}")
+    later(f"/api/datasources/uid/{uid}")
+    client = token(role)
+    assert client.post("/api/folders", json={"uid": uid, "title": uid}).status_code == folder
+    wanted = prometheus_source(uid, "http://prometheus:9090")
+    assert client.post("/api/datasources", json=wanted).status_code == source
+
+
+@pytest.mark.parametrize(("role", "may"), [("Viewer", ()), ("Editor", MAKES[:2]), ("Admin", MAKES)])
+def test_a_token_tells_what_it_may_do(token: Callable[[str], httpx.Client], role: str, may: tuple[str, ...]) -> None:
+    answer = token(role).get("/api/access-control/user/permissions")
+    assert answer.status_code == 200
+    assert [action for action in MAKES if action in answer.json()] == list(may)
+
+
+def test_a_wrong_token_is_401_and_no_failed_login_of_anybody(server: Server, grafana: httpx.Client) -> None:
+    with server.stranger(Authorization="Bearer glsa_wrong") as client:
+        for _ in range(6):
+            message(client.get("/api/org"), 401)
+    assert grafana.get("/api/org").status_code == 200
+
+
+def test_an_expired_token_is_401(server: Server, grafana: httpx.Client, uid: str, later: Later) -> None:
+    account = grafana.post("/api/serviceaccounts", json={"name": uid, "role": "Viewer"}).json()["id"]
+    later(f"/api/serviceaccounts/{account}")
+    made = grafana.post(f"/api/serviceaccounts/{account}/tokens", json={"name": uid, "secondsToLive": 1}).json()
+    with server.stranger(Authorization=f"Bearer {made['key']}") as client:
+        deadline = time.monotonic() + 10
+        while client.get("/api/org").status_code == 200 and time.monotonic() < deadline:
+            time.sleep(0.2)
         message(client.get("/api/org"), 401)
 
 
@@ -511,19 +569,71 @@ def test_an_annotation_without_text_is_400(grafana: httpx.Client) -> None:
     message(grafana.post("/api/annotations", json={"text": "", "tags": []}), 400)
 
 
-def test_the_home_dashboard_is_a_preference_of_the_organization(grafana: httpx.Client, uid: str, later: Later) -> None:
+@pytest.fixture
+def preferences(grafana: httpx.Client) -> Iterator[dict[str, Any]]:
+    """The organization's preferences, which are put back after the test."""
+    before: dict[str, Any] = grafana.get(PREFERENCES).json()
+    yield before
+    grafana.put(PREFERENCES, json=before)
+
+
+def test_the_home_dashboard_is_a_preference_of_the_organization(
+    grafana: httpx.Client, preferences: dict[str, Any], uid: str, later: Later
+) -> None:
     later(f"/api/dashboards/uid/{uid}")
     save(grafana, dashboard(uid))
-    before = grafana.get("/api/org/preferences").json()
-    try:
-        answer = grafana.put("/api/org/preferences", json=before | {"homeDashboardUID": uid})
-        assert answer.status_code == 200, answer.text
-        assert grafana.get("/api/org/preferences").json().get("homeDashboardUID") == uid
-        cleared = {key: value for key, value in before.items() if key != "homeDashboardUID"}
-        grafana.put("/api/org/preferences", json=cleared)
-        assert not grafana.get("/api/org/preferences").json().get("homeDashboardUID")
-    finally:
-        grafana.put("/api/org/preferences", json=before)
+    answer = grafana.put(PREFERENCES, json=preferences | {"homeDashboardUID": uid})
+    assert answer.status_code == 200, answer.text
+    assert grafana.get(PREFERENCES).json().get("homeDashboardUID") == uid
+    cleared = {key: value for key, value in preferences.items() if key != "homeDashboardUID"}
+    grafana.put(PREFERENCES, json=cleared)
+    assert not grafana.get(PREFERENCES).json().get("homeDashboardUID")
+
+
+@pytest.mark.usefixtures("preferences")
+def test_the_start_page_leads_to_the_home_dashboard(grafana: httpx.Client, uid: str, later: Later) -> None:
+    later(f"/api/dashboards/uid/{uid}")
+    made = save(grafana, dashboard(uid)).json()
+    grafana.put(PREFERENCES, json={"homeDashboardUID": uid})
+    assert grafana.get("/api/dashboards/home").json()["redirectUri"] == made["url"]
+
+
+@pytest.mark.usefixtures("preferences")
+def test_put_replaces_all_preferences_and_patch_only_those_named(grafana: httpx.Client, uid: str, later: Later) -> None:
+    later(f"/api/dashboards/uid/{uid}")
+    save(grafana, dashboard(uid))
+    grafana.put(PREFERENCES, json={"theme": "light", "timezone": "utc", "weekStart": "monday"})
+    assert grafana.patch(PREFERENCES, json={"homeDashboardUID": uid}).status_code == 200
+    found = grafana.get(PREFERENCES).json()
+    assert [found.get(key) for key in ("theme", "timezone", "weekStart")] == ["light", "utc", "monday"]
+    grafana.put(PREFERENCES, json={"homeDashboardUID": uid})
+    found = grafana.get(PREFERENCES).json()
+    assert not any(found.get(key) for key in ("theme", "timezone", "weekStart"))
+    assert found["homeDashboardUID"] == uid
+
+
+@pytest.mark.usefixtures("preferences")
+def test_a_home_dashboard_that_does_not_exist_is_404(grafana: httpx.Client, uid: str) -> None:
+    message(grafana.put(PREFERENCES, json={"homeDashboardUID": uid}), 404)
+
+
+@pytest.mark.usefixtures("preferences")
+def test_a_home_dashboard_that_is_deleted_is_none(grafana: httpx.Client, uid: str, later: Later) -> None:
+    later(f"/api/dashboards/uid/{uid}")
+    save(grafana, dashboard(uid))
+    grafana.put(PREFERENCES, json={"homeDashboardUID": uid})
+    grafana.delete(f"/api/dashboards/uid/{uid}")
+    assert not grafana.get(PREFERENCES).json().get("homeDashboardUID")
+
+
+def test_the_organizations_preferences_are_its_administrators_business(
+    server: Server, grafana: httpx.Client, preferences: dict[str, Any], uid: str, later: Later
+) -> None:
+    made = grafana.post("/api/admin/users", json={"login": uid, "password": "a-password"}).json()["id"]
+    later(f"/api/admin/users/{made}")
+    with server.client(uid, "a-password") as viewer:
+        message(viewer.get(PREFERENCES), 403)
+        message(viewer.put(PREFERENCES, json=preferences), 403)
 
 
 def test_totals_count_what_was_made(grafana: httpx.Client, uid: str, later: Later) -> None:

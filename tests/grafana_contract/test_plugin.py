@@ -42,14 +42,16 @@ class Stack:
         # The programs have no outputs, and asking for them is two more runs of the CLI at each update.
         self.stack.outputs = dict  # type: ignore[method-assign]
 
-    def program(self, declare: Program, password: str | None = None) -> None:
-        """Use this program from now on; `declare` gets options that carry the provider."""
+    def program(self, declare: Program, password: str | None = None, token: str | None = None) -> None:
+        """Use this program from now on, with the administrator's password, or another, or a token; `declare` gets
+        options that carry the provider.
+        """
 
         def run() -> None:
             provider = grafana_sdk.Provider(
                 "grafana",
                 url=self.server.url,
-                auth=pulumi.Output.secret(f"{self.server.user}:{password or self.server.password}"),
+                auth=pulumi.Output.secret(token or f"{self.server.user}:{password or self.server.password}"),
                 retries=1,
                 retry_wait=1,
                 retry_status_codes=["429", "5xx"],
@@ -174,6 +176,86 @@ def test_objects_live_from_creation_to_destruction(
 
     stack.stack.destroy()
     for path in (f"folders/{uid}-f", f"dashboards/uid/{uid}-2", f"datasources/uid/{uid}"):
+        assert grafana.get(f"/api/{path}").status_code == 404
+
+
+def test_preferences_of_the_organization_are_replaced_as_a_whole_and_cleared_at_the_end(
+    stack: Stack, grafana: httpx.Client, uid: str, later: Callable[[str], None]
+) -> None:
+    path, theme = "/api/org/preferences", "light"
+    before = grafana.get(path).json()
+    later(f"/api/dashboards/uid/{uid}")
+    grafana.put(path, json={"timezone": "utc"})
+
+    def declare(options: pulumi.ResourceOptions) -> None:
+        page = grafana_sdk.oss.Dashboard("dashboard", config_json=json.dumps(dashboard(uid)), opts=options)
+        grafana_sdk.oss.OrganizationPreferences("home", home_dashboard_uid=page.uid, theme=theme, opts=options)
+
+    try:
+        stack.program(declare)
+        assert stack.up() == {"create": 4}
+        assert stack.state("home")["id"] == stack.outputs("home")["orgId"] == "1"
+        found = grafana.get(path).json()
+        assert (found["homeDashboardUID"], found["theme"], found.get("timezone", "")) == (uid, "light", "")
+        assert stack.preview() == {"same": 4}
+
+        grafana.patch(path, json={"homeDashboardUID": "", "weekStart": "monday"})
+        assert stack.refresh() == {"same": 3, "update": 1}
+        theme = "dark"
+        assert stack.up() == {"same": 3, "update": 1}
+        found = grafana.get(path).json()
+        assert (found["homeDashboardUID"], found["theme"], found.get("weekStart", "")) == (uid, "dark", "")
+
+        stack.stack.destroy()
+        found = grafana.get(path).json()
+        assert not any(found.get(key) for key in ("homeDashboardUID", "theme", "timezone", "weekStart"))
+    finally:
+        grafana.put(path, json=before)
+
+
+def test_a_token_makes_the_same_objects_under_ids_of_its_own(
+    stack: Stack, grafana: httpx.Client, uid: str, later: Callable[[str], None]
+) -> None:
+    """A token names no organization: the ids of folder and dashboard have 0 for it, that of a data source the one that
+    Grafana answers.
+    """
+    for path in (f"/api/folders/{uid}-f", f"/api/datasources/uid/{uid}", f"/api/dashboards/uid/{uid}"):
+        later(path)
+    account = grafana.post("/api/serviceaccounts", json={"name": uid, "role": "Admin"}).json()["id"]
+    later(f"/api/serviceaccounts/{account}")
+    token = grafana.post(f"/api/serviceaccounts/{account}/tokens", json={"name": uid}).json()["key"]
+    wanted = {"title": uid}
+
+    def declare(options: pulumi.ResourceOptions) -> None:
+        folder = grafana_sdk.oss.Folder(
+            "folder", uid=f"{uid}-f", title=wanted["title"], prevent_destroy_if_not_empty=True, opts=options
+        )
+        model = json.dumps(dashboard(uid, title=wanted["title"]))
+        grafana_sdk.oss.Dashboard("dashboard", folder=folder.uid, config_json=model, overwrite=True, opts=options)
+        grafana_sdk.oss.DataSource(
+            "source", uid=uid, name=wanted["title"], type="prometheus", url="http://p:9090", opts=options
+        )
+
+    stack.program(declare, token=token)
+    assert stack.up() == {"create": 5}
+    assert [stack.state(name)["id"] for name in ("folder", "dashboard", "source")] == [
+        f"0:{uid}-f", f"0:{uid}", f"1:{uid}",
+    ]  # fmt: skip
+    assert stack.preview() == stack.refresh() == {"same": 5}
+    assert [stack.state(name)["id"][0] for name in ("folder", "dashboard", "source")] == ["0", "0", "1"]
+    wanted["title"] = f"{uid} renamed"
+    assert stack.up() == {"same": 2, "update": 3}
+    assert stack.preview() == {"same": 5}
+    assert grafana.get(f"/api/dashboards/uid/{uid}").json()["dashboard"]["title"] == f"{uid} renamed"
+
+    grafana.post("/api/dashboards/db", json={"dashboard": dashboard(f"{uid}-2"), "folderUid": f"{uid}-f"})
+    later(f"/api/dashboards/uid/{uid}-2")
+    with pytest.raises(automation.CommandError, match="not empty"):
+        stack.stack.destroy()
+    assert grafana.get(f"/api/dashboards/uid/{uid}-2").status_code == 200
+    grafana.delete(f"/api/dashboards/uid/{uid}-2")
+    stack.stack.destroy()
+    for path in (f"folders/{uid}-f", f"dashboards/uid/{uid}", f"datasources/uid/{uid}"):
         assert grafana.get(f"/api/{path}").status_code == 404
 
 

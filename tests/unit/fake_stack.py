@@ -18,11 +18,13 @@ import httpx
 import pytest
 
 from ops import preflight, probes, truth
+from ops.probes import Login
 from ops.truth import Access
 from plan import Plan, scrape_targets
 from rules.prometheus import RELEASE_INFO
 
 PASSWORD: Final = "the-right-password"
+TOKEN: Final = "glsa_the-right-token"
 MAIN: Final = Path(preflight.__file__).with_name("__main__.py")
 Answer = httpx.Response | Exception
 
@@ -36,10 +38,12 @@ class FakeStack:
     """
 
     def __init__(self, wanted: Plan) -> None:
-        settings = wanted.settings
+        self.settings = settings = wanted.settings
         self.prefix = settings.prefix
         self.ports = settings.ports
         self.password = PASSWORD
+        self.token = TOKEN
+        self.permissions = {"folders:create", "dashboards:create", "datasources:create"}
         self.slept = 0.0
         self.now = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
         self.requests: list[httpx.Request] = []
@@ -83,10 +87,14 @@ class FakeStack:
         self.alertmanager_hash = f"{float(wanted.expected.releases['alertmanager']):.16e}"
         self.alerts: list[str] = []
         self.datasources = {
-            source.uid: {"uid": source.uid, "name": source.name, "type": source.type} for source in wanted.datasources
+            source.uid: {"uid": source.uid, "name": source.name, "type": source.type, "url": source.url}
+            for source in wanted.datasources
         }
         self.dashboards = sorted(wanted.expected.dashboards)
+        self.home = wanted.expected.home
         self.folders = {"softfactory"}
+        self.elsewhere: dict[str, str] = {}  # dashboard to its folder, where that is not ours
+        self.subfolders: list[str] = []
         self.grafana_headers: dict[str, str] = {}
         self.containers: dict[str, dict[str, Any]] = {
             service: {
@@ -107,8 +115,8 @@ class FakeStack:
         return Access(
             prometheus=f"http://127.0.0.1:{self.ports.prometheus}",
             alertmanager=f"http://127.0.0.1:{self.ports.alertmanager}",
-            grafana=f"http://127.0.0.1:{self.ports.grafana}",
-            grafana_auth=("admin", PASSWORD),
+            grafana=self.settings.published("grafana"),
+            grafana_auth=Login(TOKEN if self.settings.grafana else f"admin:{PASSWORD}"),
             prefix=self.prefix,
         )
 
@@ -126,7 +134,10 @@ class FakeStack:
 
     def paths(self, part: str = "") -> list[str]:
         """The paths that were asked of one part (prometheus, alertmanager, grafana, api), or of all."""
-        return [r.url.path for r in self.requests if not part or r.url.port == getattr(self.ports, part)]
+        return [r.url.path for r in self.requests if not part or self._is(part, r)]
+
+    def _is(self, part: str, request: httpx.Request) -> bool:
+        return httpx.URL(self.settings.published(part)).netloc == request.url.netloc
 
     def _sleep(self, seconds: float) -> None:
         self.slept += seconds
@@ -141,14 +152,13 @@ class FakeStack:
             raise answer
         if answer is not None:
             return answer
-        port = request.url.port
-        if port == self.ports.prometheus:
+        if self._is("prometheus", request):
             return self._prometheus(path, request.url.params)
-        if port == self.ports.alertmanager:
+        if self._is("alertmanager", request):
             return self._alertmanager(path)
-        if port == self.ports.grafana:
+        if self._is("grafana", request):
             return self._grafana(request)
-        if port == self.ports.api and path == "/metrics":
+        if self._is("api", request) and path == "/metrics":
             return httpx.Response(200, text="# TYPE http_requests_total counter\nhttp_requests_total 1\n")
         return _no_such_page()
 
@@ -181,19 +191,36 @@ class FakeStack:
         return _no_such_page()
 
     def _grafana(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path
+        base = httpx.URL(self.settings.published("grafana")).path.rstrip("/")
+        path = request.url.path.removeprefix(base)
         if path == "/api/health":
             return httpx.Response(200, json={"database": "ok"}, headers=self.grafana_headers)
-        if request.headers.get("Authorization") != httpx.BasicAuth("admin", self.password)._auth_header:
+        basic = httpx.BasicAuth("admin", self.password)._auth_header
+        if request.headers.get("Authorization") != (f"Bearer {self.token}" if self.settings.grafana else basic):
             return httpx.Response(401, json={"message": "Invalid username or password"})
         if request.method == "DELETE":
-            return self._delete(path)
+            return self._delete(request.url.path, path)
         if path == "/api/org":
-            return httpx.Response(200, json={"id": 1})
+            return httpx.Response(200, json={"id": 1, "name": "Main Org."})
+        if path == "/api/access-control/user/permissions":
+            return httpx.Response(200, json={action: [""] for action in self.permissions})
+        kind, _, uid = path.rpartition("/")
+        if kind == "/api/folders" and uid in self.folders:
+            return httpx.Response(200, json={"uid": uid})
+        if kind == "/api/dashboards/uid" and uid in self.dashboards:
+            folder = self.elsewhere.get(uid, "softfactory")
+            return httpx.Response(200, json={"dashboard": {"uid": uid}, "meta": {"folderUid": folder}})
+        if path == "/api/org/preferences":
+            return httpx.Response(200, json={"homeDashboardUID": self.home} if self.home else {})
         if path == "/api/datasources":
             return httpx.Response(200, json=list(self.datasources.values()))
         if path == "/api/search":
-            return httpx.Response(200, json=[{"uid": uid, "type": "dash-db"} for uid in self.dashboards])
+            within = request.url.params.get("folderUIDs")
+            there = [uid for uid in self.dashboards if within in (None, self.elsewhere.get(uid, "softfactory"))]
+            found = [{"uid": uid, "type": "dash-db"} for uid in there]
+            if "type" not in request.url.params:
+                found += [{"uid": uid, "type": "dash-folder"} for uid in self.subfolders]
+            return httpx.Response(200, json=found)
         for uid, source in self.datasources.items():
             # Alertmanager's has no health call: Grafana answers 500 (grafana/grafana#83794).
             if path == f"/api/datasources/uid/{uid}/health":
@@ -202,11 +229,11 @@ class FakeStack:
                 return httpx.Response(200, json={"config": {}})
         return _no_such_page()
 
-    def _delete(self, path: str) -> httpx.Response:
+    def _delete(self, asked: str, path: str) -> httpx.Response:
         kind, _, uid = path.removeprefix("/api/").rpartition("/")
         if uid not in {"folders": self.folders, "datasources/uid": set(self.datasources)}[kind]:
             return httpx.Response(404, json={"message": "not found"})
-        self.removed.append(path)
+        self.removed.append(asked)
         return httpx.Response(200, json={})
 
     def _engine(self, base_url: str | None = None, **_: Any) -> Any:
@@ -335,11 +362,12 @@ def main(patch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def _summary(attrs: dict[str, Any]) -> dict[str, Any]:
     """A container as the engine's listing has it, which asks none of them."""
-    state = attrs["State"]
+    state, health = attrs["State"], attrs["State"].get("Health", {}).get("Status", "")
     return {
         "Names": [attrs["Name"]],
         "Labels": attrs["Config"]["Labels"],
         "State": _state(state),
+        "Status": f"Up 5 minutes ({'health: starting' if health == 'starting' else health})" if health else "Up",
         "Ports": [
             {"IP": there["HostIp"], "PublicPort": int(there["HostPort"]), "PrivatePort": int(inner.split("/")[0]),
              "Type": inner.split("/")[1]}

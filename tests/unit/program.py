@@ -10,12 +10,13 @@ import pytest
 import components.prepare
 from plan import Plan, plan
 from stacks.settings import Settings, load_settings
-from tests.unit.fake_stack import PASSWORD, FakeStack
+from tests.unit.fake_stack import PASSWORD, TOKEN, FakeStack
 from tests.unit.recorder import Computed, Run, run
 
 ROOT: Final = Path(__file__).parents[2]
 SECRETS: Final = {
     "grafana_admin_password": PASSWORD,
+    "grafana_token": TOKEN,
     "postgres_password": "planted-postgres-password",
     "redis_password": "planted-redis-password",
     "webhook_url": "https://hooks.invalid/planted-token",

@@ -30,6 +30,7 @@ VOLUME: Final = "docker:index/volume:Volume"
 NETWORK: Final = "docker:index/network:Network"
 DATASOURCE: Final = "grafana:oss/dataSource:DataSource"
 DASHBOARD: Final = "grafana:oss/dashboard:Dashboard"
+PREFERENCES: Final = "grafana:oss/organizationPreferences:OrganizationPreferences"
 STASH: Final = "pulumi:index:Stash"
 FOLDER: Final = "grafana:oss/folder:Folder"
 

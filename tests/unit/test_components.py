@@ -89,7 +89,7 @@ def test_a_demo_without_its_servers_is_refused() -> None:
 
 def test_what_grafanas_provider_logs_in_with_is_secret_whoever_made_it(program: "Program") -> None:
     def content() -> None:
-        GrafanaContent("content", GrafanaContentArgs(url="http://g.invalid", auth="a-token", wanted=program.wanted))
+        GrafanaContent("content", GrafanaContentArgs(auth="a-token", wanted=program.wanted, server=None))
 
     provider = run(content).succeeded().one("pulumi:providers:grafana", "grafana-api")
     assert provider.inputs["auth"] == Secret("a-token")

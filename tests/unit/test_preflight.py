@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from ops import preflight
+from ops.probes import Login
 from plan import Plan, plan
 from stacks.settings import Ports, Settings, load_settings
 from tests.unit.fake_stack import PASSWORD, FakeStack
@@ -41,7 +42,7 @@ def stranger(stack: FakeStack, port: int, inner: str = "80/tcp", address: str = 
 
 def problems(stack: FakeStack, wanted: Plan) -> list[str]:
     with stack.client() as http:
-        return preflight.problems(wanted, PASSWORD, http)
+        return preflight.problems(wanted, Login(wanted.grafana_auth(PASSWORD)), http)
 
 
 def test_a_good_start_has_no_obstacle(stack: FakeStack, wanted: Plan) -> None:
@@ -227,6 +228,33 @@ def test_a_grafana_that_somebody_stopped_is_named_with_what_starts_it(
     assert problem.endswith(
         {"exited": "`docker start softfactory-grafana`"}.get(said, "`docker unpause softfactory-grafana`")
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (httpx.Response(500, text="database is locked"), "answers 500 at http://127.0.0.1:3000/api/org: database is"),
+        (httpx.Response(412, text="no"), "answers 412 at http://127.0.0.1:3000/api/org: no"),
+        (httpx.ReadTimeout("timed out"), "does not answer at http://127.0.0.1:3000/api/org: timed out"),
+    ],
+)
+def test_an_own_grafana_that_is_not_well_is_named_with_what_restarts_it(
+    answer: httpx.Response | Exception, told: str, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.broken["/api/org"] = answer
+    (problem,) = problems(stack, wanted)
+    assert problem.startswith(f"grafana: Grafana {told}")
+    assert problem.endswith("see `docker logs softfactory-grafana`, then `docker restart softfactory-grafana`")
+    assert stack.paths("grafana") == ["/api/org"]
+
+
+@pytest.mark.parametrize("state", [{"Health": {"Status": "starting"}}, {"Restarting": True, "Running": False}])
+def test_an_own_grafana_that_is_just_starting_is_the_updates_business(
+    state: dict[str, object], stack: FakeStack, wanted: Plan
+) -> None:
+    stack.containers["grafana"]["State"].update(state)
+    stack.broken["/api/org"] = httpx.ConnectError("refused")
+    assert problems(stack, wanted) == []
 
 
 def test_any_other_stopped_container_is_the_business_of_the_updates_end(stack: FakeStack, wanted: Plan) -> None:

@@ -10,13 +10,14 @@ import pytest
 import requests
 
 from ops import probes
-from ops.probes import ProbeError, RefusedError
+from ops.probes import Login, ProbeError, RefusedError
 from plan import plan
 from rules.prometheus import RELEASE_INFO
 from stacks.settings import load_settings
 from tests.unit.fake_stack import FakeStack
 
-AUTH = ("admin", "planted")
+AUTH = Login("admin:planted")
+TOKEN = Login("glsa_planted")
 URL = "http://part.invalid"
 PROBES: dict[str, Callable[[httpx.Client], object]] = {
     "targets": lambda http: probes.targets(http, URL),
@@ -31,7 +32,17 @@ PROBES: dict[str, Callable[[httpx.Client], object]] = {
     "alerts": lambda http: probes.alerts(http, URL),
     "data sources": lambda http: probes.datasources(http, URL, AUTH),
     "dashboards": lambda http: probes.dashboards(http, URL, AUTH),
+    "strangers": lambda http: probes.strangers(http, URL, TOKEN, "f", frozenset()),
+    "organization": lambda http: probes.organization(http, URL, TOKEN),
+    "permissions": lambda http: probes.permissions(http, URL, TOKEN),
+    "folder of a dashboard": lambda http: probes.folder_of(http, URL, TOKEN, "d"),
+    "folder": lambda http: probes.has_folder(http, URL, TOKEN, "f"),
+    "home dashboard": lambda http: probes.home_dashboard(http, URL, AUTH),
 }
+OF_GRAFANA = {
+    "data sources", "dashboards", "strangers", "organization", "permissions", "folder of a dashboard", "folder",
+    "home dashboard",
+}  # fmt: skip
 GARBAGE: dict[str, bytes] = {
     "a page": b"<html><body>Log in</body></html>",
     "nothing": b"",
@@ -74,8 +85,12 @@ def data(value: Any) -> httpx.Response:
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_an_answer_that_is_not_the_parts_own_is_one_error_of_one_line(probe: str, garbage: str) -> None:
     http, _ = answering(httpx.Response(200, content=GARBAGE[garbage]))
-    if (probe, garbage) == ("targets", "a rule without fields"):  # it has the right shape, and says that there is none
+    # Some have the right shape, and say that there is none.
+    if (probe, garbage) == ("targets", "a rule without fields"):
         assert PROBES[probe](http) == []
+        return
+    if probe in ("permissions", "home dashboard") and GARBAGE[garbage].startswith(b"{") and garbage != "cut JSON":
+        PROBES[probe](http)
         return
     with pytest.raises(ProbeError) as caught:
         PROBES[probe](http)
@@ -100,19 +115,53 @@ def test_silence_and_errors_are_one_error_that_names_part_address_and_cause(
     probe: str, answer: httpx.Response | Exception, told: str
 ) -> None:
     http, _ = answering(answer)
+    if told == "404" and probe.startswith("folder"):
+        assert not PROBES[probe](http)
+        return
     with pytest.raises(ProbeError) as caught:
         PROBES[probe](http)
     assert told in str(caught.value) and URL in str(caught.value) and "\n" not in str(caught.value)
     assert str(caught.value).split()[0] in ("Prometheus", "Alertmanager", "Grafana")
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_refused_credentials_are_told_apart_and_not_told(status: int) -> None:
+@pytest.mark.parametrize(
+    ("auth", "status", "told"),
+    [
+        (AUTH, 401, 'the credentials (401): its password is not the stack\'s secret; see "A password"'),
+        (AUTH, 403, "the credentials (403): admin is no administrator; log in as one"),
+        (TOKEN, 401, "the token (401): it has expired, was deleted, or is for another Grafana; make a new one there"),
+        (TOKEN, 403, "the token (403): its service account has not the role Admin; give it that there"),
+    ],
+)
+def test_refused_logins_are_told_apart_and_not_told(auth: Login, status: int, told: str) -> None:
     http, asked = answering(httpx.Response(status, json={"message": "Invalid username or password"}))
-    with pytest.raises(RefusedError, match="refuses the credentials") as caught:
-        probes.datasources(http, URL, AUTH)
-    assert AUTH[1] not in str(caught.value)
+    with pytest.raises(RefusedError) as caught:
+        probes.datasources(http, URL, auth)
+    assert str(caught.value).startswith(f"Grafana refuses {told}")
+    assert "planted" not in str(caught.value) + repr(auth)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("admin:pass:word ü", httpx.BasicAuth("admin", "pass:word ü")._auth_header),
+        ("glsa_token", "Bearer glsa_token"),
+        (" glsa_token\r\n", "Bearer glsa_token"),  # as it comes out of a file
+        ("glsa_tökén", "Bearer glsa_tkn"),  # an error of the header would repeat it
+    ],
+)
+def test_a_login_is_a_password_or_a_token(text: str, header: str) -> None:
+    http, asked = answering(httpx.Response(200, json=[]))
+    probes.datasources(http, URL, Login(text))
+    assert asked[0].headers["Authorization"] == header
+
+
+def test_a_dashboard_outside_of_any_folder_is_told_from_one_that_is_not_there() -> None:
+    http, _ = answering(httpx.Response(404, json={"message": "not found"}))
+    assert probes.folder_of(http, URL, TOKEN, "d") is None
+    http, _ = answering(httpx.Response(200, json={"dashboard": {}, "meta": {"folderUid": ""}}))
+    assert probes.folder_of(http, URL, TOKEN, "d") == ""
 
 
 def test_an_address_that_is_none_is_an_error_of_ours() -> None:
@@ -201,7 +250,7 @@ def test_credentials_go_to_grafana_alone() -> None:
         http, asked = answering(httpx.ConnectError("refused"))
         with pytest.raises(ProbeError):
             probe(http)
-        assert ("Authorization" in asked[0].headers) is (name in ("data sources", "dashboards")), name
+        assert ("Authorization" in asked[0].headers) is (name in OF_GRAFANA), name
 
 
 def test_alertmanagers_data_source_is_asked_through_the_proxy() -> None:
@@ -221,9 +270,14 @@ def test_a_stand_in_says_so_itself() -> None:
 
 
 def test_no_proxy_of_the_machine_stands_before_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
     with probes.client() as http:
-        assert not http.trust_env and http.timeout == httpx.Timeout(probes.TIMEOUT)
+        assert http.timeout == httpx.Timeout(probes.TIMEOUT)
+        direct = http._transport
+        assert http._transport_for_url(httpx.URL("http://127.0.0.1:9090")) is direct
+        # A Grafana that is there already may be reached by it alone.
+        assert http._transport_for_url(httpx.URL("https://grafana.example.com")) is not direct
 
 
 # The engine

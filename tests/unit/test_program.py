@@ -20,6 +20,7 @@ from tests.unit.recorder import (
     FOLDER,
     IMAGE,
     NETWORK,
+    PREFERENCES,
     STASH,
     UNKNOWN,
     VOLUME,
@@ -109,8 +110,9 @@ def test_each_environment_has_its_parts_and_no_others(environment: str, done: Ru
     assert names(done.of(FOLDER)) == {"folder"}
     assert names(done.of(DATASOURCE)) == {"datasource-prometheus", "datasource-alertmanager"}
     assert names(done.of(DASHBOARD)) == {f"dashboard-{uid}" for uid in PAGES}
+    assert names(done.of(PREFERENCES)) == {"home"}
     assert names(done.of(STASH)) == {"plan"}
-    known = {CONTAINER, VOLUME, NETWORK, FOLDER, DATASOURCE, DASHBOARD, IMAGE, STASH}
+    known = {CONTAINER, VOLUME, NETWORK, FOLDER, DATASOURCE, DASHBOARD, PREFERENCES, IMAGE, STASH}
     rest = {r.type for r in done.resources if r.custom} - known
     assert rest == {"pulumi:providers:docker", "pulumi:providers:grafana"}
 
@@ -147,7 +149,7 @@ def test_everything_is_made_by_the_environments_own_provider_and_belongs_to_its_
             assert resource.provider == "engine", resource.name
         elif resource.custom and not resource.type.startswith("pulumi:"):
             assert resource.provider == "grafana-api", resource.name
-        if resource.custom and resource.type in (CONTAINER, VOLUME, FOLDER, DATASOURCE, DASHBOARD):
+        if resource.custom and resource.type in (CONTAINER, VOLUME, FOLDER, DATASOURCE, DASHBOARD, PREFERENCES):
             assert any(r.name == resource.parent and not r.custom for r in done.resources), resource.name
 
 
@@ -341,7 +343,7 @@ def test_a_refused_release_holds_every_container_back(
 
 
 def content(run: Run) -> list[Recorded]:
-    return [*run.of(FOLDER), *run.of(DATASOURCE), *run.of(DASHBOARD)]
+    return [resource for kind in (FOLDER, DATASOURCE, DASHBOARD, PREFERENCES) for resource in run.of(kind)]
 
 
 def test_data_that_is_kept_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,12 +372,18 @@ def test_grafana_is_asked_only_when_it_is_healthy_and_never_with_a_refused_passw
     statuses = plain(provider.inputs["retryStatusCodes"])
     statuses = json.loads(statuses) if isinstance(statuses, str) else statuses
     assert sorted(statuses) == ["429", "5xx"]
-    for resource in [*done.of(FOLDER), *done.of(DATASOURCE), *done.of(DASHBOARD)]:
+    for resource in content(done):
         assert "Container grafana" in resource.depends_on, resource.name
     for page in done.of(DASHBOARD):
         assert page.inputs["overwrite"] is True and page.inputs["folder"] == "softfactory"
     for source in done.of(DATASOURCE):
         assert source.inputs["uid"] == source.name.removeprefix("datasource-")
+
+
+def test_grafana_opens_on_the_overview_once_it_has_it(done: Run) -> None:
+    home = done.one(PREFERENCES, "home")
+    assert home.inputs == {"homeDashboardUid": "overview"}
+    assert "Dashboard dashboard-overview" in home.depends_on
 
 
 def test_the_addresses_are_exported(environment: str, done: Run) -> None:

@@ -10,12 +10,12 @@ import pytest
 import requests
 
 from ops import recover
-from ops.probes import ProbeError, RefusedError
+from ops.probes import Login, ProbeError, RefusedError
 from plan import Plan, plan
 from stacks.settings import load_settings
 from tests.unit.fake_stack import PASSWORD, FakeCommands, FakeStack, main
 
-AUTH = ("admin", PASSWORD)
+AUTH = Login(f"admin:{PASSWORD}")
 GRAFANA = "http://127.0.0.1:3000"
 FOLDER = "/api/folders/softfactory"
 SOURCES = ["/api/datasources/uid/alertmanager", "/api/datasources/uid/prometheus"]
@@ -154,7 +154,7 @@ def test_what_is_not_there_was_not_removed(stack: FakeStack, wanted: Plan) -> No
 
 def test_a_folder_with_somebodys_dashboards_is_left_and_they_are_named(stack: FakeStack, wanted: Plan) -> None:
     stack.dashboards += ["somebodys", "another"]
-    with pytest.raises(ProbeError, match="did not make: another, somebodys; move them to another folder"):
+    with pytest.raises(ProbeError, match="did not make: another, somebodys; move it to another folder"):
         clear(stack, wanted, [])
     assert stack.removed == []
     (asked,) = stack.requests

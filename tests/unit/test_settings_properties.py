@@ -225,6 +225,7 @@ FAULTS: dict[Place, tuple[Any, ...]] = {
     ("images", "registry"): ("https://r", "r:5000:1", "r/x:1", "", 5),
     ("images", "overrides", "redis"): ("redis", "redis:latest", "https://r/redis:1", "Redis:1", "", 8, None),
     ("images", "overrides", "nginx"): ("nginx:1",),
+    ("grafana", "url"): URLS,
     ("colour",): ("blue", None),
 }  # fmt: skip
 

@@ -59,7 +59,7 @@ def test_a_stack_in_which_all_is_well_has_no_problems(environment: str, monkeypa
     assert stack.paths("alertmanager") == ["/metrics"]
     assert {
         "/api/datasources", "/api/search", "/api/datasources/uid/prometheus/health",
-        "/api/datasources/proxy/uid/alertmanager/api/v2/status",
+        "/api/datasources/proxy/uid/alertmanager/api/v2/status", "/api/org/preferences",
     } == set(stack.paths("grafana"))  # fmt: skip
     assert stack.listings[0]["all"] and stack.listings[0]["filters"] == {"label": "softfactory.prefix=softfactory"}
 
@@ -168,6 +168,8 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
         "data source alertmanager", "bad gateway", True,
     ),
     "dashboard missing": (lambda s: s.dashboards.remove("api"), "dashboard api", "does not have it", True),
+    "another home dashboard": (lambda s: setattr(s, "home", "api"), "Grafana", "opens on the dashboard api", True),
+    "no home dashboard": (lambda s: setattr(s, "home", ""), "Grafana", "opens on a page of its own", True),
     "wrong Grafana password": (lambda s: setattr(s, "password", "another"), "Grafana", "refuses the credentials", True),
     "engine silent": (
         lambda s: setattr(s, "engine_error", requests.exceptions.ConnectionError("connection aborted")),
@@ -294,7 +296,7 @@ def test_a_group_that_is_evaluated_more_slowly_than_an_update_waits_is_judged_by
 def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, wanted: Plan) -> None:
     stack.targets[("other", "x")] = {**stack.targets[REDIS], "labels": {"job": "other", "instance": "x"}}
     stack.dashboards.append("made-by-hand")
-    stack.datasources["loki"] = {"uid": "loki", "name": "Loki", "type": "loki"}
+    stack.datasources["loki"] = {"uid": "loki", "name": "Loki", "type": "loki", "url": ""}
     shot = {**stack.containers["redis"], "Name": "/softfactory-redis-secrets"}
     stack.containers["redis-secrets"] = {**shot, "State": {"Running": False, "ExitCode": 0, "StartedAt": ""}}
     assert problems(stack, wanted) == []
@@ -307,6 +309,7 @@ PATHS = {
     "/metrics": "Alertmanager",
     "/api/datasources": "Grafana",
     "/api/search": "Grafana",
+    "/api/org/preferences": "Grafana",
 }
 
 

@@ -121,12 +121,12 @@ class Kind:
             if error.status != 404:
                 raise self.reading(given, error) from error
 
-    def reread(self, api: Api, given: str, known: State) -> State:
-        """State right after a write."""
+    def reread(self, api: Api, given: str, known: State) -> tuple[str, State]:
+        """The id and state right after a write."""
         found = self.read(api, given, known)
         if found is None:
             raise PluginError(f"{self.noun} {given} was written, but Grafana does not have it")
-        return found[1]
+        return found
 
 
 class Folder(Kind):
@@ -208,7 +208,7 @@ class Folder(Kind):
             api.call("POST", "/folders/{folder_uid}/move", uid, org=org, body={"parentUid": parent})
         wanted = {"title": news["title"], "overwrite": True}
         api.call("PUT", "/folders/{folder_uid}", uid, org=org, body=wanted)
-        return self.reread(api, given, news)
+        return self.reread(api, given, news)[1]
 
     def delete(self, api: Api, given: str, olds: State) -> None:
         org, name = split_id(given)
@@ -349,7 +349,7 @@ class Dashboard(Kind):
         changed = self.differs("configJson", olds, self.normal(news, api))
         text = news["configJson"] if changed or _is_hash(olds["configJson"]) else olds["configJson"]
         made = self._post(api, org, news, _model(text), overwrite=True, numbered={"id": olds.get("dashboardId")})
-        return self.reread(api, made, news)
+        return self.reread(api, made, news)[1]
 
     def delete(self, api: Api, given: str, olds: State) -> None:
         org, name = split_id(given)
@@ -527,12 +527,14 @@ class OrganizationPreferences(Kind):
         try:
             found = api.call("GET", "/org/preferences", org=int(given))
         except ApiError as error:
+            if error.status == 404:
+                return None
             raise self.reading(given, error) from error
         return given, {"orgId": given} | {name: found.get(field, "") for field, name in self.fields.items()}
 
     def update(self, api: Api, given: str, olds: State, news: State) -> State:
         self._put(api, int(given), news)
-        return self.reread(api, given, news)
+        return self.reread(api, given, news)[1]
 
     def delete(self, api: Api, given: str, olds: State) -> None:
         self._put(api, int(given), {})

@@ -136,7 +136,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         with self._errors(context), kind.writing:
             made = kind.create(self.api, news)
             try:
-                state = kind.reread(self.api, made, news)
+                made, state = kind.reread(self.api, made, news)  # a data source's id has the organization answered
             except PluginError as error:
                 planned = kind.normal(news, self.api)
                 _made_but_unread(context, made, to_struct({"id": made} | planned, _secrets(kind)), error)

@@ -5,7 +5,7 @@ pulled, that one runs instead. It keeps its data (SQLite), checks credentials, a
 answers errors with Grafana's status codes and shapes. What it does not have, it answers with 404.
 """
 
-STAND_IN_VERSION = "1.0.0"
+STAND_IN_VERSION = "1.1.0"
 """The version of this program; its image is tagged with it."""
 
 GRAFANA_API_VERSION = "12.4.3"

@@ -90,6 +90,24 @@ def stats() -> dict[str, int]:
     return counted | dict.fromkeys(("playlists", "snapshots", "tags", "stars", "alerts"), 0)
 
 
+ACTIONS = {
+    "Viewer": ("dashboards:read", "folders:read", "datasources:read", "datasources:query"),
+    "Editor": ("dashboards:create", "dashboards:write", "dashboards:delete", "folders:create", "folders:write",
+               "folders:delete"),
+    "Admin": ("datasources:create", "datasources:write", "datasources:delete", "orgs.preferences:read",
+              "orgs.preferences:write", "serviceaccounts:create", "serviceaccounts:read", "serviceaccounts:write"),
+}  # fmt: skip
+"""What each role may do that the one before may not, in Grafana's names for it; only those of calls that are here."""
+
+
+@api.get("/api/access-control/user/permissions")
+@needs("Viewer")
+def permissions() -> dict[str, list[str]]:
+    """What the caller may do, with the scopes: always everything of a kind here."""
+    roles = ROLES[: ROLES.index(caller().role) + 1]
+    return {action: [f"{action.partition(':')[0]}:*"] for role in roles for action in ACTIONS[role]}
+
+
 # Users
 
 

@@ -464,14 +464,28 @@ def delete_annotation(number: int) -> dict[str, Any]:
 PREFERENCES = ("homeDashboardUID", "theme", "timezone", "weekStart")
 
 
-def preferences() -> dict[str, str]:
-    return {row["name"]: row["value"] for row in db().all("SELECT * FROM preference")}
+def home_dashboard() -> sqlite3.Row | None:
+    """The dashboard on which Grafana opens; None where none is chosen, or the one that was is gone."""
+    return db().one("SELECT dashboard.* FROM dashboard JOIN preference ON name = 'homeDashboardUID' AND value = uid")
+
+
+@api.get("/dashboards/home")
+@needs("Viewer")
+def get_home() -> dict[str, Any]:
+    """Where the start page leads to, or what it is itself."""
+    home = home_dashboard()
+    if home:
+        return {"redirectUri": dashboard_url(home)}
+    return {"meta": {"isHome": True, "canEdit": False}, "dashboard": {"title": "Home", "panels": []}}
 
 
 @api.get("/org/preferences")
-@needs("Viewer")
+@needs("Admin")
 def get_preferences() -> dict[str, str]:
-    return preferences()
+    kept = {row["name"]: row["value"] for row in db().all("SELECT * FROM preference")}
+    if home_dashboard() is None:
+        kept.pop("homeDashboardUID", None)
+    return kept
 
 
 @api.route("/org/preferences", methods=["PUT", "PATCH"])

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import flask
 
 from . import NOTICE, sources
-from .content import dashboard_url, find_dashboard, preferences
+from .content import dashboard_url, find_dashboard, home_dashboard
 from .web import ApiError, by_session, db
 
 pages = flask.Blueprint("pages", __name__)
@@ -193,9 +193,9 @@ def login_page() -> str:
 def list_page(folder: str = "", _slug: str = "") -> flask.Response:
     if by_session() is None:
         return flask.make_response(flask.redirect("/login"))
-    home = preferences().get("homeDashboardUID")
+    home = home_dashboard()
     if flask.request.path == "/" and home:
-        return flask.make_response(flask.redirect(f"/d/{home}"))
+        return flask.make_response(flask.redirect(dashboard_url(home)))
     rows = db().all(
         "SELECT dashboard.*, folder.title AS folder_title FROM dashboard LEFT JOIN folder ON folder.uid = folder"
         " WHERE ? IN ('', folder) ORDER BY folder_title, dashboard.title",

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from grafana_provider.client import Api, PluginError
-from grafana_provider.resources import KINDS, Dashboard, Folder, Kind, State
+from grafana_provider.resources import KINDS, Dashboard, Folder, Kind, OrganizationPreferences, State
 
 DEFECT = "GRAFANA_PLUGIN_DEFECT"
 
@@ -67,10 +67,26 @@ class ChecksNothing(Dashboard):
         return []
 
 
+class DeletesWhatIsNotEmpty(Folder):
+    """What others put into the folder goes with it."""
+
+    def delete(self, api: Api, given: str, olds: State) -> None:
+        super().delete(api, given, olds | {"preventDestroyIfNotEmpty": False})
+
+
+class ClearsNothing(OrganizationPreferences):
+    """Preferences outlive the stack."""
+
+    def delete(self, api: Api, given: str, olds: State) -> None:
+        pass
+
+
 DEFECTS: dict[type[Kind], str] = {
     ReadsNoTitle: "test_objects_live_from_creation_to_destruction",
     UpdatesNothing: "test_objects_live_from_creation_to_destruction",
     DeletesNothing: "test_objects_live_from_creation_to_destruction",
+    DeletesWhatIsNotEmpty: "test_a_token_makes_the_same_objects_under_ids_of_its_own",
+    ClearsNothing: "test_preferences_of_the_organization_are_replaced_as_a_whole_and_cleared_at_the_end",
     ImportsTheBareUid: "test_existing_objects_are_adopted_by_import",
     SaysNotWhatFailed: "test_a_taken_uid_fails_with_grafanas_words",
     SaysNotWhy: "test_a_wrong_password_fails_with_the_call_and_the_cause",

@@ -102,6 +102,7 @@ DASHBOARD, SAVE = r"/api/dashboards/uid/[^/]+", r"/api/dashboards/db"
 SOURCE, SOURCES = r"/api/datasources/uid/[^/]+", r"/api/datasources"
 HEALTH, PROXY, QUERY = rf"{SOURCE}/health", r"/api/datasources/proxy/.*", r"/api/ds/query"
 ACCOUNT = r"/api/serviceaccounts/\d+"
+PREFERENCES, NO_PREFERENCES = "/api/org/preferences", "DELETE FROM preference"
 
 DEFECTS: dict[str, Wrap] = {
     "test_health_needs_no_credentials_and_says_the_version": turns("GET", "/api/health", 200, 401),
@@ -115,6 +116,10 @@ DEFECTS: dict[str, Wrap] = {
     "test_a_viewer_may_read_but_not_write": trusts("POST", FOLDERS, lambda call: True),
     "test_the_login_form_opens_a_session": changes("POST", "/login", _no_cookie),
     "test_a_service_account_token_is_a_credential": does_nothing("DELETE", rf"{ACCOUNT}/tokens/\d+"),
+    "test_a_tokens_role_says_what_it_may_make": trusts("POST", f"{FOLDERS}|{SOURCES}", lambda call: True),
+    "test_a_token_tells_what_it_may_do": trusts("GET", "/api/access-control/user/permissions", lambda call: True),
+    "test_a_wrong_token_is_401_and_no_failed_login_of_anybody": trusts("GET", "/api/org", lambda call: True),
+    "test_an_expired_token_is_401": forgets("GET", "/api/org", "UPDATE token SET expires = NULL"),
     "test_a_service_account_is_read_changed_and_deleted": does_nothing("PATCH", ACCOUNT),
     "test_unknown_calls_are_404": turns("GET", "/api/there.*", 404, 200),
     "test_a_folder_is_created_with_its_uid_and_read_back": sets("GET", FOLDER, "title", to="Another"),
@@ -157,7 +162,12 @@ DEFECTS: dict[str, Wrap] = {
     "test_a_broken_query_says_why": turns("POST", QUERY, 400, 200),
     "test_an_annotation_is_added_listed_and_deleted": does_nothing("DELETE", r"/api/annotations/\d+"),
     "test_an_annotation_without_text_is_400": turns("POST", "/api/annotations", 400, 200),
-    "test_the_home_dashboard_is_a_preference_of_the_organization": does_nothing("PUT", "/api/org/preferences"),
+    "test_the_home_dashboard_is_a_preference_of_the_organization": does_nothing("PUT", PREFERENCES),
+    "test_the_start_page_leads_to_the_home_dashboard": sets("GET", "/api/dashboards/home", "redirectUri", to="/d/x"),
+    "test_put_replaces_all_preferences_and_patch_only_those_named": forgets("PATCH", PREFERENCES, NO_PREFERENCES),
+    "test_a_home_dashboard_that_does_not_exist_is_404": turns("PUT", PREFERENCES, 404, 200),
+    "test_a_home_dashboard_that_is_deleted_is_none": sets("GET", PREFERENCES, "homeDashboardUID", to="gone"),
+    "test_the_organizations_preferences_are_its_administrators_business": trusts("GET", PREFERENCES, lambda call: True),
     "test_totals_count_what_was_made": sets("GET", "/api/admin/stats", "datasources", to=0),
     "test_metrics_are_prometheus_text_with_grafanas_names": changes("GET", "/metrics", _no_request_histogram),
 }

@@ -175,7 +175,7 @@ def test_the_first_page_is_the_home_dashboard(stand_in: Running, browser: httpx.
         api.post("/api/dashboards/db", json={"dashboard": {"uid": "home", "title": "Home"}})
         assert "/d/home/home" in browser.get("/").text
         api.put("/api/org/preferences", json={"homeDashboardUID": "home"})
-        assert browser.get("/").headers["location"] == "/d/home"
+        assert browser.get("/").headers["location"] == "/d/home/home"
         api.put("/api/org/preferences", json={})
         api.delete("/api/dashboards/uid/home")
     assert browser.get("/d/home").status_code == 404
