@@ -83,6 +83,12 @@ def test_its_data_sources_lead_where_people_reach_the_stack_and_leave_its_defaul
     assert not any(source.default for source in made.datasources)
 
 
+@pytest.mark.parametrize("url", ["https://grafana.example.com", "https://grafana.example.com/team/"])
+def test_its_address_ends_without_a_slash(url: str) -> None:
+    settings = Settings.model_validate(values("staging", grafana={"url": url}))
+    assert settings.published("grafana") == settings.link("grafana") == url.rstrip("/")
+
+
 def test_alerts_link_to_it(wanted: Plan) -> None:
     assert any(f"{URL}/d/overview" in text for text in wanted.files().values())
     assert not any("127.0.0.1:3000" in text for text in wanted.files().values())
@@ -234,7 +240,7 @@ def test_a_token_that_may_not_make_data_sources_is_refused(stack: FakeStack, wan
 
 
 def test_a_grafana_that_cannot_tell_permissions_is_tried(stack: FakeStack, wanted: Plan) -> None:
-    stack.broken["/api/access-control/user/permissions"] = httpx.Response(404, json={"message": "Not found"})
+    stack.broken["/team/api/access-control/user/permissions"] = httpx.Response(404, json={"message": "Not found"})
     assert problems(stack, wanted) == []
 
 
