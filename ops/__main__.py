@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from ops import cli, recover, rotate
+from ops import cli, recover, rotate, routes
 from ops import fate as fates
 from ops import health as report
 from ops.catalogue import capture_all
@@ -80,6 +80,20 @@ def alerts(stack: Stack = "dev") -> None:
     """List the stack's alerts as its settings tune them: severity, name, hold time and what each means."""
     for alert in _plan(stack)[1].alerts:
         typer.echo(f"{alert.severity:9}{alert.name:31}{alert.for_:6}{alert.description}")
+
+
+@app.command("routes")
+def show_routes(
+    stack: Stack = "dev",
+    renew: Annotated[bool, typer.Option("--renew", help="Write docs/routes.md anew, for all environments.")] = False,
+) -> None:
+    """Print who is told of each alert of the stack, how soon and how often."""
+    if renew:
+        plans = {environment.value: _plan(environment.value)[1] for environment in Environment}
+        routes.GOLDEN.write_text(routes.table(plans), encoding="utf-8")
+        typer.echo(f"docs/routes.md: {', '.join(plans)}")
+    else:
+        typer.echo(routes.text(_plan(stack)[1]))
 
 
 @app.command("catalogue")
