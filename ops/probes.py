@@ -83,10 +83,21 @@ def get(http: httpx.Client, part: str, url: str, auth: tuple[str, str] | None = 
     return answer
 
 
+def send(http: httpx.Client, part: str, method: str, url: str, body: Any) -> httpx.Response:
+    """The answer to a request that changes something; ProbeError where there is none or its status is not 2xx."""
+    try:
+        answer = http.request(method, url, json=body)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProbeError(f"{part} does not answer at {url}: {str(error) or type(error).__name__}") from error
+    if not answer.is_success:
+        raise ProbeError(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
+    return answer
+
+
 def targets(http: httpx.Client, prometheus: str) -> list[TargetState]:
     """The active targets."""
     url = f"{prometheus}/api/v1/targets?state=active"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         return [
             TargetState(
                 job=target["labels"]["job"],
@@ -102,7 +113,7 @@ def targets(http: httpx.Client, prometheus: str) -> list[TargetState]:
 
 def clock(http: httpx.Client, prometheus: str) -> datetime:
     """What time it is for Prometheus, and for the engine whose host it shares; this machine's clock may differ."""
-    with _understood("Prometheus", prometheus):
+    with understood("Prometheus", prometheus):
         (now,) = query(http, prometheus, "vector(time())")
         return datetime.fromtimestamp(float(now["value"][1]), UTC)
 
@@ -110,7 +121,7 @@ def clock(http: httpx.Client, prometheus: str) -> datetime:
 def rules(http: httpx.Client, prometheus: str) -> list[RuleState]:
     """The loaded rules, recordings included."""
     url = f"{prometheus}/api/v1/rules"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         return [
             RuleState(
                 group=group["name"],
@@ -129,7 +140,7 @@ def rules(http: httpx.Client, prometheus: str) -> list[RuleState]:
 def prometheus_release(http: httpx.Client, prometheus: str, record: str) -> str:
     """The hash of the release whose rules are loaded, which the recording rule `record` carries; empty without one."""
     url = f"{prometheus}/api/v1/rules?type=record"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         for group in get(http, "Prometheus", url).json()["data"]["groups"]:
             for rule in group["rules"]:
                 if rule["name"] == record:
@@ -140,14 +151,14 @@ def prometheus_release(http: httpx.Client, prometheus: str, record: str) -> str:
 def alertmanagers(http: httpx.Client, prometheus: str) -> list[str]:
     """The addresses of the Alertmanagers to which Prometheus sends."""
     url = f"{prometheus}/api/v1/alertmanagers"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         return [str(found["url"]) for found in get(http, "Prometheus", url).json()["data"]["activeAlertmanagers"]]
 
 
 def query(http: httpx.Client, prometheus: str, expr: str) -> list[dict[str, Any]]:
     """An instant vector: one mapping per series, with `metric` (labels) and `value` ([time, text])."""
     url = f"{prometheus}/api/v1/query?{httpx.QueryParams(query=expr)}"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         return list(get(http, "Prometheus", url).json()["data"]["result"])
 
 
@@ -157,7 +168,7 @@ def failed_writes(http: httpx.Client, prometheus: str) -> int:
     Its next start drops everything after the first of them (prometheus/prometheus, tsdb/wlog: Repair).
     """
     rows = query(http, prometheus, 'prometheus_tsdb_wal_writes_failed_total{job="prometheus",instance="prometheus"}')
-    with _understood("Prometheus", prometheus):
+    with understood("Prometheus", prometheus):
         return sum(int(float(row["value"][1])) for row in rows)
 
 
@@ -165,7 +176,7 @@ def metadata(http: httpx.Client, prometheus: str, job: str) -> dict[str, tuple[s
     """The type and the help text of every metric that a job's targets expose, by name."""
     match = f'{{job="{job}"}}'
     url = f"{prometheus}/api/v1/targets/metadata?{httpx.QueryParams(match_target=match)}"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         rows = get(http, "Prometheus", url).json()["data"]
         return {str(row["metric"]): (str(row["type"]), str(row["help"])) for row in rows}
 
@@ -173,14 +184,14 @@ def metadata(http: httpx.Client, prometheus: str, job: str) -> dict[str, tuple[s
 def series(http: httpx.Client, prometheus: str, job: str) -> list[dict[str, str]]:
     """The labels of every series of a job that is live, `__name__` among them."""
     match = f'{{job="{job}"}}'
-    with _understood("Prometheus", prometheus):
+    with understood("Prometheus", prometheus):
         return [{str(k): str(v) for k, v in row["metric"].items()} for row in query(http, prometheus, match)]
 
 
 def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
     """`alertmanager_config_hash` as a whole number."""
     url = f"{alertmanager}/metrics"
-    with _understood("Alertmanager", url):
+    with understood("Alertmanager", url):
         for line in get(http, "Alertmanager", url).text.splitlines():
             if line.startswith("alertmanager_config_hash "):
                 return str(int(float(line.split()[1])))
@@ -190,7 +201,7 @@ def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
 def alerts(http: httpx.Client, alertmanager: str) -> list[str]:
     """The names of the alerts that are active in Alertmanager and neither silenced nor inhibited, one for each."""
     url = f"{alertmanager}/api/v2/alerts?active=true&silenced=false&inhibited=false"
-    with _understood("Alertmanager", url):
+    with understood("Alertmanager", url):
         return [str(alert["labels"]["alertname"]) for alert in get(http, "Alertmanager", url).json()]
 
 
@@ -202,14 +213,14 @@ def grafana_stand_in(http: httpx.Client, grafana: str) -> bool:
 def datasources(http: httpx.Client, grafana: str, auth: tuple[str, str]) -> dict[str, str]:
     """A data source's uid to its type."""
     url = f"{grafana}/api/datasources"
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         return {str(source["uid"]): str(source["type"]) for source in get(http, "Grafana", url, auth).json()}
 
 
 def dashboards(http: httpx.Client, grafana: str, auth: tuple[str, str], folder: str = "") -> list[str]:
     """The uids of the dashboards that a logged-in user finds, in all folders or in one (its uid)."""
     url = f"{grafana}/api/search?type=dash-db&limit=5000" + (f"&folderUIDs={folder}" if folder else "")
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         return [str(page["uid"]) for page in get(http, "Grafana", url, auth).json()]
 
 
@@ -244,7 +255,7 @@ def engine(host: str | None = None) -> docker.DockerClient:
 def containers(prefix: str, host: str | None = None) -> list[ContainerState]:
     """The containers of one environment on its engine, running or not."""
     mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
-    with closing(engine(host)) as asked, _understood("the Docker engine", host or "the local socket"):
+    with closing(engine(host)) as asked, understood("the Docker engine", host or "the local socket"):
         try:
             return [_container(i.attrs) for i in asked.containers.list(all=True, filters=mine, ignore_removed=True)]
         except (docker.errors.DockerException, OSError) as error:
@@ -267,7 +278,7 @@ def _container(attrs: Mapping[str, Any]) -> ContainerState:
 
 
 @contextmanager
-def _understood(part: str, url: str) -> Iterator[None]:
+def understood(part: str, url: str) -> Iterator[None]:
     """Turns an answer of another shape (a login page, cut JSON) into a ProbeError."""
     try:
         yield
