@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up preview down health alerts rotate recover test check unit tools e2e golden render password traffic env lock
+.PHONY: help up preview down health alerts routes rotate recover test check unit tools e2e golden render password traffic env lock
 STACK ?= dev
 export STACK
 
@@ -52,6 +52,10 @@ health: ## Say whether all that was declared is live
 alerts: ## List a stack's alerts: severity, name, hold time, what each means
 	@supply/setup python
 	@.venv/bin/python -m ops alerts --stack $(STACK)
+
+routes: ## List who is told of each alert of a stack, how soon and how often; RENEW=1 writes docs/routes.md anew
+	@supply/setup python
+	@.venv/bin/python -m ops routes --stack $(STACK) $(if $(RENEW),--renew)
 
 password: ## Print the Grafana administrator's password
 	@$(RUN) pulumi config get grafana_admin_password --stack $(STACK)

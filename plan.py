@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from dashboards import dashboard_models, to_text
 from dashboards.checks import problems as dashboard_problems
-from routing.render import alertmanager_files
+from routing import checks as routing_checks
+from routing.labels import label_sets
+from routing.render import alertmanager_files, template_problems
 from routing.tree import Tree, tree
 from rules import (
     ALERTS,
@@ -28,9 +30,10 @@ from rules import (
 from rules.catalogue import catalogues
 from rules.checks import misfits, series, written
 from rules.checks import problems as rule_problems
-from rules.model import Alert, ScrapeJob, Severity
+from rules.model import Alert, ScrapeJob
 from rules.objectives import short_retention
 from rules.render import OVERVIEW, digest, rule_files, to_yaml, tune
+from stacks.matchers import LabelSet
 from stacks.settings import DEMO_PARTS, FOLDER, Settings, SettingsError, Target, load_settings
 from stacks.values import printable, seconds
 
@@ -100,6 +103,8 @@ class Plan:
     prometheus: Release
     alertmanager: Release
     alerts: tuple[Alert, ...]  # as the settings tune them; those that are off are not there
+    routes: Tree
+    labels: Mapping[Alert, tuple[LabelSet, ...]]  # with which each alert may reach Alertmanager
     dashboards: Mapping[str, str]  # uid to JSON
     datasources: tuple[DataSource, ...]
     secrets: Mapping[str, tuple[str, ...]]  # service to the names of the secrets that it reads
@@ -159,7 +164,7 @@ def plan(settings: Settings) -> Plan:
 
     Raises PlanError, which lists every problem found.
     """
-    targets, alerts, routes = _fitting(settings)
+    targets, alerts, labels, routes = _fitting(settings)
     sources = _datasources(settings)
     pages = _pages(settings, targets, alerts, sources)
     prometheus_release = _prometheus_release(settings, targets, alerts, frozenset(pages))
@@ -169,6 +174,8 @@ def plan(settings: Settings) -> Plan:
         prometheus=prometheus_release,
         alertmanager=alertmanager_release,
         alerts=alerts,
+        routes=routes,
+        labels=labels,
         dashboards=pages,
         datasources=sources,
         secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": (_grafana_secret(settings),)},
@@ -189,8 +196,14 @@ def plan(settings: Settings) -> Plan:
     )
 
 
-def _fitting(settings: Settings) -> tuple[dict[str, tuple[Target, ...]], tuple[Alert, ...], Tree]:
-    """The targets by job, the alerts and the routes of an environment; PlanError where they do not fit together."""
+Fitting = tuple[dict[str, tuple[Target, ...]], tuple[Alert, ...], dict[Alert, tuple[LabelSet, ...]], Tree]
+
+
+def _fitting(settings: Settings) -> Fitting:
+    """The targets by job, the alerts, their labels and the routes of an environment.
+
+    PlanError where they do not fit together.
+    """
     targets = scrape_targets(settings)
     known = {alert.name: settings.alerts[alert.name] for alert in ALERTS if alert.name in settings.alerts}
     problems = [
@@ -203,14 +216,28 @@ def _fitting(settings: Settings) -> tuple[dict[str, tuple[Target, ...]], tuple[A
     alerts = tune(ALERTS, known)
     # An alert about something that this environment does not have could only cry wolf.
     alerts = tuple(alert for alert in alerts if alert.job.name in targets and alert.enabled)
-    routes = tree(settings.notifications)
-    problems += [
-        *misfits(alerts, ALERTS, settings, _routed(routes)),
-        *short_retention(OBJECTIVES, alerts, settings.retention),
-    ]
+    problems += [*misfits(alerts, ALERTS, settings), *short_retention(OBJECTIVES, alerts, settings.retention)]
+    labels = _labels(alerts, targets, settings)
+    nowhere = routing_checks.settings_problems(settings)
+    if nowhere:
+        raise PlanError([*problems, *nowhere])
+    routes = tree(settings, [one for sets in labels.values() for one in sets])
+    somewhere = {job.name: targets.get(job.name) or (_own(job, "nowhere", "nowhere"),) for job in JOBS}
+    problems += routing_checks.problems(routes, settings, labels, _labels(ALERTS, somewhere, settings))
+    problems += template_problems(alertmanager_files(routes))
     if problems:
         raise PlanError(problems)
-    return targets, alerts, routes
+    return targets, alerts, labels, routes
+
+
+def _labels(
+    alerts: Iterable[Alert], targets: Mapping[str, tuple[Target, ...]], settings: Settings
+) -> dict[Alert, tuple[LabelSet, ...]]:
+    return {alert: tuple(label_sets(alert, targets, JOBS, _external_labels(settings))) for alert in alerts}
+
+
+def _external_labels(settings: Settings) -> dict[str, str]:
+    return {"environment": settings.environment.value}
 
 
 def _pages(
@@ -228,12 +255,6 @@ def _pages(
     if problems:
         raise PlanError(problems)
     return {model["uid"]: to_text(model) for model in models}
-
-
-def _routed(routes: Tree) -> frozenset[Severity]:
-    """The severities that have a route to a receiver that exists."""
-    receivers = {receiver.name for receiver in routes.receivers}
-    return frozenset(route.severity for route in routes.routes if route.receiver in receivers)
 
 
 def scrape_targets(settings: Settings) -> dict[str, tuple[Target, ...]]:
@@ -286,7 +307,7 @@ def _prometheus_release(
         "global": {
             "scrape_interval": settings.scrape_interval,
             "evaluation_interval": settings.scrape_interval,
-            "external_labels": {"environment": settings.environment.value},
+            "external_labels": _external_labels(settings),
         },
         "rule_files": [f"{CURRENT}/rules/*.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"alertmanager:{alertmanager.JOB.port}"]}]}]},

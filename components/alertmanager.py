@@ -58,6 +58,7 @@ class Alertmanager(pulumi.ComponentResource):
                 # Between two snapshots silences, and what was told already, are in memory only: a kill would lose them.
                 "--data.maintenance-interval=15s",
                 f"--web.external-url={settings.link('alertmanager')}",  # what links in messages begin with
+                "--enable-feature=receiver-name-in-metrics",  # which of several receivers fails
                 "--web.route-prefix=/",  # whatever path that has
                 "--cluster.listen-address=",  # a single one: without this it wants a private address to gossip on
             ),

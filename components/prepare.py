@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import httpx
 import pulumi
+from pydantic import TypeAdapter, ValidationError
 
 from ops import preflight
 from ops.probes import Login
 from plan import Plan, PlanError, load_plan
 from stacks.settings import SettingsError
-from stacks.values import shown
+from stacks.values import Url, shown
 
 
 def prepare(
@@ -32,6 +33,13 @@ def prepare(
     if missing:
         lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in missing)
         raise pulumi.RunError(f"stack {stack} lacks secrets; set each with:\n{lines}")
+    wrong = [name for name in wanted.routes.addresses if not _is_address(config.require(name))]
+    if wrong:
+        lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in wrong)
+        raise pulumi.RunError(
+            "nothing was changed, because these secrets are not addresses (http:// or https:// and a host, without "
+            f"user and password; the values are not shown); set each with:\n{lines}"
+        )
     with client() as http:
         login = Login(wanted.grafana_auth(config.require(wanted.grafana_secret)))
         found = preflight.problems(wanted, login, http)
@@ -39,3 +47,11 @@ def prepare(
         lines = "\n".join(f"  {problem}" for problem in found)
         raise pulumi.RunError(f"nothing was changed, because the update could not succeed:\n{lines}")
     return wanted, {name: config.require_secret(name) for name in wanted.secret_names}
+
+
+def _is_address(value: str) -> bool:
+    try:
+        TypeAdapter[object](Url).validate_python(value)
+    except ValidationError:
+        return False
+    return True

@@ -1,7 +1,8 @@
 """`python -m demo.inbox`: receives what the stack sends out, so that it can be seen and tested.
 
 Mail by SMTP on port 1025, Alertmanager's webhooks on HTTP port 8025: `/webhook` for people, `/heartbeat` for what waits
-for the Watchdog. Kept in memory, the last 500 of each.
+for the Watchdog, and what takes the place of Slack, PagerDuty and incident.io (services.py). Kept in memory, the last
+500 of each.
 """
 
 import signal
@@ -16,6 +17,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask, abort, render_template_string, request
 from flask.typing import ResponseReturnValue
+
+from demo.services import Services, blueprint
 
 LIMIT_BYTES = 1_000_000
 PAGE = """<!doctype html><title>Inbox</title><h1>Inbox</h1>
@@ -34,6 +37,7 @@ class Inbox:
         self.mails: deque[dict[str, Any]] = deque(maxlen=keep)
         self.notifications: deque[dict[str, Any]] = deque(maxlen=keep)
         self.heartbeats: deque[dict[str, Any]] = deque(maxlen=keep)
+        self.services = Services(keep)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the name that aiosmtpd calls
         mail = message_from_bytes(envelope.original_content or b"", policy=policy.default)
@@ -54,11 +58,14 @@ class Inbox:
         return "250 OK"
 
     def messages(self) -> dict[str, list[dict[str, Any]]]:
-        """Newest first: mails {received, from, to, subject, body}, notifications and heartbeats {received, body}."""
+        """Newest first: mails {received, from, to, subject, body}, notifications, heartbeats and what the services
+        took {received, body}, and what they refused {received, service, faults}.
+        """
         return {
             "mails": list(self.mails),
             "notifications": list(self.notifications),
             "heartbeats": list(self.heartbeats),
+            **self.services.messages(),
         }
 
 
@@ -78,6 +85,7 @@ def now() -> str:
 def create_app(inbox: Inbox) -> Flask:
     app = Flask("inbox", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LIMIT_BYTES
+    app.register_blueprint(blueprint(inbox.services, now))
 
     @app.post("/webhook")
     def webhook() -> ResponseReturnValue:
@@ -98,6 +106,7 @@ def create_app(inbox: Inbox) -> Flask:
         inbox.mails.clear()
         inbox.notifications.clear()
         inbox.heartbeats.clear()
+        inbox.services.clear()
         return "", 204
 
     @app.get("/healthz")

@@ -4,13 +4,14 @@ import json
 import os
 import secrets
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
-from ops import cli, recover, rotate
+from ops import cli, recover, rotate, routes, silences, synthetic
 from ops import fate as fates
 from ops import health as report
 from ops.catalogue import capture_all
@@ -20,6 +21,7 @@ from ops.summary import summary
 from ops.truth import Access, fails
 from plan import GRAFANA_ADMIN, Plan, PlanError, load_plan
 from rules import JOBS, catalogue
+from rules.model import Severity
 from stacks.settings import Environment, Fate, Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -80,6 +82,77 @@ def alerts(stack: Stack = "dev") -> None:
     """List the stack's alerts as its settings tune them: severity, name, hold time and what each means."""
     for alert in _plan(stack)[1].alerts:
         typer.echo(f"{alert.severity:9}{alert.name:31}{alert.for_:6}{alert.description}")
+
+
+@app.command("routes")
+def show_routes(
+    stack: Stack = "dev",
+    renew: Annotated[bool, typer.Option("--renew", help="Write docs/routes.md anew, for all environments.")] = False,
+) -> None:
+    """Print who is told of each alert of the stack, how soon and how often."""
+    if renew:
+        plans = {environment.value: _plan(environment.value)[1] for environment in Environment}
+        routes.GOLDEN.write_text(routes.table(plans), encoding="utf-8")
+        typer.echo(f"docs/routes.md: {', '.join(plans)}")
+    else:
+        typer.echo(routes.text(_plan(stack)[1]))
+
+
+@app.command("test-alert")
+def send_test_alert(
+    stack: Stack = "dev",
+    severity: Annotated[Severity, typer.Option(help="Whose way it goes.")] = Severity.CRITICAL,
+) -> None:
+    """Send an alert the real way, say what each receiver accepted; exit code 1 where one did not, or none was told."""
+    with client() as http:
+        outcomes = synthetic.send(http, _plan(stack)[1], severity)
+    for outcome in outcomes:
+        typer.echo(f"{'✓' if outcome.well else '✗'} {outcome}")
+    raise typer.Exit(0 if outcomes and all(outcome.well for outcome in outcomes) else 1)
+
+
+silence = typer.Typer(no_args_is_help=True, help="Silence what nobody planned, over Alertmanager alone.")
+app.add_typer(silence, name="silence")
+
+
+@silence.command("add")
+def add_silence(
+    matchers: Annotated[list[str], typer.Argument(help="As amtool's: ApiDown, or subject=redis 'instance=~prod-.*'")],
+    author: Annotated[str, typer.Option(help="Who answers for it.")],
+    reason: Annotated[str, typer.Option(help="Why; the next on call reads it.")],
+    stack: Stack = "dev",
+    length: Annotated[str, typer.Option("--for", help="How long from now on, such as 2h.")] = "",
+    end: Annotated[str, typer.Option("--until", help="Until when, such as 2027-01-16T22:00+01:00.")] = "",
+) -> None:
+    """Tell nobody of the alerts that all matchers fit, until an end; print the silence's id."""
+    try:
+        wanted, ends = silences.read_matchers(matchers), silences.until(length, end, datetime.now(UTC))
+        with client() as http:
+            typer.echo(silences.add(http, _alertmanager(stack), wanted, ends, author, reason))
+    except ValueError as error:
+        _fail(str(error))
+
+
+@silence.command("list")
+def list_silences(
+    stack: Stack = "dev",
+    expired: Annotated[bool, typer.Option("--expired", help="Those that are over too.")] = False,
+) -> None:
+    """List the silences, the next to end first."""
+    with client() as http:
+        for one in silences.listed(http, _alertmanager(stack), expired):
+            typer.echo(str(one))
+
+
+@silence.command("expire")
+def expire_silence(
+    ids: Annotated[list[str], typer.Argument(help="As `list` shows them.")], stack: Stack = "dev"
+) -> None:
+    """End silences now."""
+    with client() as http:
+        for name in ids:
+            silences.expire(http, _alertmanager(stack), name)
+            typer.echo(f"{name} has ended")
 
 
 @app.command("catalogue")
@@ -213,6 +286,14 @@ def _plan(stack: str) -> tuple[Settings, Plan]:
     except (SettingsError, PlanError) as error:
         _fail(str(error))
     return wanted.settings, wanted
+
+
+def _alertmanager(stack: str) -> str:
+    """Its address by the settings alone: at night nobody mends a plan first."""
+    try:
+        return load_settings(stack).published("alertmanager")
+    except SettingsError as error:
+        _fail(str(error))
 
 
 def _report(stack: str) -> tuple[Settings, report.Report]:

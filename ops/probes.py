@@ -137,10 +137,21 @@ def _refused(status: int, auth: Login | None) -> str:
     return f"the token ({status}): {cause}"
 
 
+def send(http: httpx.Client, part: str, method: str, url: str, body: Any) -> httpx.Response:
+    """The answer to a request that changes something; ProbeError where there is none or its status is not 2xx."""
+    try:
+        answer = http.request(method, url, json=body)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProbeError(f"{part} does not answer at {url}: {str(error) or type(error).__name__}") from error
+    if not answer.is_success:
+        raise ProbeError(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
+    return answer
+
+
 def targets(http: httpx.Client, prometheus: str) -> list[TargetState]:
     """The active targets."""
     url = f"{prometheus}/api/v1/targets?state=active"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         return [
             TargetState(
                 job=target["labels"]["job"],
@@ -156,7 +167,7 @@ def targets(http: httpx.Client, prometheus: str) -> list[TargetState]:
 
 def clock(http: httpx.Client, prometheus: str) -> datetime:
     """What time it is for Prometheus, and for the engine whose host it shares; this machine's clock may differ."""
-    with _understood("Prometheus", prometheus):
+    with understood("Prometheus", prometheus):
         (now,) = query(http, prometheus, "vector(time())")
         return datetime.fromtimestamp(float(now["value"][1]), UTC)
 
@@ -164,7 +175,7 @@ def clock(http: httpx.Client, prometheus: str) -> datetime:
 def rules(http: httpx.Client, prometheus: str) -> list[RuleState]:
     """The loaded rules, recordings included."""
     url = f"{prometheus}/api/v1/rules"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         return [
             RuleState(
                 group=group["name"],
@@ -183,7 +194,7 @@ def rules(http: httpx.Client, prometheus: str) -> list[RuleState]:
 def prometheus_release(http: httpx.Client, prometheus: str, record: str) -> str:
     """The hash of the release whose rules are loaded, which the recording rule `record` carries; empty without one."""
     url = f"{prometheus}/api/v1/rules?type=record"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         for group in get(http, "Prometheus", url).json()["data"]["groups"]:
             for rule in group["rules"]:
                 if rule["name"] == record:
@@ -194,14 +205,14 @@ def prometheus_release(http: httpx.Client, prometheus: str, record: str) -> str:
 def alertmanagers(http: httpx.Client, prometheus: str) -> list[str]:
     """The addresses of the Alertmanagers to which Prometheus sends."""
     url = f"{prometheus}/api/v1/alertmanagers"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         return [str(found["url"]) for found in get(http, "Prometheus", url).json()["data"]["activeAlertmanagers"]]
 
 
 def query(http: httpx.Client, prometheus: str, expr: str) -> list[dict[str, Any]]:
     """An instant vector: one mapping per series, with `metric` (labels) and `value` ([time, text])."""
     url = f"{prometheus}/api/v1/query?{httpx.QueryParams(query=expr)}"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         return list(get(http, "Prometheus", url).json()["data"]["result"])
 
 
@@ -211,7 +222,7 @@ def failed_writes(http: httpx.Client, prometheus: str) -> int:
     Its next start drops everything after the first of them (prometheus/prometheus, tsdb/wlog: Repair).
     """
     rows = query(http, prometheus, 'prometheus_tsdb_wal_writes_failed_total{job="prometheus",instance="prometheus"}')
-    with _understood("Prometheus", prometheus):
+    with understood("Prometheus", prometheus):
         return sum(int(float(row["value"][1])) for row in rows)
 
 
@@ -219,7 +230,7 @@ def metadata(http: httpx.Client, prometheus: str, job: str) -> dict[str, tuple[s
     """The type and the help text of every metric that a job's targets expose, by name."""
     match = f'{{job="{job}"}}'
     url = f"{prometheus}/api/v1/targets/metadata?{httpx.QueryParams(match_target=match)}"
-    with _understood("Prometheus", url):
+    with understood("Prometheus", url):
         rows = get(http, "Prometheus", url).json()["data"]
         return {str(row["metric"]): (str(row["type"]), str(row["help"])) for row in rows}
 
@@ -227,14 +238,14 @@ def metadata(http: httpx.Client, prometheus: str, job: str) -> dict[str, tuple[s
 def series(http: httpx.Client, prometheus: str, job: str) -> list[dict[str, str]]:
     """The labels of every series of a job that is live, `__name__` among them."""
     match = f'{{job="{job}"}}'
-    with _understood("Prometheus", prometheus):
+    with understood("Prometheus", prometheus):
         return [{str(k): str(v) for k, v in row["metric"].items()} for row in query(http, prometheus, match)]
 
 
 def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
     """`alertmanager_config_hash` as a whole number."""
     url = f"{alertmanager}/metrics"
-    with _understood("Alertmanager", url):
+    with understood("Alertmanager", url):
         for line in get(http, "Alertmanager", url).text.splitlines():
             if line.startswith("alertmanager_config_hash "):
                 return str(int(float(line.split()[1])))
@@ -244,7 +255,7 @@ def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
 def alerts(http: httpx.Client, alertmanager: str) -> list[str]:
     """The names of the alerts that are active in Alertmanager and neither silenced nor inhibited, one for each."""
     url = f"{alertmanager}/api/v2/alerts?active=true&silenced=false&inhibited=false"
-    with _understood("Alertmanager", url):
+    with understood("Alertmanager", url):
         return [str(alert["labels"]["alertname"]) for alert in get(http, "Alertmanager", url).json()]
 
 
@@ -261,7 +272,7 @@ def datasources(http: httpx.Client, grafana: str, auth: Login) -> dict[str, str]
 def sources(http: httpx.Client, grafana: str, auth: Login) -> list[SourceState]:
     """All data sources of the organization."""
     url = f"{grafana}/api/datasources"
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         return [
             SourceState(uid=str(found["uid"]), name=str(found["name"]), type=str(found["type"]), url=str(found["url"]))
             for found in get(http, "Grafana", url, auth).json()
@@ -271,21 +282,21 @@ def sources(http: httpx.Client, grafana: str, auth: Login) -> list[SourceState]:
 def organization(http: httpx.Client, grafana: str, auth: Login) -> str:
     """The name of the organization that a login is for."""
     url = f"{grafana}/api/org"
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         return str(get(http, "Grafana", url, auth).json()["name"])
 
 
 def permissions(http: httpx.Client, grafana: str, auth: Login) -> frozenset[str]:
     """The actions that a login may do, such as folders:create."""
     url = f"{grafana}/api/access-control/user/permissions"
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         return frozenset(get(http, "Grafana", url, auth).json().keys())
 
 
 def folder_of(http: httpx.Client, grafana: str, auth: Login, dashboard: str) -> str | None:
     """The uid of the folder in which a dashboard lies, empty for none; None where there is no such dashboard."""
     url = f"{grafana}/api/dashboards/uid/{dashboard}"
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         try:
             return str(get(http, "Grafana", url, auth).json()["meta"].get("folderUid", ""))
         except MissingError:
@@ -295,7 +306,7 @@ def folder_of(http: httpx.Client, grafana: str, auth: Login, dashboard: str) -> 
 def has_folder(http: httpx.Client, grafana: str, auth: Login, uid: str) -> bool:
     """Whether there is a folder of that uid."""
     url = f"{grafana}/api/folders/{uid}"
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         try:
             return bool(get(http, "Grafana", url, auth).json()["uid"] == uid)
         except MissingError:
@@ -305,14 +316,14 @@ def has_folder(http: httpx.Client, grafana: str, auth: Login, uid: str) -> bool:
 def dashboards(http: httpx.Client, grafana: str, auth: Login, folder: str = "") -> list[str]:
     """The uids of the dashboards that a logged-in user finds, in all folders or in one (its uid)."""
     url = f"{grafana}/api/search?type=dash-db&limit=5000" + (f"&folderUIDs={folder}" if folder else "")
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         return [str(page["uid"]) for page in get(http, "Grafana", url, auth).json()]
 
 
 def strangers(http: httpx.Client, grafana: str, auth: Login, folder: str, ours: frozenset[str]) -> list[str]:
     """The uids of what is in a folder besides those dashboards: dashboards and folders."""
     url = f"{grafana}/api/search?limit=5000&folderUIDs={folder}"
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         found = get(http, "Grafana", url, auth).json()
         return sorted(str(f["uid"]) for f in found if f["type"] != "dash-db" or f["uid"] not in ours)
 
@@ -320,7 +331,7 @@ def strangers(http: httpx.Client, grafana: str, auth: Login, folder: str, ours: 
 def home_dashboard(http: httpx.Client, grafana: str, auth: Login) -> str:
     """The uid of the dashboard on which Grafana opens; empty where none is chosen."""
     url = f"{grafana}/api/org/preferences"
-    with _understood("Grafana", url):
+    with understood("Grafana", url):
         return str(get(http, "Grafana", url, auth).json().get("homeDashboardUID") or "")
 
 
@@ -355,7 +366,7 @@ def engine(host: str | None = None) -> docker.DockerClient:
 def containers(prefix: str, host: str | None = None) -> list[ContainerState]:
     """The containers of one environment on its engine, running or not."""
     mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
-    with closing(engine(host)) as asked, _understood("the Docker engine", host or "the local socket"):
+    with closing(engine(host)) as asked, understood("the Docker engine", host or "the local socket"):
         try:
             return [_container(i.attrs) for i in asked.containers.list(all=True, filters=mine, ignore_removed=True)]
         except (docker.errors.DockerException, OSError) as error:
@@ -378,7 +389,7 @@ def _container(attrs: Mapping[str, Any]) -> ContainerState:
 
 
 @contextmanager
-def _understood(part: str, url: str) -> Iterator[None]:
+def understood(part: str, url: str) -> Iterator[None]:
     """Turns an answer of another shape (a login page, cut JSON) into a ProbeError."""
     try:
         yield

@@ -1,57 +1,243 @@
-"""The route tree: which severity goes to whom, how it is grouped, and what silences what."""
+"""The route tree: which severity goes to whom and when, what holds back what, and when nobody is told."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any, Final
 
-from routing.receivers import Webhook
 from rules.model import Severity
-from stacks.settings import Notifications
-from stacks.values import Url
+from stacks.matchers import LabelSet, Matcher, all_hold, matcher
+from stacks.notifications import HEARTBEAT, HEARTBEAT_SECRET, PlannedWork, Way
+from stacks.receivers import Receiver, Webhook
+from stacks.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
-    """One severity's way: alerts of one subject travel together; `repeat` is when an unsolved one is told again."""
+class Pace:
+    """`wait` gathers what breaks together, `interval` what joins it later; `repeat` tells an unsolved alert again."""
 
-    severity: Severity
-    receiver: str
     wait: str
     interval: str
     repeat: str
 
 
+NULL: Final = "null"  # the receiver that tells nobody
+OFFICE_HOURS: Final = "office-hours"
+# Alerts of one name about one subject are one message: ten disks that fill up are one piece of news.
+GROUP_BY: Final = ("alertname", "subject")
+# Ten seconds gather what breaks together; an hour reminds without wearing out.
+CRITICAL: Final = Pace(wait="10s", interval="1m", repeat="1h")
+# A warning waits for working hours, so half a day is soon enough to be told again.
+WARNING: Final = Pace(wait="1m", interval="5m", repeat="12h")
+# Told again every five minutes: what waits for it may miss one, and still call within a quarter of an hour.
+BEAT: Final = Pace(wait="0s", interval="1m", repeat="5m")
+# Where these fire, the figures of what they measure are old or missing, and so is what would be said of them.
+EXPORTER_FAILS: Final = ("TargetDown", "PostgresExporterFailing")
+HOST: Final = "engine-host"  # the instance of the node under the engine
+HOSTED: Final = ("alertmanager", "grafana", "prometheus")  # the subjects that always run there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """Alerts that fit all `matchers` go to `receiver`, and further routes are asked too where `more`.
+
+    `active` and `mute` name time intervals: told in those alone, and never in these. `routes` are special cases, of
+    which the first that fits counts instead.
+    """
+
+    matchers: tuple[Matcher, ...]
+    receiver: str
+    pace: Pace
+    more: bool = False
+    active: tuple[str, ...] = ()
+    mute: tuple[str, ...] = ()
+    routes: tuple["Route", ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inhibition:
+    """An alert that fits `source` holds back those that fit `target` and have the same values in `equal`."""
+
+    source: tuple[Matcher, ...]
+    target: tuple[Matcher, ...]
+    equal: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{{{', '.join(map(str, self.source))}}} over {{{', '.join(map(str, self.target))}}}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    receivers: tuple[Webhook, ...]
+    """`default` takes what no route does: an alert that is not of this project. `intervals` are Alertmanager's time
+    intervals, by name; `planned` are the names of those in which people work on something, with what it is about.
+    """
+
+    receivers: Mapping[str, Receiver | None]  # None tells nobody
     default: str
     routes: tuple[Route, ...]
+    inhibitions: tuple[Inhibition, ...]
+    intervals: Mapping[str, list[dict[str, Any]]]
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that the receivers read, sorted."""
-        return tuple(sorted({secret for receiver in self.receivers for secret in receiver.secrets}))
+        return tuple(
+            sorted({secret for receiver in self.receivers.values() if receiver for secret in receiver.secrets})
+        )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The names of those secrets that hold a URL, sorted."""
+        return tuple(sorted({name for receiver in self.receivers.values() if receiver for name in receiver.addresses}))
+
+    def taken(self, labels: LabelSet) -> tuple[Route, ...]:
+        """The routes that an alert with these labels takes, as Alertmanager finds them; none where the default does."""
+        return tuple(_taken(self.routes, labels))
+
+    def told(self, labels: LabelSet) -> tuple[str, ...]:
+        """The receivers of an alert with these labels."""
+        return tuple(route.receiver for route in self.taken(labels)) or (self.default,)
 
 
-def tree(notifications: Notifications) -> Tree:
-    """One environment's tree."""
-    on_call = _webhook("on-call", notifications.webhook_url, "webhook_url")
+def _taken(routes: Iterable[Route], labels: LabelSet) -> Iterator[Route]:
+    for route in routes:
+        if all_hold(route.matchers, labels):
+            yield from tuple(_taken(route.routes, labels)) or (route,)
+            if not route.more:
+                return
+
+
+def tree(settings: Settings, alerts: Iterable[LabelSet]) -> Tree:
+    """One environment's tree; `alerts` are the labels of those that it has."""
+    notifications = settings.notifications
+    people = notifications.receivers
     # The end of a heartbeat is its silence: a message about it would pass for one more.
-    heartbeat = _webhook("heartbeat", notifications.heartbeat_url, "heartbeat_url", send_resolved=False)
+    heart = Webhook(url=notifications.heartbeat_url, secret=HEARTBEAT_SECRET, send_resolved=False)
+    beat = HEARTBEAT if notifications.heartbeat else NULL
+    about = tuple(alerts)
+    office = (OFFICE_HOURS,) if notifications.office_hours else ()
+    ways = notifications.ways
+    planned = tuple(sorted(notifications.planned_work.items()))
     return Tree(
-        receivers=(on_call, heartbeat),
-        default=on_call.name,
+        receivers={**people, beat: heart if notifications.heartbeat else None},
+        default=next(iter(ways.critical.to or people)),
         routes=(
-            # Ten seconds gather what breaks together; an hour reminds without wearing out.
-            Route(severity=Severity.CRITICAL, receiver=on_call.name, wait="10s", interval="1m", repeat="1h"),
-            # A warning waits for working hours, so half a day is soon enough to be told again.
-            Route(severity=Severity.WARNING, receiver=on_call.name, wait="1m", interval="5m", repeat="12h"),
-            # Told again every five minutes: what waits for it may miss one, and still call within a quarter of an hour.
-            Route(severity=Severity.NONE, receiver=heartbeat.name, wait="0s", interval="1m", repeat="5m"),
+            *_routes(Severity.CRITICAL, ways.critical, CRITICAL, people, (), planned, about),
+            *_routes(Severity.WARNING, ways.warning, WARNING, people, office, planned, about),
+            Route(matchers=(_severity(Severity.NONE),), receiver=beat, pace=BEAT),
+        ),
+        inhibitions=_inhibitions(settings),
+        intervals=_intervals(settings),
+    )
+
+
+def _severity(severity: Severity) -> Matcher:
+    return Matcher("severity", "=", severity.value)
+
+
+def _routes(
+    severity: Severity,
+    way: Way,
+    usual: Pace,
+    people: Iterable[str],
+    active: tuple[str, ...],
+    planned: tuple[tuple[str, PlannedWork], ...],
+    about: tuple[LabelSet, ...],
+) -> Iterator[Route]:
+    """One route for each receiver of a severity."""
+    mine = tuple(labels for labels in about if labels.get("severity") == severity.value)
+    names = tuple(way.to or people)
+    pace = Pace(wait=way.wait or usual.wait, interval=way.interval or usual.interval, repeat=way.repeat or usual.repeat)
+    for name in names:
+        yield Route(
+            matchers=(_severity(severity),), receiver=name, pace=pace, more=name != names[-1], active=active,
+            routes=_muted(name, pace, active, planned, mine),
+        )  # fmt: skip
+
+
+def _muted(
+    receiver: str,
+    pace: Pace,
+    active: tuple[str, ...],
+    planned: tuple[tuple[str, PlannedWork], ...],
+    about: tuple[LabelSet, ...],
+    already: tuple[str, ...] = (),
+) -> tuple[Route, ...]:
+    """A route for each planned work, and in it one for each later work that is about the same alerts.
+
+    Of several routes that fit, Alertmanager takes the first, and a route inherits no time intervals.
+    """
+    made = []
+    for number, (name, work) in enumerate(planned):
+        matchers = tuple(map(matcher, work.matchers))
+        mine = tuple(labels for labels in about if all_hold(matchers, labels))
+        if mine:
+            mute = (*already, planned_name(name))
+            inner = _muted(receiver, pace, active, planned[number + 1 :], mine, mute)
+            made.append(Route(matchers=matchers, receiver=receiver, pace=pace, active=active, mute=mute, routes=inner))
+    return tuple(made)
+
+
+def planned_name(name: str) -> str:
+    """A planned work's name among the time intervals."""
+    return f"planned-{name}"
+
+
+def _inhibitions(settings: Settings) -> tuple[Inhibition, ...]:
+    critical, warning = _severity(Severity.CRITICAL), _severity(Severity.WARNING)
+    somewhere = Matcher("instance", "!=", "")
+    of_a_job = (Matcher("instance", "=", ""), Matcher("job", "!=", ""))
+    hosted = (*HOSTED, *(_demo_subjects(settings) if settings.demo else ()))
+    return (
+        # Who comes for the outage sees the rest.
+        Inhibition(source=(critical, somewhere), target=(warning, somewhere), equal=("subject", "instance")),
+        # An objective's alert is about a job as a whole: the fast burn over the slow one.
+        Inhibition(source=(critical, *of_a_job), target=(warning, *of_a_job), equal=("subject", "job")),
+        Inhibition(
+            source=(Matcher("alertname", "=~", "|".join(EXPORTER_FAILS)), somewhere),
+            target=(warning, somewhere, Matcher("alertname", "!~", "|".join(EXPORTER_FAILS))),
+            equal=("subject", "instance"),
+        ),
+        # Its services fail with the host, and share nothing with it but the environment. What is critical is told
+        # nevertheless.
+        Inhibition(
+            source=(critical, Matcher("subject", "=", "node"), Matcher("instance", "=", HOST)),
+            target=(warning, Matcher("subject", "=~", "|".join(sorted(hosted)))),
+            equal=("environment",),
         ),
     )
 
 
-def _webhook(name: str, url: Url | None, secret: str, send_resolved: bool = True) -> Webhook:
-    """To the address of the settings, or to that in the secret where they give none."""
-    return Webhook(
-        name=name, url=str(url) if url else "", url_secret="" if url else secret, send_resolved=send_resolved
-    )
+def _demo_subjects(settings: Settings) -> tuple[str, ...]:
+    """The subjects that a demo runs on the engine's host too."""
+    return ("api", *(name for name, server in settings.servers if server is not None))
+
+
+def _intervals(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    notifications = settings.notifications
+    hours = notifications.office_hours
+    intervals: dict[str, list[dict[str, Any]]] = {}
+    if hours:
+        times = [{"start_time": hours.start, "end_time": hours.end}]
+        intervals[OFFICE_HOURS] = [{"times": times, "weekdays": list(hours.days), "location": hours.time_zone}]
+    for name, work in sorted(notifications.planned_work.items()):
+        intervals[planned_name(name)] = list(_by_day(work))
+    return intervals
+
+
+def _by_day(work: PlannedWork) -> Iterator[dict[str, Any]]:
+    """Alertmanager's intervals come again, so a span of time is written as its days, each of one year."""
+    first, last = work.span
+    day = first.date()
+    while day <= last.date():
+        start = first.time() if day == first.date() else time.min
+        if datetime.combine(day, start) < last:
+            end = work.end.partition(" ")[2] if day == last.date() else "24:00"
+            yield {
+                "times": [{"start_time": f"{start:%H:%M}", "end_time": end}],
+                "days_of_month": [str(day.day)],
+                "months": [str(day.month)],
+                "years": [str(day.year)],
+                "location": work.time_zone,
+            }
+        day += timedelta(days=1)

@@ -14,8 +14,8 @@ RELOADED = Signal(
 
 # The Watchdog's five minutes leave two or three notifications in the window, even where nothing else is told.
 FAILED_NOTIFICATIONS = Signal(
-    title="Failed notifications", unit=Unit.RATIO, job=JOB, by=("instance", "integration"), window="15m",
-    panel_window="15m", only_in_trouble=True,
+    title="Failed notifications", unit=Unit.RATIO, job=JOB, by=("instance", "integration", "receiver_name"),
+    window="15m", panel_window="15m", only_in_trouble=True,
     description="Share of the notifications that did not reach their receiver. No value without any. Good: 0.",
     expr="""
     sum by ($by) (rate(alertmanager_notifications_failed_total{$scope}[$window]))
@@ -36,15 +36,15 @@ SILENCES = Signal(
 )  # fmt: skip
 
 NOTIFICATIONS = Signal(
-    title="Notifications in 15 minutes", unit=Unit.COUNT, job=JOB, by=("instance", "integration"), window="15m",
+    title="Notifications in 15 minutes", unit=Unit.COUNT, job=JOB, by=("instance", "receiver_name"), window="15m",
     panel_window="15m",
-    description="Notifications of the last 15 minutes, by the kind of receiver. Good: the three of the Watchdog.",
+    description="Notifications of the last 15 minutes, by receiver. Good: the three of the Watchdog to the heartbeat.",
     expr="sum by ($by) (increase(alertmanager_notifications_total{$scope}[$window])) > 0",
 )  # fmt: skip
 
 NOTIFICATION_TIME = Signal(
-    title="Average time of a notification", unit=Unit.SECONDS, job=JOB, by=("instance", "integration"), window="15m",
-    panel_window="15m",
+    title="Average time of a notification", unit=Unit.SECONDS, job=JOB, by=("instance", "receiver_name"),
+    window="15m", panel_window="15m",
     description="Mean time until a receiver took a notification. No value without any. Good: under 1 s.",
     expr="""
     sum by ($by) (rate(alertmanager_notification_latency_seconds_sum{$scope}[$window]))
@@ -55,6 +55,16 @@ GROUPS = Signal(
     title="Groups of alerts", unit=Unit.COUNT, job=JOB,
     description="Groups in which Alertmanager tells of alerts that belong together. Good: one, the Watchdog's.",
     expr="sum by ($by) (alertmanager_dispatcher_aggregation_groups{$scope})",
+)  # fmt: skip
+
+# Alertmanager answers that it took the alert all the same: only its own figures show the loss.
+LOST_ALERTS = Signal(
+    title="Alerts lost in 15 minutes", unit=Unit.COUNT, job=JOB, window="15m", panel_window="15m",
+    description="Alerts that Alertmanager refused as invalid, or could put into no group. Good: 0.",
+    expr="""
+    sum by ($by) (increase(alertmanager_alerts_invalid_total{$scope}[$window]))
+    + sum by ($by) (increase(alertmanager_dispatcher_aggregation_group_limit_reached_total{$scope}[$window]))
+    + sum by ($by) (increase(alertmanager_dispatcher_aggregation_group_creation_given_up_total{$scope}[$window]))""",
 )  # fmt: skip
 
 ALERTS = (
@@ -68,8 +78,14 @@ ALERTS = (
         # As long as the window: one that failed, while a receiver started anew, is out of it by then.
         name="AlertmanagerNotificationsFail", severity=Severity.WARNING, for_="15m",
         when=FAILED_NOTIFICATIONS.above(0.1),  # a tenth is no lost packet: a receiver takes none of its own
-        summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the notifications by "
-                "{{ $labels.integration }} fail",
+        summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the notifications to "
+                "{{ $labels.receiver_name }} by {{ $labels.integration }} fail",
         description="A receiver does not take its notifications: people or the Watchdog's keeper are not told.",
+    ),
+    Alert(
+        name="AlertmanagerLosesAlerts", severity=Severity.WARNING, for_="1m",
+        when=LOST_ALERTS.above(0),
+        summary='{{ $labels.instance }}: alerts lost in 15 minutes: {{ $value | printf "%.0f" }}',
+        description="Alertmanager can tell nobody of them: they are invalid, or there are too many groups.",
     ),
 )  # fmt: skip

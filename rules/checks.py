@@ -13,7 +13,7 @@ from typing import Final
 import yaml
 
 from rules.catalogue import OF_EVERY_ALERT, OF_EVERY_SCRAPE, TARGET_LABELS, Catalogue
-from rules.model import Alert, Condition, Recording, ScrapeJob, Severity, Signal, Unit
+from rules.model import Alert, Condition, Recording, ScrapeJob, Signal, Unit
 from rules.promql import ANY, Labels, Series, listed, read
 from stacks.settings import Environment, Settings
 from stacks.values import seconds
@@ -73,16 +73,13 @@ def problems(
     ]
 
 
-def misfits(
-    alerts: Iterable[Alert], defined: Iterable[Alert], settings: Settings, routed: Collection[Severity]
-) -> list[str]:
+def misfits(alerts: Iterable[Alert], defined: Iterable[Alert], settings: Settings) -> list[str]:
     """What is wrong with the alerts that one environment has, tuned by its settings; `defined` are all, untuned."""
     alerts, defined = tuple(alerts), tuple(defined)
     return [
         *_tuned_thresholds(defined, settings),
         *_short_holds(alerts, settings),
         *_shortened_holds(defined, settings),
-        *_unrouted(alerts, routed),
     ]
 
 
@@ -255,10 +252,3 @@ def _shortened_holds(defined: Iterable[Alert], settings: Settings) -> Iterator[s
                 if seconds(tuning.for_) < seconds(alert.for_):
                     where = f"alerts.{alert.name}.for"
                     yield f"{where}: {tuning.for_} is shorter than the rule's {alert.for_}, which prod refuses"
-
-
-def _unrouted(alerts: Iterable[Alert], routed: Collection[Severity]) -> Iterator[str]:
-    """Every severity in use must have a route to a receiver that exists."""
-    for alert in alerts:
-        if alert.severity not in routed:
-            yield f"{_where(alert)}: no route takes severity {alert.severity.value}"

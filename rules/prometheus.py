@@ -40,6 +40,15 @@ DROPPED_NOTIFICATIONS = Signal(
     expr="sum by ($by) (increase(prometheus_notifications_dropped_total{$scope}[$window]))",
 )  # fmt: skip
 
+# It holds 10,000 (Prometheus' default); what does not fit is dropped. All our alerts at once are a hundred.
+NOTIFICATION_QUEUE = Signal(
+    title="Notification queue in use", unit=Unit.RATIO, job=JOB,
+    description="Share of the queue for Alertmanager that waits to be sent. Good: about 0.",
+    expr="""
+    max by ($by) (prometheus_notifications_queue_length{$scope})
+    / max by ($by) (prometheus_notifications_queue_capacity{$scope})""",
+)  # fmt: skip
+
 ALERTMANAGER_KNOWN = Signal(
     title="Alertmanager known", unit=Unit.UP, job=JOB,
     description="1 where Prometheus has an Alertmanager in its configuration.",
@@ -197,6 +206,12 @@ ALERTS = (
         when=DROPPED_NOTIFICATIONS.above(0),
         summary='{{ $labels.instance }}: notifications dropped in 5 minutes: {{ $value | printf "%.0f" }}',
         description="Alertmanager does not take what Prometheus sends: alerts fire, and nobody is told.",
+    ),
+    Alert(
+        name="PrometheusNotificationQueueGrows", severity=Severity.WARNING, for_="5m",
+        when=NOTIFICATION_QUEUE.above(0.1),  # a thousand wait: Alertmanager is ten times slower than all of ours come
+        summary="{{ $labels.instance }} holds {{ $value | humanizePercentage }} of what the queue for Alertmanager can",
+        description="Alertmanager takes them slower than they come: people are told late, and then not at all.",
     ),
     Alert(
         name="PrometheusWithoutAlertmanager", severity=Severity.WARNING, for_="5m",

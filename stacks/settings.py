@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import ErrorDetails
 
 from stacks.images import Images
+from stacks.notifications import Notifications
 from stacks.values import (
     Address,
     BindAddress,
@@ -134,16 +135,6 @@ class Tuning(_Values):
     threshold: Threshold | None = None
     for_: Hold | None = Field(default=None, alias="for")
     enabled: Switch = True
-
-
-class Notifications(_Values):
-    """Where alerts go, and where the Watchdog does, every five minutes, to whatever calls when it stays away.
-
-    Where one is not given, the address is the secret of the same name, read from a file.
-    """
-
-    webhook_url: Url | None = None
-    heartbeat_url: Url | None = None
 
 
 class Links(_Values):

@@ -111,6 +111,13 @@ def _folder(url: HttpUrl) -> HttpUrl:
     return url
 
 
+def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not items:
+        raise ValueError("is empty; write at least one")
+    return items
+
+
+SOME: Final = AfterValidator(_some)  # unlike min_length it does not count wrong items as missing ones
 Key = Annotated[str, Strict()]  # of a mapping; else binary data would be taken for text
 _LENGTH: Final = "whole numbers with their units (y w d h m s)"
 # Prometheus deletes whole blocks of two hours, so less could not be kept to.

@@ -66,8 +66,15 @@ class Checker:
 
     def run(self, *arguments: str, files: Mapping[str, str]) -> Outcome:
         """Runs the program in a folder that holds `files`, relative path to text."""
+        return self._run([self.program], arguments, files)
+
+    def script(self, text: str, files: Mapping[str, str]) -> Outcome:
+        """Runs the shell of the program's image on a script: for a program that answers one question at a time."""
+        return self._run(["sh"], ("script.sh",), {**files, "script.sh": text})
+
+    def _run(self, entrypoint: list[str], arguments: tuple[str, ...], files: Mapping[str, str]) -> Outcome:
         try:
-            with self._container(arguments) as container:
+            with self._container(entrypoint, arguments) as container:
                 if not container.put_archive("/", _archive(files)):
                     raise CheckerError(f"the engine did not take the files for {self.program}")
                 container.start()
@@ -82,10 +89,10 @@ class Checker:
             raise CheckerError(f"{self.program} in {self.reference} could not be run: {error}") from error
 
     @contextmanager
-    def _container(self, arguments: tuple[str, ...]) -> Iterator[Container]:
+    def _container(self, entrypoint: list[str], arguments: tuple[str, ...]) -> Iterator[Container]:
         # /tmp counts as memory, and promtool keeps days of samples in half a gigabyte of it.
         container = self._engine.containers.create(
-            self._present(), command=list(arguments), entrypoint=[self.program], working_dir=HOME,
+            self._present(), command=list(arguments), entrypoint=entrypoint, working_dir=HOME,
             name=f"softfactory-check-{uuid.uuid4().hex[:12]}", network_mode="none", cap_drop=["ALL"],
             security_opt=["no-new-privileges"], tmpfs={"/tmp": ""}, mem_limit="1g", pids_limit=128,
         )  # fmt: skip

@@ -21,6 +21,9 @@ SECRETS: Final = {
     "redis_password": "planted-redis-password",
     "webhook_url": "https://hooks.invalid/planted-token",
     "heartbeat_url": "https://heartbeats.invalid/planted-check",
+    "slack_url": "https://slack.invalid/planted-hook",
+    "smtp_password": "planted-smtp-password",
+    "pagerduty_routing_key": "planted-routing-key",
 }
 
 

@@ -71,10 +71,8 @@ def with_text(part: str, text: str) -> Alert:
     return replace(ALERT, summary=text) if part == "summary" else replace(ALERT, description=text)
 
 
-def misfits(
-    *alerts: Alert, defined: Iterable[Alert] = (), routed: Iterable[Severity] = Severity, **changes: Any
-) -> Any:
-    return checks.misfits(alerts, defined or alerts, settings(**changes), frozenset(routed))
+def misfits(*alerts: Alert, defined: Iterable[Alert] = (), **changes: Any) -> Any:
+    return checks.misfits(alerts, defined or alerts, settings(**changes))
 
 
 def test_nothing_is_said_of_rules_that_are_right() -> None:
@@ -422,7 +420,7 @@ def test_a_hold_is_a_duration(hold: str) -> None:
         f"rules/thing.py: ThingBusy: for: {hold!r} is not a Prometheus duration such as 30s, 5m or 15d"
     ]
     tuned = settings("prod", alerts={"ThingBusy": {"for": "1m"}})
-    assert checks.misfits((wrong,), (wrong,), tuned, set(Severity)) == []
+    assert checks.misfits((wrong,), (wrong,), tuned) == []
 
 
 def test_a_tuned_threshold_is_one_that_the_signal_can_pass() -> None:
@@ -441,19 +439,10 @@ def test_a_tuned_threshold_is_one_that_the_signal_can_pass() -> None:
     ]
 
 
-@pytest.mark.parametrize("severity", Severity)
-def test_every_severity_reaches_a_receiver(severity: Severity) -> None:
-    alert = replace(ALERT, severity=severity)
-    assert misfits(alert) == []
-    assert misfits(alert, routed=set(Severity) - {severity}) == [
-        f"rules/thing.py: ThingBusy: no route takes severity {severity.value}"
-    ]
-
-
 def test_a_test_stack_may_hold_shorter_and_prod_may_not() -> None:
     def said(stack: str, hold: str) -> list[str]:
         tuned = settings(stack, alerts={"ThingBusy": {"for": hold}})
-        return checks.misfits((replace(ALERT, for_=hold),), (ALERT,), tuned, set(Severity))
+        return checks.misfits((replace(ALERT, for_=hold),), (ALERT,), tuned)
 
     assert said("dev", "1m") == said("staging", "1m") == []
     assert said("prod", "1m") == ["alerts.ThingBusy.for: 1m is shorter than the rule's 5m, which prod refuses"]

@@ -1,6 +1,7 @@
 """The inbox without its sockets."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from aiosmtpd.smtp import Envelope
@@ -75,4 +76,85 @@ def test_messages_can_be_deleted(inbox: Inbox, client: FlaskClient) -> None:
     client.post("/heartbeat", json=NOTIFICATION)
     deliver(inbox, b"Subject: x\r\n\r\n")
     assert client.delete("/api/messages").status_code == 204
-    assert client.get("/api/messages").get_json() == {"mails": [], "notifications": [], "heartbeats": []}
+    assert set(client.get("/api/messages").get_json()) >= {"mails", "notifications", "heartbeats", "slack"}
+    assert not any(client.get("/api/messages").get_json().values())
+
+
+# --- in the place of services ----------------------------------------------------------------------------------------
+
+SLACK: dict[str, Any] = {
+    "channel": "#a",
+    "attachments": [{"title": "[FIRING]", "fallback": "[FIRING]", "text": "redis"}],
+}
+PAGERDUTY: dict[str, Any] = {
+    "routing_key": "planted", "event_action": "trigger", "dedup_key": "1",
+    "payload": {"summary": "redis", "source": "redis", "severity": "critical"},
+    "links": [{"href": "https://git.internal/", "text": "Runbook"}],
+}  # fmt: skip
+INCIDENT = {
+    "status": "firing",
+    "groupKey": "{}",
+    "alerts": [{"status": "firing", "labels": {"alertname": "RedisDown"}}],
+}
+PLACES = {
+    "slack": "/slack", "pagerduty": "/pagerduty/v2/enqueue",
+    "incidentio": "/incidentio/v2/alert_events/alertmanager/1",
+}  # fmt: skip
+RIGHT: dict[str, dict[str, Any]] = {"slack": SLACK, "pagerduty": PAGERDUTY, "incidentio": INCIDENT}
+TOKEN = {"Authorization": "Bearer planted"}
+
+
+@pytest.mark.parametrize(("name", "status"), [("slack", 200), ("pagerduty", 202), ("incidentio", 202)])
+def test_a_service_takes_what_is_right_and_keeps_no_secret(client: FlaskClient, name: str, status: int) -> None:
+    answer = client.post(PLACES[name], json=RIGHT[name], headers=TOKEN)
+    assert answer.status_code == status
+    assert (answer.text == "ok") is (name == "slack")  # by which Alertmanager knows that Slack took it
+    kept = client.get("/api/messages")
+    assert len(kept.get_json()[name]) == 1 and kept.get_json()["refused"] == []
+    assert "planted" not in kept.text
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "fault"),
+    [
+        ("slack", {"attachments": []}, "neither text nor attachments"),
+        ("slack", {"attachments": SLACK["attachments"] * 101}, "attachments is no list of at most 100"),
+        ("slack", {"attachments": [{"text": "x" * 40_001, "fallback": "x"}]}, "a text is none, or longer than 40,000"),
+        ("slack", {"attachments": [{"text": "x"}]}, "an attachment without fallback"),
+        ("slack", {"attachments": [{"fallback": "x", "title_link": "x"}]}, "title_link is no address"),
+        ("pagerduty", {"routing_key": ""}, "no routing_key"),
+        ("pagerduty", {"event_action": "fire"}, "event_action is none"),
+        ("pagerduty", {"dedup_key": "x" * 256}, "dedup_key is missing or longer"),
+        ("pagerduty", {"payload": {**PAGERDUTY["payload"], "summary": "x" * 1025}}, "payload.summary is missing or"),
+        ("pagerduty", {"payload": {**PAGERDUTY["payload"], "source": ""}}, "no payload.source"),
+        ("pagerduty", {"payload": {**PAGERDUTY["payload"], "severity": "high"}}, "payload.severity is none"),
+        ("pagerduty", {"links": [{"href": "docs/x.md", "text": "x"}]}, "a link's href is no address"),
+        ("incidentio", {"status": "open"}, "status is none"),
+        ("incidentio", {"groupKey": ""}, "no groupKey"),
+        ("incidentio", {"alerts": [{"status": "firing"}]}, "no alerts with labels and status"),
+    ],
+)  # fmt: skip
+def test_a_service_refuses_what_is_not_of_its_shape(
+    client: FlaskClient, name: str, wrong: dict[str, Any], fault: str
+) -> None:
+    assert client.post(PLACES[name], json={**RIGHT[name], **wrong}, headers=TOKEN).status_code == 400
+    kept = client.get("/api/messages").get_json()
+    (refused,) = kept["refused"]
+    assert kept[name] == [] and refused["service"] == name
+    assert any(one.startswith(fault) for one in refused["faults"]), refused
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_service_takes_nothing_without_json_or_token(client: FlaskClient, name: str) -> None:
+    assert client.post(PLACES[name], data="no json", headers=TOKEN).status_code == 400
+    if name == "incidentio":
+        assert client.post(PLACES[name], json=INCIDENT).status_code == 400
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_service_can_be_made_to_fail(client: FlaskClient, name: str) -> None:
+    assert client.put("/api/answers", json={name: 500}).get_json() == {name: 500}
+    assert client.post(PLACES[name], json=RIGHT[name], headers=TOKEN).status_code == 500
+    assert client.get("/api/messages").get_json()[name] == []
+    client.put("/api/answers", json={})
+    assert client.post(PLACES[name], json=RIGHT[name], headers=TOKEN).status_code in (200, 202)

@@ -15,9 +15,10 @@ import yaml
 import plan as planning
 import routing.render
 from plan import Plan, PlanError, alertmanager_config_hash, load_plan, plan
-from routing.tree import tree
+from routing.tree import Tree, tree
 from rules import ALERTS, RECORDINGS, redis
 from rules.model import Alert, Severity
+from stacks.matchers import Matcher
 from stacks.settings import SettingsError, load_settings
 from tests.checkers import ROOT, STACKS
 from tests.unit.values import settings, values
@@ -156,13 +157,29 @@ def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
     ("stack", "secrets"),
     [
         ("dev", ("grafana_admin_password", "postgres_password", "redis_password")),
-        ("prod", ("grafana_admin_password", "heartbeat_url", "postgres_password", "redis_password", "webhook_url")),
+        (
+            "staging",
+            ("grafana_admin_password", "heartbeat_url", "postgres_password", "redis_password", "webhook_url"),
+        ),
+        (
+            "prod",
+            (
+                "grafana_admin_password",
+                "heartbeat_url",
+                "pagerduty_routing_key",
+                "postgres_password",
+                "redis_password",
+                "slack_url",
+                "smtp_password",
+            ),
+        ),
     ],
 )
 def test_the_secrets_are_those_that_the_services_read(stack: str, secrets: tuple[str, ...]) -> None:
     made = plan(load_settings(stack))
     assert made.secret_names == secrets
-    assert made.secrets["alertmanager"] == (("heartbeat_url", "webhook_url") if stack == "prod" else ())
+    others = {"grafana_admin_password", "postgres_password", "redis_password"}
+    assert made.secrets["alertmanager"] == tuple(name for name in secrets if name not in others)
 
 
 # --- releases --------------------------------------------------------------------------------------------------------
@@ -364,18 +381,30 @@ def test_a_hold_that_is_no_duration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.startswith("rules/redis.py: RedisDown: for: '5 minutes' is not a Prometheus duration")
 
 
-@pytest.mark.parametrize("lost", ["the route", "the receiver"])
-def test_a_severity_that_reaches_nobody(monkeypatch: pytest.MonkeyPatch, lost: str) -> None:
-    whole = tree(settings().notifications)
-    routes = tuple(
-        replace(route, receiver="nobody") if route.severity is Severity.WARNING else route
-        for route in whole.routes
-        if lost == "the receiver" or route.severity is not Severity.WARNING
-    )
-    monkeypatch.setattr(planning, "tree", lambda _: replace(whole, routes=routes))
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("the route", "no route takes severity warning"),
+        ("the receiver", "its route leads to nobody, and there is no such receiver"),
+        ("the people", "its route leads to null, which tells nobody"),
+    ],
+)
+def test_a_severity_that_reaches_nobody(monkeypatch: pytest.MonkeyPatch, lost: str, said: str) -> None:
+    def broken_tree(*given: Any) -> Tree:
+        whole = tree(*given)
+        warning = Matcher("severity", "=", "warning")
+        to = "null" if lost == "the people" else "nobody"
+        routes = tuple(
+            replace(route, receiver=to) if warning in route.matchers else route
+            for route in whole.routes
+            if lost != "the route" or warning not in route.matchers
+        )
+        return replace(whole, routes=routes, receivers={**whole.receivers, "null": None})
+
+    monkeypatch.setattr(planning, "tree", broken_tree)
     found = problems(monkeypatch)
     assert len(found) == sum(alert.severity is Severity.WARNING for alert in ALERTS)
-    assert "rules/api.py: SlowQueries: no route takes severity warning" in found
+    assert f"rules/api.py: SlowQueries: {said}" in found
 
 
 def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

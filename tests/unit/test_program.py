@@ -263,7 +263,10 @@ def test_no_secret_is_anywhere_but_where_it_is_needed_and_marked(environment: st
         expected["postgres_password"] |= {("postgres-secrets", upload, True), ("api-secrets", upload, True)}
         expected["redis_password"] |= {("redis-secrets", upload, True), ("api-secrets", upload, True)}
     else:
-        expected["webhook_url"] = expected["heartbeat_url"] = {("alertmanager-secrets", upload, True)}
+        told = {"staging": ("webhook_url",), "prod": ("slack_url", "smtp_password", "pagerduty_routing_key")}[
+            environment
+        ]
+        expected |= {name: {("alertmanager-secrets", upload, True)} for name in (*told, "heartbeat_url")}
     assert places == expected
 
 
@@ -458,6 +461,18 @@ def test_a_secret_that_is_not_set_is_named_before_anything_is_registered(monkeyp
     for name in ("redis_password", "postgres_password"):
         assert f"pulumi config set --stack dev --secret {name}" in str(done.error)
     assert done.resources == []
+
+
+@pytest.mark.parametrize("value", ["planted-token", "hooks.invalid/planted", "https://u:planted@hooks.invalid/"])
+def test_a_secret_that_should_be_an_address_and_is_none_is_named_and_not_shown(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECRETS, "slack_url", value)
+    done = Program("prod", monkeypatch).run()
+    assert isinstance(done.error, pulumi.RunError)
+    said = str(done.error)
+    assert "pulumi config set --stack prod --secret slack_url" in said and "heartbeat_url" not in said
+    assert "planted" not in said and done.resources == []
 
 
 def test_an_update_that_cannot_succeed_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,9 @@ class Rotation:
         self._patch, self._capsys = patch, capsys
         self.commands = FakeCommands()
         self.commands.install(patch)
-        self.commands.config = dict.fromkeys((GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, "webhook_url"), OLD)
+        self.commands.config = dict.fromkeys(
+            (GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, "webhook_url", "heartbeat_url"), OLD
+        )
         self.shown = ""  # on both streams
         self.standard_input = io.StringIO()
 
@@ -63,7 +65,7 @@ def test_a_secret_that_the_stack_does_not_have_is_refused_with_those_that_it_has
     assert rotation.commands.calls == []
 
 
-@pytest.mark.parametrize("name", ["webhook_url", POSTGRES_PASSWORD, REDIS_PASSWORD])
+@pytest.mark.parametrize("name", ["heartbeat_url", POSTGRES_PASSWORD, REDIS_PASSWORD])
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_a_secret_of_a_server_elsewhere_is_not_made_up(name: str, stack: str, rotation: Rotation) -> None:
     assert rotation.run(name, stack) == 2
@@ -136,7 +138,7 @@ def test_postgresql_gets_a_verifier_of_the_new_password(rotation: Rotation) -> N
 
 @pytest.mark.parametrize(
     ("name", "stack"),
-    [(REDIS_PASSWORD, "dev"), (POSTGRES_PASSWORD, "staging"), (REDIS_PASSWORD, "prod"), ("webhook_url", "prod")],
+    [(REDIS_PASSWORD, "dev"), (POSTGRES_PASSWORD, "staging"), (REDIS_PASSWORD, "prod"), ("heartbeat_url", "prod")],
 )
 def test_a_secret_that_no_server_of_ours_keeps_only_changes_in_the_stack(
     name: str, stack: str, rotation: Rotation
@@ -157,7 +159,7 @@ def test_a_stack_that_is_not_dev_is_left_to_an_update_of_its_own(stack: str, rot
     assert f"now: make up STACK={stack}" in rotation.shown
 
 
-@pytest.mark.parametrize(("name", "stack"), [("webhook_url", "prod"), (POSTGRES_PASSWORD, "staging")])
+@pytest.mark.parametrize(("name", "stack"), [("webhook_url", "staging"), (POSTGRES_PASSWORD, "staging")])
 def test_what_cannot_be_made_up_is_read_without_being_asked_to(name: str, stack: str, rotation: Rotation) -> None:
     rotation.standard_input = io.StringIO(f"{NEW}\n")
     assert rotation.run(name, stack) == 0
@@ -169,7 +171,7 @@ def test_a_person_at_a_terminal_is_asked_and_the_value_is_not_shown(
 ) -> None:
     monkeypatch.setattr("getpass.getpass", lambda *_, **__: NEW)  # reads from a terminal, without echo
     monkeypatch.setattr(rotation.standard_input, "isatty", lambda: True)
-    assert rotation.run("webhook_url", "prod") == 0
+    assert rotation.run("webhook_url", "staging") == 0
     assert rotation.commands.config["webhook_url"] == NEW and NEW not in rotation.seen()
     assert "The new webhook_url (it is not shown):" in rotation.shown
 

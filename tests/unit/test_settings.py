@@ -88,7 +88,12 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) 
             "targets.node.0.job",
             "address, inst",
         ),
-        ({"notifications": {"slack": "#ops"}}, "notifications.slack", "webhook_url"),
+        (
+            {"notifications": {"teams": "#ops"}},
+            "notifications.teams",
+            "webhook_url, slack, email, pagerduty, incidentio",
+        ),
+        ({"notifications": {"ways": {"urgent": {}}}}, "notifications.ways.urgent", "critical, warning"),
         ({"alerts": {"ApiDown": {"limit": 1}}}, "alerts.ApiDown.limit", "threshold, for, enabled"),
         ({"images": {"mirror": "a:1"}}, "images.mirror", "registry, overrides"),
     ],
@@ -404,3 +409,80 @@ def test_settings_cannot_be_changed_once_made() -> None:
     settings = load_settings("dev")
     with pytest.raises(ValidationError, match="frozen"):
         settings.retention = "1d"
+
+
+OFFICE = {"start": "09:00", "end": "17:00", "time_zone": "Europe/Berlin"}
+WORK = {
+    "matchers": ["subject=redis"], "start": "2027-01-16 22:00", "end": "2027-01-17 02:00", "time_zone": "UTC",
+    "reason": "upgrade",
+}  # fmt: skip
+MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
+
+
+@pytest.mark.parametrize(
+    ("notifications", "said"),
+    [
+        ({"slack": {"channel": "alerts"}}, "slack.channel: 'alerts' is not a Slack channel; write #name in quotes"),
+        ({"slack": {}}, "slack.channel: is missing"),
+        ({"email": {**MAIL, "smarthost": "mail"}}, "email.smarthost: 'mail' is not an address"),
+        ({"email": {**MAIL, "from": "me"}}, "email.from: 'me' is not an e-mail address"),
+        ({"email": {**MAIL, "to": ["Me <me@x>"]}}, "email.to.0: 'Me <me@x>' is not an e-mail address"),
+        ({"email": {**MAIL, "to": ["a@b, c@d"]}}, "email.to.0: 'a@b, c@d' is not an e-mail address"),
+        ({"email": {**MAIL, "tls": True}}, "email.tls: true is not a kind of TLS; write starttls, implicit or none"),
+        ({"email": {**MAIL, "password": "x"}}, "email.password: no such setting; there are: smarthost, from, to, user"),
+        ({"pagerduty": {"url": "events"}}, "pagerduty.url: this is not an address"),
+        ({"incidentio": {}}, "incidentio.url: is missing"),
+        ({"ways": {"critical": {"wait": "0s"}}}, "ways.critical.wait: '0s' is not a hold time"),
+        ({"ways": {"none": {}}}, "ways.none: no such setting; there are: critical, warning"),
+        ({"office_hours": {**OFFICE, "time_zone": "Berlin"}}, "office_hours.time_zone: 'Berlin' is not a time zone"),
+        ({"office_hours": {**OFFICE, "time_zone": "Europe"}}, "office_hours.time_zone: 'Europe' is not a time zone"),
+        ({"office_hours": {**OFFICE, "time_zone": "../etc"}}, "office_hours.time_zone: '../etc' is not a time zone"),
+        (
+            {"office_hours": {**OFFICE, "start": 540}},
+            "office_hours.start: 540 is not a time of day; write HH:MM",
+        ),
+        ({"office_hours": {**OFFICE, "start": "9:00"}}, "office_hours.start: '9:00' is not a time of day"),
+        ({"office_hours": {**OFFICE, "end": "08:00"}}, "office_hours: start 09:00 is not before end 08:00"),
+        ({"office_hours": {**OFFICE, "days": ["Mon"]}}, "office_hours.days.0: 'Mon' is not a day of the week"),
+        (
+            {"planned_work": {"x1": {**WORK, "end": "2027-02-30 00:00"}}},
+            "planned_work.x1.end: '2027-02-30 00",
+        ),
+        (
+            {"planned_work": {"x1": {**WORK, "end": "2027-01-16 22:00"}}},
+            "planned_work.x1: ends at 2027-01-16 22:00",
+        ),
+        (
+            {"planned_work": {"x1": {**WORK, "end": "2027-03-01 00:00"}}},
+            "planned_work.x1: lasts 43 days; ",
+        ),
+        ({"planned_work": {"x1": {k: v for k, v in WORK.items() if k != "end"}}}, "planned_work.x1.end: is missing"),
+        (
+            {"planned_work": {"x1": {k: v for k, v in WORK.items() if k != "reason"}}},
+            "planned_work.x1.reason: is mis",
+        ),
+        (
+            {"planned_work": {"x1": {**WORK, "matchers": ["redis"]}}},
+            "planned_work.x1.matchers.0: 'redis' is not a ",
+        ),
+        (
+            {"planned_work": {"x1": {**WORK, "matchers": ["a=~("]}}},
+            "planned_work.x1.matchers.0: 'a=~(': the regular",
+        ),
+        ({"planned_work": {"X": WORK}}, "planned_work.X: 'X' is not a name"),
+        ({"heartbeat": False, "heartbeat_url": "http://b/"}, "heartbeat: false, and yet there is a heartbeat_url"),
+    ],
+    ids=short,
+)
+def test_what_is_wrong_about_who_is_told_is_one_message_with_its_place(
+    tmp_path: Path, notifications: dict[str, Any], said: str
+) -> None:
+    (line,) = problem(tmp_path, notifications=notifications).splitlines()[1:]
+    place = "  notifications: " if said.startswith("heartbeat:") else "  notifications."
+    assert line.startswith(f"{place}{said}")
+
+
+@pytest.mark.parametrize("empty", [{"email": {**MAIL, "to": []}}, {"planned_work": {"x1": {**WORK, "matchers": []}}}])
+def test_a_list_that_says_nothing_is_refused(tmp_path: Path, empty: dict[str, Any]) -> None:
+    (line,) = problem(tmp_path, notifications=empty).splitlines()[1:]
+    assert line.startswith("  notifications.") and line.endswith("is empty; write at least one")

@@ -1,0 +1,57 @@
+"""Who is told of each alert, in words: the truth table that a person reviews."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from plan import Plan
+from rules import ALERTS
+from rules.model import Alert
+
+GOLDEN: Final = Path(__file__).parents[1] / "docs/routes.md"
+ABSENT: Final = "-"  # the environment has no such alert
+HEAD: Final = """# Who is told of which alert
+
+Alert by alert, and environment by environment: the receivers of `notifications` in `stacks/<stack>.yaml`, and in
+brackets the time intervals in which alone they are told. It is what the code does, and what amtool says of the files
+that are deployed; tests compare all three. After a change, `make routes RENEW=1` writes it anew: review the difference.
+
+"""
+
+
+def told(plan: Plan, alert: Alert) -> str:
+    """The receivers of an alert, as the table has them."""
+    ways = dict.fromkeys(
+        tuple(f"{route.receiver} ({', '.join(route.active)})" if route.active else route.receiver for route in routes)
+        for routes in (plan.routes.taken(labels) for labels in plan.labels[alert])
+    )
+    return "; ".join(", ".join(way) for way in ways)
+
+
+def table(plans: Mapping[str, Plan]) -> str:
+    """All alerts of all plans, by the stacks' names, as a page of Markdown."""
+    lines = [
+        f"| alert | severity | {' | '.join(plans)} |",
+        f"|---|---|{'---|' * len(plans)}",
+    ]
+    for alert in ALERTS:
+        cells = []
+        for plan in plans.values():
+            # By its name: the settings tune it, so it is not the same object.
+            there = next((one for one in plan.alerts if one.name == alert.name), None)
+            cells.append(told(plan, there) if there else ABSENT)
+        lines.append(f"| {alert.name} | {alert.severity} | {' | '.join(cells)} |")
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def text(plan: Plan) -> str:
+    """One stack's alerts, for a terminal: severity, name, receivers, and how soon and how often they are told."""
+    lines = []
+    for alert in plan.alerts:
+        pace = plan.routes.taken(plan.labels[alert][0])[0].pace
+        when = f"after {pace.wait}, again after {pace.repeat}"
+        lines.append(f"{alert.severity:9}{alert.name:31}{when:30}{told(plan, alert)}")
+    for name, work in sorted(plan.settings.notifications.planned_work.items()):
+        span = f"from {work.start} to {work.end} {work.time_zone}"
+        lines.append(f"muted    {name}: {', '.join(work.matchers)} {span}: {work.reason}")
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""The cross-checks of who is told. Each says in its docstring what must hold, and gives a line per problem."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+
+from routing.tree import NULL, Tree
+from rules.model import Alert, Severity
+from stacks.matchers import LabelSet, all_hold, matcher
+from stacks.settings import Environment, Settings
+from stacks.values import printable
+
+About = Mapping[Alert, Iterable[LabelSet]]  # an alert to the labels with which it may reach Alertmanager
+
+
+def settings_problems(settings: Settings) -> list[str]:
+    """What is wrong with the settings alone: without them there is no tree to look at."""
+    return [*_missing_receivers(settings), *_no_heartbeat(settings)]
+
+
+def problems(tree: Tree, settings: Settings, about: About, defined: About) -> list[str]:
+    """What is wrong with one environment's tree. `about` are the alerts that the environment has, `defined` all that
+    there are, wherever.
+    """
+    return [*_unreached(tree, about), *_idle_work(settings, about), *_inhibitions(tree, about, defined)]
+
+
+def _missing_receivers(settings: Settings) -> Iterator[str]:
+    """A way must lead to receivers that the settings describe, and to one at least."""
+    notifications = settings.notifications
+    known = notifications.receivers
+    for severity, way in notifications.ways:
+        where = f"notifications.ways.{severity}.to"
+        if way.to is not None and not way.to:
+            yield f"{where}: is empty, so nobody would be told; name receivers, or leave it out for all"
+        for name in sorted({name for name in way.to or () if (way.to or ()).count(name) > 1}):
+            yield f"{where}: {printable(name)} is there twice"
+        for name in way.to or ():
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"there is {near[0]}" if near else f"there are: {', '.join(known)}"
+                yield f"{where}: there is no receiver {printable(name)} under notifications; {hint}"
+
+
+def _no_heartbeat(settings: Settings) -> Iterator[str]:
+    """In prod somebody must wait for the Watchdog, or nobody learns that nothing can be told."""
+    if settings.environment is Environment.PROD and not settings.notifications.heartbeat:
+        yield (
+            "notifications.heartbeat: prod needs what waits for the Watchdog; give a heartbeat_url, or remove this "
+            "line and set the secret heartbeat_url"
+        )
+
+
+def _unreached(tree: Tree, about: About) -> Iterator[str]:
+    """Every alert must reach a receiver that tells somebody, by a route of its own; the Watchdog may be without one."""
+    for alert, sets in about.items():
+        where = f"rules/{alert.subject}.py: {alert.name}"
+        for labels in sets:
+            routes = tree.taken(labels)
+            if not routes:
+                yield f"{where}: no route takes severity {alert.severity.value}"
+                break
+            gone = sorted({route.receiver for route in routes} - set(tree.receivers))
+            if gone:
+                yield f"{where}: its route leads to {gone[0]}, and there is no such receiver"
+                break
+            nobody = all(tree.receivers[route.receiver] is None for route in routes)
+            if nobody and alert.severity is not Severity.NONE:
+                yield f"{where}: its route leads to {NULL}, which tells nobody"
+                break
+
+
+def _idle_work(settings: Settings, about: About) -> Iterator[str]:
+    """Planned work must be about alerts that the environment has; the Watchdog is never muted."""
+    every = [labels for alert, sets in about.items() if alert.severity is not Severity.NONE for labels in sets]
+    for name, work in sorted(settings.notifications.planned_work.items()):
+        matchers = [matcher(text) for text in work.matchers]
+        if not any(all_hold(matchers, labels) for labels in every):
+            yield (
+                f"notifications.planned_work.{name}.matchers: no alert of this environment fits "
+                f"{', '.join(work.matchers)}; `make alerts` lists them"
+            )
+
+
+def _inhibitions(tree: Tree, about: About, defined: About) -> Iterator[str]:
+    """An inhibition must have alerts on both sides, and they must carry the labels in `equal`: two alerts that both
+    lack a label count as equal, so one would hold back what it has nothing to do with.
+    """
+    for rule in tree.inhibitions:
+        for side, matchers in (("source", rule.source), ("target", rule.target)):
+            if not any(all_hold(matchers, labels) for sets in defined.values() for labels in sets):
+                yield f"routing/tree.py: inhibition {rule}: no alert is a {side}"
+            told = set()
+            for alert, sets in about.items():
+                for labels in sets:
+                    lacking = [label for label in rule.equal if label not in labels]
+                    if lacking and all_hold(matchers, labels) and alert.name not in told:
+                        told.add(alert.name)
+                        yield f"routing/tree.py: inhibition {rule}: {side} {alert.name} has no label {lacking[0]}"

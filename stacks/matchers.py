@@ -1,0 +1,72 @@
+"""Alertmanager's matchers: which alerts a route, an inhibition, planned work or a silence is about."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from stacks.values import shown
+
+# A label's value, or None where it is known to be there but not what it is: a disk's device, a database's name.
+LabelSet = Mapping[str, str | None]
+_FORM: Final = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", flags=re.DOTALL)
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', flags=re.DOTALL)
+_ESCAPES: Final = {"n": "\n", '"': '"', "\\": "\\"}
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One condition on one label; `operator` is =, !=, =~ or !~. A label that is not there counts as empty."""
+
+    label: str
+    operator: str
+    value: str
+
+    @property
+    def is_regex(self) -> bool:
+        return self.operator in ("=~", "!~")
+
+    @property
+    def is_equal(self) -> bool:
+        return self.operator in ("=", "=~")
+
+    def __str__(self) -> str:
+        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.label}{self.operator}"{escaped}"'
+
+    def holds(self, labels: LabelSet) -> bool:
+        """Whether an alert with these labels may be meant; certain where the label's value is known."""
+        value = labels.get(self.label, "")
+        if value is None:
+            # Any value but none at all.
+            return str(self) not in (f'{self.label}=""', f'{self.label}!~".+"', f'{self.label}=~""')
+        met = re.fullmatch(self.value, value, re.DOTALL) is not None if self.is_regex else value == self.value
+        return met is self.is_equal
+
+
+def all_hold(matchers: Iterable[Matcher], labels: LabelSet) -> bool:
+    return all(matcher.holds(labels) for matcher in matchers)
+
+
+def matcher(text: str) -> Matcher:
+    """A matcher as Alertmanager writes it: `subject="postgres"`, `alertname=~Slow.*`; quotes may be left out.
+
+    Raises ValueError where it is none.
+    """
+    form = _FORM.fullmatch(text)
+    if form is None:
+        raise ValueError(
+            f'{shown(text)} is not a matcher; write a label, =, !=, =~ or !~, and a value: subject="redis"'
+        )
+    label, operator, value = form.groups()
+    quoted = _QUOTED.fullmatch(value)
+    if quoted:
+        value = re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), quoted[1], flags=re.DOTALL)
+    elif re.search(r'[\s"{},]', value):
+        raise ValueError(f'{shown(text)} is not a matcher; put the value into quotes: {label}{operator}"..."')
+    if operator in ("=~", "!~"):
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{shown(text)}: the regular expression is wrong: {error}") from None
+    return Matcher(label, operator, value)

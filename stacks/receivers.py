@@ -1,0 +1,219 @@
+"""The ways in which an alert reaches a person: one class each, with what the settings say of it, the secrets that it
+needs, and what Alertmanager is told.
+
+A secret is read from its file at each message, so a rotated one counts at once. Words come from routing/templates/.
+"""
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from stacks.values import SOME, Address, Switch, Url, expect
+
+SECRETS: Final = "/run/secrets"  # where every service finds its secrets, one file each
+TITLE: Final = '{{ template "softfactory.title" . }}'
+
+SlackChannel = Annotated[
+    str,
+    StringConstraints(pattern=r"^(#[^\s#@]{1,80}|[CG][A-Z0-9]{6,20})$"),
+    expect("a Slack channel", "#name in quotes, or the channel's ID, such as '#alerts'"),
+]
+_MAIL: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,200}[A-Za-z0-9])?"
+MailAddress = Annotated[
+    str,
+    StringConstraints(pattern=rf"^{_MAIL}$"),
+    expect("an e-mail address", "name@host alone, such as oncall@softfactory.example"),
+]
+Tls = Annotated[
+    str,
+    StringConstraints(pattern="^(starttls|implicit|none)$"),
+    expect("a kind of TLS", "starttls, implicit or none"),
+]
+MailUser = Annotated[
+    str, StringConstraints(pattern=r"^\S{1,200}$"), expect("a user", "the mail server's, without blanks")
+]
+
+
+class Receiver(BaseModel):
+    """`secrets` are the names of those that it reads, `addresses` those of them that hold a URL."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return ()
+
+    def render(self) -> dict[str, Any]:
+        """Alertmanager's configuration of it, without the name."""
+        raise NotImplementedError
+
+
+class Webhook(Receiver):
+    """A POST of Alertmanager's own JSON to `url`, or to the address in the secret `secret` where there is none.
+
+    `send_resolved` says whether an alert's end is told too.
+    """
+
+    url: Url | None = None
+    secret: str
+    send_resolved: bool = True
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return () if self.url else (self.secret,)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return self.secrets
+
+    def render(self) -> dict[str, Any]:
+        address = {"url": str(self.url)} if self.url else {"url_file": f"{SECRETS}/{self.secret}"}
+        return {"webhook_configs": [{**address, "send_resolved": self.send_resolved}]}
+
+
+class Slack(Receiver):
+    """A message in a channel, by an incoming webhook (its address is the secret `slack_url`), or by a bot (its token is
+    the secret `slack_bot_token`).
+    """
+
+    channel: SlackChannel
+    bot: Switch = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return ("slack_bot_token",) if self.bot else ("slack_url",)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return () if self.bot else self.secrets
+
+    def render(self) -> dict[str, Any]:
+        (secret,) = self.secrets
+        return {
+            "slack_configs": [
+                {
+                    "app_token_file" if self.bot else "api_url_file": f"{SECRETS}/{secret}",
+                    "channel": self.channel,
+                    "send_resolved": True,
+                    "color": '{{ template "softfactory.slack.color" . }}',
+                    "title": TITLE,
+                    "title_link": '{{ template "softfactory.group" . }}',
+                    "fallback": TITLE,
+                    "text": '{{ template "softfactory.slack.text" . }}',
+                }
+            ]
+        }
+
+
+class Email(Receiver):
+    """A mail over the server `smarthost`. With a `user` it logs in; the password is the secret `smtp_password`.
+
+    `tls` is starttls (the usual, on port 587), implicit (on port 465) or none.
+    """
+
+    smarthost: Address
+    from_: MailAddress = Field(alias="from")
+    to: Annotated[tuple[MailAddress, ...], SOME]
+    user: MailUser | None = None
+    tls: Tls = "starttls"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return ("smtp_password",) if self.user else ()
+
+    def render(self) -> dict[str, Any]:
+        login = {"auth_username": self.user, "auth_password_file": f"{SECRETS}/smtp_password"} if self.user else {}
+        return {
+            "email_configs": [
+                {
+                    "smarthost": self.smarthost,
+                    "from": self.from_,
+                    "to": ", ".join(self.to),
+                    **login,
+                    "require_tls": self.tls != "none",
+                    "force_implicit_tls": self.tls == "implicit",
+                    "send_resolved": True,
+                    "headers": {"Subject": TITLE},
+                    "html": "",  # text alone: it reads the same on every phone
+                    "text": '{{ template "softfactory.text" . }}',
+                }
+            ]
+        }
+
+
+class PagerDuty(Receiver):
+    """An event of the Events API v2; the integration's key is the secret `pagerduty_routing_key`.
+
+    `url` is the region's: the European one is https://events.eu.pagerduty.com/v2/enqueue. An alert group is one
+    incident, and its end resolves it.
+    """
+
+    url: Url = Field(default="https://events.pagerduty.com/v2/enqueue", validate_default=True)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return ("pagerduty_routing_key",)
+
+    def render(self) -> dict[str, Any]:
+        links = {"runbook_url": "Runbook", "dashboard_url": "Dashboard"}
+        return {
+            "pagerduty_configs": [
+                {
+                    "routing_key_file": f"{SECRETS}/pagerduty_routing_key",
+                    "url": str(self.url),
+                    "send_resolved": True,
+                    "description": '{{ template "softfactory.pagerduty.summary" . }}',
+                    "severity": '{{ template "softfactory.pagerduty.severity" . }}',
+                    "source": '{{ template "softfactory.pagerduty.source" . }}',
+                    "class": "{{ .CommonLabels.alertname }}",
+                    "component": "{{ .CommonLabels.subject }}",
+                    "group": "{{ .CommonLabels.environment }}",
+                    "client": "SoftFactory Alertmanager",
+                    "client_url": '{{ template "softfactory.group" . }}',
+                    "links": [
+                        *(
+                            {
+                                "href": f'{{{{ template "softfactory.pagerduty.link" .CommonAnnotations.{name} }}}}',
+                                "text": text,
+                            }
+                            for name, text in links.items()
+                        ),
+                        {"href": '{{ template "softfactory.pagerduty.silence" . }}', "text": "Silence"},
+                    ],
+                    # Alertmanager's own two of these names would be as long as the alerts are many.
+                    "details": {
+                        "firing": '{{ template "softfactory.pagerduty.firing" . }}',
+                        "resolved": '{{ template "softfactory.pagerduty.resolved" . }}',
+                    },
+                }
+            ]
+        }
+
+
+class IncidentIo(Receiver):
+    """An alert in incident.io: `url` is that of its alert source of type Alertmanager, whose token is the secret
+    `incidentio_token`. It takes Alertmanager's own JSON, so its words are the alerts' labels and annotations.
+    """
+
+    url: Url
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return ("incidentio_token",)
+
+    def render(self) -> dict[str, Any]:
+        return {
+            "incidentio_configs": [
+                {
+                    "url": str(self.url),
+                    "alert_source_token_file": f"{SECRETS}/incidentio_token",
+                    "send_resolved": True,
+                    # It takes 512 KB (its documentation); an alert of ours is about one.
+                    "max_alerts": 100,
+                }
+            ]
+        }

@@ -1,0 +1,239 @@
+"""Silences and the synthetic alert, against an Alertmanager that is made up."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+import ops.__main__ as commands
+from ops import silences, synthetic
+from ops.probes import ProbeError
+from plan import plan
+from rules.model import Severity
+from stacks.matchers import Matcher
+from stacks.settings import load_settings
+
+NOW = datetime(2027, 1, 16, 20, 0, tzinfo=UTC)
+ID = "7d8eb77e-00f9-4e0e-9f20-047695569296"
+
+
+class Alertmanager:
+    """Keeps silences, and counts a notification for each receiver of an alert as its plan routes it."""
+
+    def __init__(self, stack: str = "dev", refusing: tuple[str, ...] = (), deaf: tuple[str, ...] = ()) -> None:
+        self.plan = plan(load_settings(stack))
+        self.refusing, self.deaf = refusing, deaf
+        self.silences: list[dict[str, Any]] = []
+        self.alerts: list[dict[str, Any]] = []
+        self.requests: list[httpx.Request] = []
+        self.counts = {name: [5, 2] for name in self.plan.routes.receivers}  # what went before
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(transport=httpx.MockTransport(self.answer))
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        path = request.url.path
+        if path == "/metrics":
+            return httpx.Response(200, text=self.metrics())
+        if request.method == "DELETE":
+            gone = [one for one in self.silences if path.endswith(one["id"])]
+            for one in gone:
+                one["status"] = {"state": "expired"}
+            return httpx.Response(200 if gone else 404, text="" if gone else "silence not found")
+        if path == "/api/v2/silences" and request.method == "POST":
+            body = json.loads(request.content)
+            self.silences.append({**body, "id": ID, "status": {"state": "active"}})
+            return httpx.Response(200, json={"silenceID": ID})
+        if path == "/api/v2/silences":
+            return httpx.Response(200, json=self.silences)
+        assert path == "/api/v2/alerts"
+        (alert,) = json.loads(request.content)
+        if not self.alerts:
+            for name in set(self.plan.routes.told(alert["labels"])) - set(self.deaf):
+                self.counts[name][0] += 1
+                self.counts[name][1] += name in self.refusing
+        self.alerts.append(alert)
+        return httpx.Response(200)
+
+    def metrics(self) -> str:
+        lines = ["# HELP alertmanager_notification_requests_total", 'alertmanager_build_info{version="0.33.1"} 1']
+        for name, (sent, failed) in self.counts.items():
+            marked = f'{{integration="webhook",receiver_name="{name}"}}'
+            lines += [
+                f"alertmanager_notification_requests_total{marked} {sent}",
+                f"alertmanager_notification_requests_failed_total{marked} {failed}",
+                f"alertmanager_notifications_total{marked} 99",
+            ]
+        return "\n".join(lines)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command against an Alertmanager; nobody waits."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr("ops.synthetic.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("ops.synthetic.time.sleep", lambda _: None)
+
+    def run_it(there: Alertmanager, *words: str) -> Result:
+        monkeypatch.setattr(commands, "client", there.client)
+        return CliRunner().invoke(commands.app, list(words))
+
+    return run_it
+
+
+# --- silences --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["ApiDown"], [Matcher("alertname", "=", "ApiDown")]),
+        (["ApiDown", "instance=~api.*"], [Matcher("alertname", "=", "ApiDown"), Matcher("instance", "=~", "api.*")]),
+        (["subject=redis", "a!=b"], [Matcher("subject", "=", "redis"), Matcher("a", "!=", "b")]),
+    ],
+)
+def test_matchers_are_read_as_amtool_reads_them(words: list[str], found: list[Matcher]) -> None:
+    assert list(silences.read_matchers(words)) == found
+
+
+@pytest.mark.parametrize("words", [[], ["subject=redis", "ApiDown"], ["a=~("], ["a!=b"], ["alertname=~.*"], ["a="]])
+def test_matchers_that_are_none_or_fit_everything_are_refused(words: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"silence|matcher|expression"):
+        silences.read_matchers(words)
+
+
+@pytest.mark.parametrize(
+    ("length", "end", "hours"), [("2h", "", 2.0), ("", "2027-01-16T22:00+01:00", 1.0), ("", "2027-01-17T20:00Z", 24.0)]
+)
+def test_a_silence_ends(length: str, end: str, hours: float) -> None:
+    assert silences.until(length, end, NOW) - NOW == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("length", "end", "said"),
+    [
+        ("", "", "needs one end"), ("2h", "2027-01-17T20:00Z", "needs one end"), ("", "soon", "'soon' is not a moment"),
+        ("", "2027-01-17T20:00", "has no time zone"), ("", "2027-01-16T20:00Z", "which is over"),
+        ("32d", "", "longer than 31 days"), ("two hours", "", "not a Prometheus duration"),
+    ],
+)  # fmt: skip
+def test_a_silence_without_an_end_that_can_be_kept_is_refused(length: str, end: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        silences.until(length, end, NOW)
+
+
+def test_a_silence_is_made_listed_and_ended_over_alertmanager_alone(run: Run) -> None:
+    there = Alertmanager()
+    add = ("silence", "add", "ApiDown", "instance=~api.*", "--author", "me", "--reason", "a new API", "--for", "2h")
+    made = run(there, *add)
+    assert (made.exit_code, made.output.strip()) == (0, ID)
+    (kept,) = there.silences
+    assert kept["matchers"] == [
+        {"name": "alertname", "value": "ApiDown", "isRegex": False, "isEqual": True},
+        {"name": "instance", "value": "api.*", "isRegex": True, "isEqual": True},
+    ]
+    assert (kept["createdBy"], kept["comment"]) == ("me", "a new API")
+    shown = run(there, "silence", "list")
+    assert f"{ID}  active" in shown.output
+    assert 'me: a new API  {alertname="ApiDown", instance=~"api.*"}' in shown.output
+    assert run(there, "silence", "expire", ID).exit_code == 0
+    assert run(there, "silence", "list").output == ""
+    assert f"{ID}  expired" in run(there, "silence", "list", "--expired").output
+    assert {request.url.port for request in there.requests} == {9093}
+
+
+@pytest.mark.parametrize("blank", ["author", "reason"])
+def test_nobody_silences_without_name_and_reason(blank: str, run: Run) -> None:
+    there = Alertmanager()
+    said = {"author": "me", "reason": "why", blank: " "}
+    done = run(there, "silence", "add", "ApiDown", "--for", "1h", *(w for k, v in said.items() for w in (f"--{k}", v)))
+    assert done.exit_code == 2 and "needs an author and a reason" in done.output
+    assert there.silences == []
+    without = run(there, "silence", "add", "ApiDown", "--for", "1h", "--reason", "why")
+    assert without.exit_code != 0
+
+
+@pytest.mark.parametrize("name", ["1", ID])
+def test_a_silence_that_is_not_there_cannot_end(name: str) -> None:
+    with pytest.raises(ProbeError, match=r"not the id of a silence|answers 404"):
+        silences.expire(Alertmanager().client(), "http://127.0.0.1:9093", name)
+
+
+@pytest.mark.parametrize(("regex", "equal", "operator"), [(0, 1, "="), (1, 1, "=~"), (0, 0, "!="), (1, 0, "!~")])
+def test_a_silence_is_shown_with_its_own_operators(regex: int, equal: int, operator: str) -> None:
+    there = Alertmanager()
+    there.silences = [{
+        "id": ID, "matchers": [{"name": "a", "value": "b", "isRegex": bool(regex), "isEqual": bool(equal)}],
+        "startsAt": "2027-01-16T20:00:00.000Z", "endsAt": "2027-01-16T21:00:00.000Z", "createdBy": "me",
+        "comment": "why", "status": {"state": "pending"},
+    }]  # fmt: skip
+    (found,) = silences.listed(there.client(), "http://127.0.0.1:9093")
+    assert found.matchers == (Matcher("a", operator, "b"),)
+
+
+# --- the synthetic alert ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("severity", "receivers"),
+    [("critical", ["pagerduty", "slack"]), ("warning", ["slack", "email"]), ("none", ["heartbeat"])],
+)
+def test_a_test_alert_goes_the_way_of_its_severity_and_is_resolved(
+    severity: str, receivers: list[str], run: Run
+) -> None:
+    there = Alertmanager("prod")
+    done = run(there, "test-alert", "--stack", "prod", "--severity", severity)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == [f"✓ {name}: 1 accepted, 0 failed" for name in receivers]
+    fired, resolved = there.alerts
+    assert fired["labels"] == resolved["labels"] == synthetic.labels(there.plan, Severity(severity))
+    assert datetime.fromisoformat(fired["endsAt"]) > datetime.now(UTC) >= datetime.fromisoformat(resolved["endsAt"])
+
+
+def test_a_receiver_that_does_not_take_it_is_named(run: Run) -> None:
+    done = run(Alertmanager("prod", refusing=("slack",)), "test-alert", "--stack", "prod")
+    assert done.exit_code == 1
+    assert done.output.splitlines() == ["✓ pagerduty: 1 accepted, 0 failed", "✗ slack: 0 accepted, 1 failed"]
+
+
+def test_a_receiver_that_is_not_told_is_named_with_what_it_waits_for(run: Run) -> None:
+    there = Alertmanager("prod", deaf=("slack", "email", "pagerduty"))
+    done = run(there, "test-alert", "--stack", "prod", "--severity", "warning")
+    assert done.exit_code == 1
+    assert done.output.splitlines()[0] == "✗ slack: nothing was sent; it is told in office-hours alone"
+    assert len(there.alerts) == 2  # it is resolved all the same
+
+
+def test_an_alertmanager_that_does_not_answer_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused")
+
+    with pytest.raises(ProbeError, match="Alertmanager does not answer at http://127"):
+        synthetic.send(httpx.Client(transport=httpx.MockTransport(refuse)), Alertmanager().plan, Severity.CRITICAL)
+
+
+def test_nothing_of_this_project_holds_the_test_alert_back() -> None:
+    for stack in ("dev", "prod"):
+        made = plan(load_settings(stack))
+        marked = synthetic.labels(made, Severity.WARNING)
+        subjects = {alert.subject for alert in made.alerts}
+        assert marked["subject"] not in subjects
+        for rule in made.routes.inhibitions:
+            known = {m.label for m in rule.target} <= {"severity", "instance", "alertname", "subject", "job"}
+            assert known and ("subject" in rule.equal or not all(m.holds(marked) for m in rule.target)), str(rule)
+
+
+def test_the_counts_are_read_by_receiver() -> None:
+    there = Alertmanager("prod")
+    there.counts["slack"] = [7, 3]
+    assert synthetic.requests(there.client(), "http://x")["slack"] == synthetic.Requests(7, 3)
+    assert re.search("receiver_name", there.metrics())
