@@ -26,6 +26,7 @@ def build(draw: Draw) -> Dashboard:
         .with_row(Row("Taken?"))
         .with_panel(draw.timeseries(prometheus.ALERTS_SENT))
         .with_panel(draw.timeseries(alertmanager.KNOWN_ALERTS))
+        .with_panel(draw.timeseries(alertmanager.LOST_ALERTS))
         .with_row(Row("Told?"))
         .with_panel(draw.timeseries(alertmanager.NOTIFICATIONS))
         .with_panel(draw.timeseries(alertmanager.NOTIFICATION_TIME))

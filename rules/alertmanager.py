@@ -60,6 +60,7 @@ GROUPS = Signal(
 # Alertmanager answers that it took the alert all the same: only its own figures show the loss.
 LOST_ALERTS = Signal(
     title="Alerts lost in 15 minutes", unit=Unit.COUNT, job=JOB, window="15m", panel_window="15m",
+    only_in_trouble=True,
     description="Alerts that Alertmanager refused as invalid, or could put into no group. Good: 0.",
     expr="""
     sum by ($by) (increase(alertmanager_alerts_invalid_total{$scope}[$window]))

@@ -294,6 +294,14 @@ def refused_notification(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def invalid_alert(stack: Stack) -> Iterator[None]:
+    """One that ended before it began."""
+    alert = {"labels": {"alertname": "Invalid"}, "startsAt": "2100-01-01T00:00:00Z", "endsAt": "2000-01-01T00:00:00Z"}
+    assert stack.http.post(stack.url("alertmanager") + "/api/v2/alerts", json=[alert]).status_code == 400
+    yield
+
+
+@contextmanager
 def silenced(stack: Stack) -> Iterator[None]:
     url = stack.url("alertmanager") + "/api/v2/silence"
     before = {silence["id"] for silence in stack.http.get(url + "s").json()}
@@ -375,6 +383,9 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
         ),
         "a notification that is refused": Trouble(
             provoke=refused_notification, panels=(("alertmanager", "Failed notifications"),)
+        ),
+        "an alert that is invalid": Trouble(
+            provoke=invalid_alert, panels=(("alertmanager", "Alerts lost in 15 minutes"),)
         ),
         "a silence": Trouble(provoke=silenced, panels=(("alertmanager", "Silences"),)),
     },
