@@ -91,7 +91,7 @@ class FakeStack:
             for source in wanted.datasources
         }
         self.dashboards = sorted(wanted.expected.dashboards)
-        self.home = wanted.expected.home
+        self.home = wanted.expected.home or "theirs"
         self.folders = {"softfactory"}
         self.elsewhere: dict[str, str] = {}  # dashboard to its folder, where that is not ours
         self.subfolders: list[str] = []

@@ -168,6 +168,9 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
         "data source alertmanager", "bad gateway", True,
     ),
     "dashboard missing": (lambda s: s.dashboards.remove("api"), "dashboard api", "does not have it", True),
+    "dashboard in another folder": (
+        lambda s: s.elsewhere.update(api="theirs"), "dashboard api", "does not have it", True,
+    ),
     "another home dashboard": (lambda s: setattr(s, "home", "api"), "Grafana", "opens on the dashboard api", True),
     "no home dashboard": (lambda s: setattr(s, "home", ""), "Grafana", "opens on a page of its own", True),
     "wrong Grafana password": (lambda s: setattr(s, "password", "another"), "Grafana", "refuses the credentials", True),
