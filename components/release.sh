@@ -27,6 +27,21 @@ check_files_exist() {  # neither checker looks whether a *_file can be read
     done
 }
 
+# amtool reads the templates, but does not fill them in: what is wrong with one would fail at the first alert.
+check_messages() {
+    words=$(grep -o '{{ template "[^"]*" \. }}' "$1/alertmanager.yml" | sort -u)
+    [ -n "$words" ] || return 0
+    for status in firing resolved; do
+        cat > /tmp/message.json <<END
+{"status": "$status", "commonLabels": {"severity": "critical"}, "alerts": [{"status": "$status",
+ "labels": {"severity": "critical"}, "annotations": {"runbook_url": "https://runbook", "dashboard_url": "https://page"},
+ "startsAt": "2000-01-01T00:00:00Z", "endsAt": "2000-01-01T01:00:00Z"}]}
+END
+        amtool template render --template.glob="$1/templates/*.tmpl" --template.data=/tmp/message.json \
+            --template.text="$words" 2>&1 > /dev/null || return 1
+    done
+}
+
 check() {
     case $KIND in
     prometheus)
@@ -36,7 +51,7 @@ check() {
         ;;
     alertmanager)
         sed "s#$HOME_DIR/current/#$1/#" "$1/alertmanager.yml" > /tmp/checked.yml
-        amtool check-config /tmp/checked.yml 2>&1 && check_files_exist "$1/alertmanager.yml"
+        amtool check-config /tmp/checked.yml 2>&1 && check_messages "$1" && check_files_exist "$1/alertmanager.yml"
         ;;
     esac
 }

@@ -16,9 +16,11 @@ import pytest
 from plan import Plan, plan
 from routing.render import TEMPLATES
 from rules.model import Severity
+from stacks import receivers
 from stacks.matchers import LabelSet
 from stacks.settings import load_settings
-from tests.checkers import HOME, STACKS, Checker, Outcome, rendered
+from tests.checkers import HOME, ROOT, STACKS, Checker, Outcome, rendered
+from tests.unit.test_guide import blocks
 from tests.unit.test_routing import EVERY, WORK
 from tests.unit.values import settings
 
@@ -322,3 +324,12 @@ def test_every_template_can_be_rendered(amtool: Checker) -> None:
 def test_the_files_are_those_that_are_rendered(stack: str) -> None:
     there = {path.partition("/alertmanager/")[2] for path in rendered(stack) if "/alertmanager/" in path}
     assert there == set(PLANS[stack].alertmanager.files)
+
+
+def test_amtool_knows_the_receiver_that_the_guide_shows(amtool: Checker) -> None:
+    (example,) = blocks(ROOT / "docs/guide.md", "py")
+    names: dict[str, Any] = {name: getattr(receivers, name) for name in ("Receiver", "SECRETS", "TITLE", "Any")}
+    exec(example, names)
+    text = json.dumps({"route": {"receiver": "teams"}, "receivers": [{"name": "teams", **names["Teams"]().render()}]})
+    result = amtool.run("check-config", "teams.yml", files={"teams.yml": text})
+    assert result.exit_code == 0, result.output

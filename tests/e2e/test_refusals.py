@@ -161,7 +161,7 @@ def webhook(stack: Stack) -> Iterator[str]:
     ("path", "old", "new", "said"),
     [
         (
-            "routing/receivers.py", '"url_file": f"{SECRETS}/{self.url_secret}"', '"url_file": f"{SECRETS}/nowhere"',
+            "stacks/receivers.py", '{"url_file": f"{SECRETS}/{self.secret}"}', '{"url_file": f"{SECRETS}/nowhere"}',
             "/run/secrets/nowhere, named in alertmanager.yml, does not exist or cannot be read",
         ),
         (

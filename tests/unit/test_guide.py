@@ -13,9 +13,12 @@ from prometheus_client.metrics_core import Metric
 from demo.metrics import AS_WRITTEN, Metrics
 from plan import plan
 from rules import ALERTS, JOBS
-from rules.model import CHECKLIST, Alert
-from stacks.settings import Settings
+from rules.model import CHECKLIST, Alert, Severity
+from stacks import receivers
+from stacks.notifications import Notifications
+from stacks.settings import Settings, load_settings
 from tests.checkers import ROOT
+from tests.unit.test_routing import EVERY
 from tests.unit.values import settings, values
 
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
@@ -28,7 +31,8 @@ def section(title: str) -> str:
 
 def table(text: str) -> list[list[str]]:
     """The cells of a section's first table, without its head."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    first = re.search(r"(^\|.*\n)+", text, flags=re.MULTILINE)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in (first[0] if first else "").splitlines()]
     return rows[2:]
 
 
@@ -119,3 +123,31 @@ def test_the_guide_shows_an_application_of_its_own() -> None:
     assert jobs and not jobs & known
     own = next(text for text in blocks(ROOT / "docs/guide.md", "yaml") if "billing" in text)
     assert jobs <= set(yaml.safe_load(own)["targets"])
+
+
+def test_the_table_of_who_is_told_is_what_the_plans_do() -> None:
+    plans = [plan(load_settings(stack)) for stack in ("dev", "staging", "prod")]
+    for severity, *told, pace in table(section("Who is told")):
+        for made, cell in zip(plans, told, strict=True):
+            routes = made.routes.taken({"severity": severity})
+            assert cell == ", ".join(r.receiver + "".join(f" ({name})" for name in r.active) for r in routes)
+            assert {f"{r.pace.wait}, {r.pace.repeat}" for r in routes} == {pace}
+    assert {row[0] for row in table(section("Who is told"))} == set(Severity)
+
+
+def test_every_receiver_and_its_secrets_are_in_the_guide() -> None:
+    text = section("Who is told")
+    named = [name for name, field in Notifications.model_fields.items() if "receivers" in str(field.annotation)]
+    assert len(named) >= 4
+    every = plan(settings(notifications=EVERY)).routes.secrets
+    assert all(f"`{name}`" in text for name in (*named, *every, "webhook_url", "slack_bot_token"))
+
+
+def test_the_receiver_that_the_guide_shows_is_one_class() -> None:
+    (example,) = blocks(ROOT / "docs/guide.md", "py")
+    names: dict[str, Any] = {name: getattr(receivers, name) for name in ("Receiver", "SECRETS", "TITLE", "Any")}
+    exec(example, names)
+    teams = names["Teams"]()
+    assert teams.secrets == teams.addresses == ("teams_url",)
+    (configuration,) = teams.render()["msteamsv2_configs"]
+    assert configuration["webhook_url_file"] == "/run/secrets/teams_url"

@@ -92,7 +92,7 @@ class Machine:
         number = self.numbers.setdefault(name, 247_288_712_345_000 + len(self.numbers))
         confirmation = {"prometheus": name, "alertmanager": str(number)}[self.kind]
         self.answer(f"metric.{name}", f"{number:.14e}")
-        script = SCRIPT.replace("/tmp/checked.yml", f"{self.folder}/checked.yml")
+        script = SCRIPT.replace("/tmp/", f"{self.folder}/")
         done = subprocess.run(
             [*self.shell, "-c", script.replace("/run/secrets", f"{self.folder}/secrets")],
             env={
@@ -217,6 +217,23 @@ def test_a_file_that_the_configuration_names_must_be_there(each_kind: Machine) -
     assert each_kind.release("two") == 1
     assert each_kind.current == "one"
     assert f"/run/secrets/absent_secret, named in {CONFIG[each_kind.kind]}, does not exist" in each_kind.output
+
+
+@pytest.mark.parametrize("fault", ["", "template: x: can't evaluate field No"])
+def test_the_messages_that_alertmanager_would_send_are_tried(tmp_path: Path, fault: str) -> None:
+    machine = Machine(tmp_path, "alertmanager", SHELLS[0])
+    machine.started("one")
+    machine.extra = """      title: '{{ template "a" . }}'\n      text: '{{ template "b" . }} {{ template "a" . }}'\n"""
+    refuse = f'case "$*" in *"template render"*) echo "{fault}" >&2; exit 1 ;; esac; ' if fault else ""
+    machine.answer("check", f"{refuse}echo SUCCESS")
+    assert (machine.release("two") == 0) is not bool(fault)
+    asked = (tmp_path / "fake" / "checked").read_text(encoding="utf-8")
+    assert asked.count("template render --template.glob=") == (1 if fault else 2)  # firing and resolved
+    text = asked.partition("--template.text=")[2].splitlines()[:2]
+    assert text == ['{{ template "a" . }}', '{{ template "b" . }}']
+    assert fault in machine.output
+    if fault:
+        assert "the checker refused it; what was live before is still live" in machine.output
 
 
 @pytest.mark.parametrize("line", ["    url_file: '{}'", '  - url_file: "{}"', "credentials_file:   {}"])

@@ -201,6 +201,11 @@ FAULTS: dict[Place, tuple[Any, ...]] = {
     ("demo",): ("true", 1, None, {}),
     ("notifications", "webhook_url"): URLS,
     ("notifications", "heartbeat_url"): URLS,
+    ("notifications", "slack", "channel"): ("alerts", "#", "", "# a", 5, None),
+    ("notifications", "pagerduty", "url"): URLS,
+    ("notifications", "ways", "critical", "wait"): ("0s", "soon", 5, "1y"),
+    ("notifications", "ways", "urgent"): ({}, None),
+    ("notifications", "heartbeat"): ("no", 0, None),
     ("ports", "prometheus"): PORTS,
     ("ports", "grafana"): PORTS,
     ("ports", "inbox"): (8000, *PORTS),  # 8000 is the API's
