@@ -148,7 +148,10 @@ def _apis(stack: Stack) -> Iterator[Place]:
             "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/rules", "/api/v1/targets", "/metrics",
             '/api/v1/series?match[]={__name__!=""}',  # every label of what was scraped
         ),
-        "alertmanager": ("/api/v2/status", "/api/v2/receivers", "/api/v2/alerts", "/metrics"),
+        "alertmanager": (
+            "/api/v2/status", "/api/v2/receivers", "/api/v2/alerts", "/api/v2/alerts/groups", "/api/v2/silences",
+            "/metrics",
+        ),
         "grafana": (
             "/api/admin/settings", "/api/datasources", "/api/frontend/settings", "/api/search", "/metrics",
         ),

@@ -18,8 +18,26 @@ pytestmark = pytest.mark.engine
 
 STRANGER = "stranger"
 # What a secret must look like where not any text will do: at first nothing listens there, then the inbox.
-FIRST = {"webhook_url": "http://inbox:1/webhook?token={}", "heartbeat_url": "http://inbox:8025/heartbeat?token={}"}
+FIRST = {
+    "webhook_url": "http://inbox:1/webhook?token={}",
+    "heartbeat_url": "http://inbox:8025/heartbeat?token={}",
+    "slack_url": "http://inbox:8025/slack?token={}",
+    "smtp_password": "{}",
+    "pagerduty_routing_key": "{}",
+    "incidentio_token": "{}",
+}
 ROTATED = {**FIRST, "webhook_url": "http://inbox:8025/webhook?token={}"}
+# Each receiver that has a secret is there and told; the inbox takes the services' place.
+RECEIVERS: dict[str, Any] = {
+    "slack": {"channel": "#alerts"},
+    "email": {
+        "smarthost": "inbox:1025", "from": "from@softfactory.example", "to": ["to@softfactory.example"], "tls": "none",
+        "user": "alertmanager",
+    },
+    "pagerduty": {"url": "http://inbox:8025/pagerduty/v2/enqueue"},
+    "incidentio": {"url": "http://inbox:8025/incidentio/v2/alert_events/alertmanager/1"},
+    "ways": {"critical": {"to": ["webhook", "slack", "email", "pagerduty", "incidentio"]}},
+}  # fmt: skip
 # The start scripts of these images hand the password of the first start to their server in its environment, which root
 # and the server's own user can read.
 IN_ENVIRONMENT = {
@@ -111,7 +129,7 @@ def _plan_of_a_stranger(stack: Stack) -> str:
 def values(stack: Stack) -> Iterator[dict[str, list[str]]]:
     """The values that each secret of the stack has had, in a stack in which all that can be a secret is one."""
     settings = stack.settings()
-    stack.change(notifications={})
+    stack.change(notifications=RECEIVERS)
     names = load_plan(NAME, folder=stack.folder / "stacks").secret_names
     had = {name: [stack.passwords.get(name) or secrets.token_urlsafe(24)] for name in names}
     _set(stack, {name: FIRST.get(name, "{}").format(had[name][0]) for name in names})
