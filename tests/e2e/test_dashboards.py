@@ -1,0 +1,177 @@
+"""Grafana's dashboards and data sources are as declared: whatever changes them, in Grafana or in the code."""
+
+import json
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from plan import load_plan
+from tests.e2e.conftest import NAME, Stack
+from tests.e2e.refused import assert_refused, nothing_changes
+
+pytestmark = pytest.mark.engine
+
+PAGES = "overview, api, postgres, redis, elasticsearch, node, prometheus, alertmanager,"  # in dashboards/__init__.py
+TITLES: dict[str, str] = {uid: json.loads(text)["title"] for uid, text in load_plan("dev").dashboards.items()}
+SOURCE = "http://prometheus:9090"
+
+
+def grafana(stack: Stack, method: str, path: str, **more: Any) -> Any:
+    """Grafana's answer to the administrator."""
+    answer = stack.http.request(method, f"{stack.url('grafana')}/api/{path}", auth=stack.grafana_auth, **more)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def titles(stack: Stack) -> dict[str, str]:
+    """The dashboards in the folder, uid to title."""
+    return {page["uid"]: page["title"] for page in grafana(stack, "GET", "search?type=dash-db&folderUIDs=softfactory")}
+
+
+def model(stack: Stack, uid: str) -> dict[str, Any]:
+    found: dict[str, Any] = grafana(stack, "GET", f"dashboards/uid/{uid}")["dashboard"]
+    return found
+
+
+def models(stack: Stack) -> dict[str, dict[str, Any]]:
+    """Every dashboard of the folder as Grafana keeps it."""
+    return {uid: model(stack, uid) for uid in titles(stack)}
+
+
+def numberless(found: dict[str, Any]) -> dict[str, Any]:
+    """A model without what Grafana numbers; the ids of panels too, which Pulumi's state leaves out."""
+    rest = {key: value for key, value in found.items() if key not in ("id", "version")}
+    rest["panels"] = [{key: value for key, value in panel.items() if key != "id"} for panel in rest["panels"]]
+    return rest
+
+
+def links_to(stack: Stack, uid: str) -> set[str]:
+    """The dashboards with a link to this one."""
+    return {other for other, there in models(stack).items() if f'"/d/{uid}?' in json.dumps(there)}
+
+
+def linked_from_alerts(stack: Stack, subject: str) -> set[str]:
+    """The addresses to which the alerts of a subject lead, without their parameters."""
+    groups = stack.http.get(stack.url("prometheus") + "/api/v1/rules?type=alert").json()["data"]["groups"]
+    return {
+        rule["annotations"]["dashboard_url"].partition("?")[0]
+        for group in groups for rule in group["rules"] if rule["labels"].get("subject") == subject
+    }  # fmt: skip
+
+
+def assert_as_declared(stack: Stack) -> None:
+    wanted = load_plan(NAME, folder=stack.folder / "stacks").dashboards
+    there = models(stack)
+    assert there.keys() == wanted.keys()
+    for uid, text in wanted.items():
+        assert numberless(there[uid]) == numberless(json.loads(text)), uid
+    assert grafana(stack, "GET", "datasources/uid/prometheus")["url"] == SOURCE
+    stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
+
+
+def test_after_login_all_dashboards_are_in_their_folder(stack: Stack) -> None:
+    user, password = stack.grafana_auth
+    with httpx.Client(base_url=stack.url("grafana"), timeout=10, trust_env=False) as browser:
+        browser.post("/login", json={"user": user, "password": password}).raise_for_status()
+        found = browser.get("/api/search", params={"type": "dash-db"}).raise_for_status().json()
+    in_folder = {page["uid"]: page["title"] for page in found if page["folderTitle"] == "SoftFactory"}
+    assert in_folder == TITLES
+    assert len(TITLES) == 8
+    assert_as_declared(stack)
+
+
+def test_what_was_changed_or_deleted_in_grafana_by_hand_is_seen_by_a_refresh_and_put_right(stack: Stack) -> None:
+    changed = {**model(stack, "redis"), "title": "By hand", "panels": []}
+    grafana(stack, "POST", "dashboards/db", json={"dashboard": changed, "folderUid": "softfactory", "overwrite": True})
+    grafana(stack, "POST", "dashboards/db", json={"dashboard": model(stack, "node"), "overwrite": True})  # in no folder
+    grafana(stack, "DELETE", "dashboards/uid/postgres")
+    source = grafana(stack, "GET", "datasources/uid/prometheus")
+    grafana(stack, "PUT", "datasources/uid/prometheus", json={**source, "url": "http://localhost:9090"})
+    assert titles(stack).keys() == TITLES.keys() - {"node", "postgres"}
+
+    seen = stack.pulumi("preview", "--stack", NAME, "--refresh").stdout
+    for name, what in (
+        ("Dashboard dashboard-redis", "update"),
+        ("Dashboard dashboard-node", "update"),
+        ("Dashboard dashboard-postgres", "create"),
+        ("DataSource datasource-prometheus", "update"),
+    ):
+        lines = [" ".join(line.split()) for line in seen.splitlines()]
+        assert any(f"{name} {what}" in line for line in lines), seen
+    stack.pulumi("refresh", "--stack", NAME, "--yes", "--skip-preview")
+    stack.up()
+    assert titles(stack) == TITLES
+    assert_as_declared(stack)
+
+
+def test_a_dashboard_that_is_taken_out_of_the_code_goes_and_the_links_to_it_with_it(stack: Stack) -> None:
+    own = stack.url("grafana") + "/d/"
+    assert links_to(stack, "redis") == {"overview"}
+    assert linked_from_alerts(stack, "redis") == {f"{own}redis"}
+    with stack.changed("dashboards/__init__.py", PAGES, PAGES.replace(" redis,", "")):
+        stack.up()
+        assert titles(stack).keys() == TITLES.keys() - {"redis"}
+        assert links_to(stack, "redis") == set()
+        assert linked_from_alerts(stack, "redis") == {f"{own}overview"}
+        verified = stack.pulumi("stack", "output", "verified", "--stack", NAME).stdout
+        assert "7 dashboards: live" in verified
+    stack.up()
+    assert links_to(stack, "redis") == {"overview"}
+    assert linked_from_alerts(stack, "redis") == {f"{own}redis"}
+    assert_as_declared(stack)
+
+
+def test_a_new_title_keeps_the_dashboard_and_the_links_to_it(stack: Stack) -> None:
+    before, live = model(stack, "redis"), stack.release()
+    with stack.changed("dashboards/redis.py", 'draw.page("Redis",', 'draw.page("The cache",'):
+        stack.up()
+        renamed = model(stack, "redis")
+        assert (renamed["title"], renamed["id"]) == ("The cache", before["id"])
+        assert titles(stack) == {**TITLES, "redis": "The cache"}
+        assert links_to(stack, "redis") == {"overview"}
+        assert stack.release() == live  # with the alerts' links
+    stack.up()
+    assert_as_declared(stack)
+
+
+REDIS = "dashboards/redis.py"
+BAD_PAGES: dict[str, tuple[list[tuple[str, str, str]], str]] = {
+    "a uid twice": (
+        [("dashboards/overview.py", 'draw.page("Overview", OVERVIEW,', 'draw.page("Overview", "redis",')],
+        "dashboards: the uid 'redis' is there 2 times",
+    ),
+    "a link to nowhere": (
+        [
+            (REDIS, "import Draw\n", "import Draw, _link\n"),
+            (REDIS, "draw.stat(redis.REACHABLE)", 'draw.stat(redis.REACHABLE).data_links([_link("More", "/d/mysql")])'),
+        ],
+        f"{REDIS}: panel 'Reachable': the link 'More' to /d/mysql leads nowhere; there are: alertmanager, api, ",
+    ),
+    "a panel without unit": (
+        [(REDIS, "draw.stat(redis.CLIENTS)", 'draw.stat(redis.CLIENTS).unit("")')],
+        f"{REDIS}: panel 'Connected clients': has no unit",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "said"), BAD_PAGES.values(), ids=BAD_PAGES)
+def test_a_bad_page_is_one_message_and_changes_nothing(
+    stack: Stack, changes: list[tuple[str, str, str]], said: str
+) -> None:
+    before = models(stack)
+    with ExitStack() as all_changed, nothing_changes(stack):
+        for change in changes:
+            all_changed.enter_context(stack.changed(*change))
+        refused = stack.up(check=False)
+    assert_refused(refused, f"the plan has problems, with the settings of stacks/{NAME}.yaml:", said)
+    diagnostics = refused.stdout.partition("Diagnostics:")[2].splitlines()
+    (problem,) = [line.strip() for line in diagnostics if line.strip().startswith("dashboards")]
+    assert problem.startswith(said)
+    assert models(stack) == before
+
+
+def test_all_is_well_after_the_changes(stack: Stack) -> None:
+    """The data sources too: the report asks Grafana whether it reaches them."""
+    stack.assert_healthy()
