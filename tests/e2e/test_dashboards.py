@@ -72,9 +72,9 @@ def assert_as_declared(stack: Stack) -> None:
 
 
 def test_after_login_all_dashboards_are_in_their_folder(stack: Stack) -> None:
-    user, password = stack.grafana_auth
+    login = {"user": stack.grafana_auth.user, "password": stack.passwords["grafana_admin_password"]}
     with httpx.Client(base_url=stack.url("grafana"), timeout=10, trust_env=False) as browser:
-        browser.post("/login", json={"user": user, "password": password}).raise_for_status()
+        browser.post("/login", json=login).raise_for_status()
         found = browser.get("/api/search", params={"type": "dash-db"}).raise_for_status().json()
     in_folder = {page["uid"]: page["title"] for page in found if page["folderTitle"] == "SoftFactory"}
     assert in_folder == TITLES
