@@ -197,7 +197,9 @@ def _let_updates_fail_with_every_secret(stack: Stack, values: dict[str, list[str
     """Three updates whose errors are about secrets: refused by a plan, by a step that stages them, by Grafana."""
     # A plan with values that are valid no longer, so that Pulumi does not know any more that they are secret. Grafana's
     # is left out: a preview with a password that Grafana refuses makes no plan.
-    planned = {name: had[0] for name, had in values.items() if name != "grafana_admin_password"}
+    planned = {
+        name: FIRST.get(name, "{}").format(had[0]) for name, had in values.items() if name != "grafana_admin_password"
+    }
     current = {name: stack.pulumi("config", "get", name, "--stack", NAME).stdout.strip() for name in planned}
     _set(stack, planned)
     try:
