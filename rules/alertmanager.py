@@ -77,7 +77,8 @@ ALERTS = (
     ),
     Alert(
         # As long as the window: one that failed, while a receiver started anew, is out of it by then.
-        name="AlertmanagerNotificationsFail", severity=Severity.WARNING, for_="15m",
+        # Critical: a warning would wait for office hours, and may go to the very receiver that fails.
+        name="AlertmanagerNotificationsFail", severity=Severity.CRITICAL, for_="15m",
         when=FAILED_NOTIFICATIONS.above(0.1),  # a tenth is no lost packet: a receiver takes none of its own
         summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the notifications to "
                 "{{ $labels.receiver_name }} by {{ $labels.integration }} fail",
