@@ -29,13 +29,15 @@ check_files_exist() {  # neither checker looks whether a *_file can be read
 
 # amtool reads the templates, but does not fill them in: what is wrong with one would fail at the first alert.
 check_messages() {
-    words=$(grep -o '{{ template "[^"]*" \. }}' "$1/alertmanager.yml" | sort -u)
+    words=$(grep -o '{{[^}]*}}' "$1/alertmanager.yml" | sort -u)
     [ -n "$words" ] || return 0
+    labels='{"alertname": "A", "severity": "critical", "subject": "s", "instance": "i", "environment": "e"}'
+    texts='{"summary": "s", "description": "d", "runbook_url": "https://runbook", "dashboard_url": "https://page"}'
     for status in firing resolved; do
         cat > /tmp/message.json <<END
-{"status": "$status", "commonLabels": {"severity": "critical"}, "alerts": [{"status": "$status",
- "labels": {"severity": "critical"}, "annotations": {"runbook_url": "https://runbook", "dashboard_url": "https://page"},
- "startsAt": "2000-01-01T00:00:00Z", "endsAt": "2000-01-01T01:00:00Z"}]}
+{"status": "$status", "groupLabels": $labels, "commonLabels": $labels, "commonAnnotations": $texts, "alerts": [
+ {"status": "$status", "labels": $labels, "annotations": $texts,
+  "startsAt": "2000-01-01T00:00:00Z", "endsAt": "2000-01-01T01:00:00Z"}]}
 END
         amtool template render --template.glob="$1/templates/*.tmpl" --template.data=/tmp/message.json \
             --template.text="$words" 2>&1 > /dev/null || return 1

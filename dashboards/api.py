@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import Draw
+from dashboards.draw import GRAPH_WIDTH, Draw
 from rules import api
 
 
@@ -25,10 +25,12 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(api.SLOW_REQUESTS))
         .with_panel(draw.timeseries(api.RESTARTS))
         .with_row(Row("Are the objectives kept?"))
-        .with_panel(draw.stat(api.AVAILABILITY.budget_left.kept))
-        .with_panel(draw.stat(api.LATENCY.budget_left.kept))
-        .with_panel(draw.timeseries(*(objective.error_ratio("1h").kept for objective in api.OBJECTIVES),
-                                    title="Bad requests of the last hour"))
+        .with_panel(draw.stat(api.AVAILABILITY.budget_left.kept, good_from=0).span(GRAPH_WIDTH))
+        .with_panel(draw.stat(api.LATENCY.budget_left.kept, good_from=0).span(GRAPH_WIDTH))
+        .with_panel(draw.timeseries(api.AVAILABILITY.error_ratio("1h").kept))
+        .with_panel(draw.timeseries(api.LATENCY.error_ratio("1h").kept))
+        .with_panel(draw.timeseries(api.AVAILABILITY.error_ratio("1d").kept))
+        .with_panel(draw.timeseries(api.LATENCY.error_ratio("1d").kept))
         .with_row(Row("What do they do?"))
         .with_panel(draw.timeseries(api.LOGINS, api.EMAILS, title="Logins and e-mails"))
         .with_panel(draw.timeseries(api.ACTIVE_USERS, api.SCHEDULED_JOBS, title="Active users and scheduled jobs"))

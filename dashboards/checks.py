@@ -118,6 +118,8 @@ def _unreadable(model: Model, series: Series) -> Iterator[str]:
             asked.append(
                 (f"{_where(model)}: variable {variable['name']!r}", "count by ({1}) ({0})".format(*found.groups()))
             )
+        elif variable["type"] == "query":
+            yield f"{_where(model)}: variable {variable['name']!r}: is not label_values(<series>, <label>)"
     for where, expr in asked:
         for name, value in fill.items():
             expr = expr.replace(name, value)

@@ -28,14 +28,16 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit
 from rules.prometheus import RELEASE_INFO
-from rules.render import OVERVIEW
+from rules.render import OF_SEVERAL_JOBS, OVERVIEW
 
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="prometheus")
 TAG: Final = "softfactory"
-GOOD, WARNING, BAD = "green", "orange", "red"
+GOOD, WARNING, BAD, NEUTRAL = "green", "orange", "red", "text"
 STAT_WIDTH, GRAPH_WIDTH, WIDE = 4, 12, 24  # of Grafana's 24 columns: six figures or two graphs in a row of 1366 pixels
 STAT_HEIGHT, GRAPH_HEIGHT = 4, 8
 ONLY_IN_TROUBLE: Final = "Nothing, or 0, as long as all is well."  # ends the description of a panel that is marked so
+# No traffic, or nobody measures: the panel does not know which. Whether it can be reached stands first on the page.
+NO_VALUE: Final = "no value"
 MAPPINGS: Final[Mapping[Unit, ValueMapping]] = {
     Unit.UP: ValueMap(options={
         "0": ValueMappingResult(text="Down", color=BAD, index=0),
@@ -76,7 +78,9 @@ class Draw:
         about = f',subject=~"{_any(job.subject for job in jobs)}",instance=~"$instance|"' if jobs else ""
         firing = f'max by (severity, alertname, instance) (ALERTS{{alertstate="firing",severity!="none"{about}}})'
         # Between two points of a graph, however far apart, a new release is one that was not there before.
-        released = f"max by (release) ({RELEASE_INFO} unless on (release) {RELEASE_INFO} offset $__rate_interval)"
+        # Where there was none at all, Prometheus was away.
+        before = f"{RELEASE_INFO} offset $__rate_interval"
+        released = f"max by (release) ({RELEASE_INFO} unless on (release) {before} and on () group({before}))"
         page = (
             Dashboard(title)
             .uid(uid)
@@ -111,9 +115,9 @@ class Draw:
         """Whether this environment has the signal's job: where it has not, a panel would stay empty."""
         return signal.job.name in self._watched
 
-    def stat(self, signal: Signal, title: str = "", page: str = "") -> stat.Panel:
-        """One figure per combination of the signal's labels, coloured by the alert's threshold. A click on it opens
-        `page`, with the instance chosen.
+    def stat(self, signal: Signal, title: str = "", page: str = "", good_from: float | None = None) -> stat.Panel:
+        """One figure per combination of the signal's labels, coloured by the alert's threshold, or good from a value
+        up. A click on it opens `page`, with the instance chosen.
         """
         panel = (
             stat.Panel()
@@ -127,25 +131,27 @@ class Draw:
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
             .color_mode(common_models.BigValueColorMode.VALUE)
             .graph_mode(common_models.BigValueGraphMode.NONE)
-            .thresholds(self._thresholds(signal))
+            .thresholds(self._thresholds(signal) if good_from is None else _steps((BAD, None), (GOOD, good_from)))
             .mappings([MAPPINGS[signal.unit]] if signal.unit in MAPPINGS else [])
+            .no_value(NO_VALUE)
         )
-        if signal.unit is Unit.RATIO:
-            panel = panel.no_value("no traffic")  # a ratio is silent without
         if page in self._pages:
-            chosen = "var-instance=${__field.labels.instance}&" if "instance" in signal.by else ""
+            one = "instance" in signal.by and page not in OF_SEVERAL_JOBS
+            chosen = "var-instance=${__field.labels.instance}&" if one else ""
             panel = panel.data_links([_link("Look closer", f"/d/{page}?{chosen}${{__url_time_range}}")])
         return panel
 
     def timeseries(self, signal: Signal, *others: Signal, title: str = "") -> timeseries.Panel:
         """A line per combination of the signals' labels, with the alert's threshold of the first one drawn in.
 
-        Raises ValueError where the signals do not have one unit, or only some of them show only in trouble.
+        Raises ValueError where the signals differ in unit or in the bound of their alerts, or where only some of them
+        show only in trouble.
         """
         signals = (signal, *others)
-        if len({(each.unit, each.only_in_trouble) for each in signals}) > 1:
+        bounds = {(a.when.comparison, a.when.threshold) for each in signals if (a := self._alerts.get(each))}
+        if len({(each.unit, each.only_in_trouble) for each in signals}) > 1 or len(bounds) > 1:
             names = ", ".join(repr(each.title) for each in signals)
-            raise ValueError(f"{names} need panels of their own: their units differ, or what they show in trouble")
+            raise ValueError(f"{names} need panels of their own: units, thresholds or what they show in trouble differ")
         panel = (
             timeseries.Panel()
             .title(title or signal.title)
@@ -163,11 +169,10 @@ class Draw:
             )
             .thresholds(self._thresholds(signal))
             .mappings([MAPPINGS[signal.unit]] if signal.unit in MAPPINGS else [])
+            .no_value(NO_VALUE)
         )
         for ref, each in zip(ascii_uppercase, signals, strict=False):
             panel = panel.with_target(_query(each, ref, named=bool(others)).range())
-        if signal.only_in_trouble:
-            panel = panel.no_value("all is well")
         if signal in self._alerts:
             panel = panel.thresholds_style(
                 common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.LINE)
@@ -208,9 +213,15 @@ class Draw:
         )
 
     def firing(self, signal: Signal) -> table.Panel:
-        """The alerts that fire, a row each; a click on one opens the page that the alert itself links to."""
-        alerts = f'label_replace({signal.for_panel()}, "page", "{OVERVIEW}", "", "")'
-        expr = f'label_replace({alerts}, "page", "$1", "subject", "({_any(self._pages)})")'
+        """The alerts that fire, a row each; a click on one opens the page of its subject, with the instance chosen
+        where the page is about one job, or the overview where the subject has no page.
+        """
+        expr = f'label_replace({signal.for_panel()}, "page", "{OVERVIEW}", "", "")'
+        expr = f'label_replace({expr}, "page", "$1", "subject", "({_any(self._pages)})")'
+        expr = f'label_join({expr}, "chosen", ";", "page", "instance")'
+        of_one_job = _any(self._pages - set(OF_SEVERAL_JOBS))
+        expr = f'label_replace({expr}, "chosen", "$1", "chosen", "(?:{of_one_job});(.+)")'
+        expr = f'label_replace({expr}, "chosen", "All", "chosen", ".*;.*")'
         shown = [*signal.by]
         return (
             table.Panel()
@@ -230,14 +241,14 @@ class Draw:
                     },
                 )
             )
-            .override_by_name("page", [DynamicConfigValue(id_val="custom.hidden", value=True)])
+            .override_by_regexp("page|chosen", [DynamicConfigValue(id_val="custom.hidden", value=True)])
             .override_by_name("severity", [
                 DynamicConfigValue(id_val="mappings", value=[SEVERITIES]),
                 DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
             ])
             .override_by_name("alertname", [
                 DynamicConfigValue(id_val="links", value=[_link("Look closer", (
-                    "/d/${__data.fields.page}?var-instance=${__data.fields.instance}&${__url_time_range}"
+                    "/d/${__data.fields.page}?var-instance=${__data.fields.chosen}&${__url_time_range}"
                 )).build()]),
             ])
             .no_value("Nothing fires")
@@ -245,12 +256,10 @@ class Draw:
 
     def _thresholds(self, signal: Signal) -> dashboards.ThresholdsConfig:
         alert = self._alerts.get(signal)
-        steps = [Threshold(color=GOOD, value=None)]
-        if alert is not None:
-            above = alert.when.comparison == ">"
-            base, beyond = (GOOD, BAD) if above else (BAD, GOOD)
-            steps = [Threshold(color=base, value=None), Threshold(color=beyond, value=alert.when.threshold)]
-        return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+        if alert is None:
+            return _steps((NEUTRAL, None))  # nobody said what is bad
+        base, beyond = (GOOD, BAD) if alert.when.comparison == ">" else (BAD, GOOD)
+        return _steps((base, None), (beyond, alert.when.threshold))
 
 
 class Mark(dashboards.AnnotationQuery):
@@ -270,6 +279,12 @@ class _MarkModel(AnnotationQuery):
 
     def to_json(self) -> dict[str, object]:
         return {**super().to_json(), **self._texts}
+
+
+def _steps(*steps: tuple[str, float | None]) -> dashboards.ThresholdsConfig:
+    """Colours, each from a value up; the first from anywhere."""
+    made = [Threshold(color=color, value=value) for color, value in steps]
+    return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(made)
 
 
 def _description(*signals: Signal) -> str:

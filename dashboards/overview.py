@@ -30,7 +30,7 @@ def build(draw: Draw) -> Dashboard:
     for objective in api.OBJECTIVES:
         if draw.watches(objective.requests):
             left = objective.budget_left.kept
-            page = page.with_panel(draw.stat(left, f"{objective.title}: budget left", page="api"))
+            page = page.with_panel(draw.stat(left, f"{objective.title}: budget left", page="api", good_from=0))
     page = page.with_row(Row("What fires?")).with_panel(draw.firing(prometheus.FIRING))
     page = page.with_row(Row("Are the API's users served?"))
     for signal in filter(draw.watches, SERVED):

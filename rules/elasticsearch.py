@@ -20,8 +20,9 @@ PRIMARIES_ASSIGNED = Signal(
 )  # fmt: skip
 
 REPLICAS_ASSIGNED = Signal(
-    title="All replicas are there", unit=Unit.UP, job=JOB,
-    description="0 where the cluster is yellow: all data is there, but not in as many copies as its indices ask for.",
+    title="Not yellow", unit=Unit.UP, job=JOB,
+    description="0 where the cluster is yellow: all data is there, but not in as many copies as its indices ask for. "
+    "1 where it is green, and where it is red: see the primary shards.",
     expr='1 - max by ($by) (elasticsearch_cluster_health_status{$scope,color="yellow"})',
 )  # fmt: skip
 

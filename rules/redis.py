@@ -59,7 +59,7 @@ BUSIEST_COMMANDS = Signal(
     title="Busiest commands", unit=Unit.OPERATIONS_PER_SECOND, job=JOB, by=("instance", "cmd"),
     description="The eight most frequent commands per second. Good: the API's get and set lead; keys or flushall, "
     "nobody should send.",
-    expr="topk(8, sum by ($by) (rate(redis_commands_total{$scope}[$window])) > 0)",
+    expr="topk by (instance) (8, sum by ($by) (rate(redis_commands_total{$scope}[$window])) > 0)",
 )  # fmt: skip
 
 COMMAND_TIME = Signal(

@@ -15,6 +15,8 @@ OVERVIEW = "overview"  # the uid of the dashboard about everything, on which the
 # Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
 INTERVALS = {OBJECTIVES: "1m"}
 INSTANCE = "?var-instance={{ $labels.instance | urlquery }}"
+# An instance that is chosen on a page about several jobs would empty the panels of all others.
+OF_SEVERAL_JOBS = (OVERVIEW, "alertmanager")
 
 
 def tune(alerts: Iterable[Alert], tuning: Mapping[str, Tuning]) -> tuple[Alert, ...]:
@@ -74,7 +76,8 @@ def _group(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
 def _page(alert: Alert, pages: Container[str]) -> str:
     if alert.subject not in pages or "subject" in alert.when.signal.by:  # of any subject
         return OVERVIEW
-    return f"{alert.subject}{INSTANCE}" if "instance" in alert.when.signal.by else alert.subject
+    chosen = "instance" in alert.when.signal.by and alert.subject not in OF_SEVERAL_JOBS
+    return f"{alert.subject}{INSTANCE}" if chosen else alert.subject
 
 
 def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:

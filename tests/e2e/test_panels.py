@@ -362,7 +362,9 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
     "while all runs": {
         "bad answers": Trouble(provoke=bad_answers, panels=(
             ("overview", "Failed requests"), ("api", "Failed requests"), ("api", "Slow requests"),
-            ("api", "Bad requests of the last hour"), ("api", "Slow database queries in 5 minutes"),
+            ("api", "API availability, errors in 1h"), ("api", "API availability, errors in 1d"),
+            ("api", "API latency, errors in 1h"), ("api", "API latency, errors in 1d"),
+            ("api", "Slow database queries in 5 minutes"),
         )),
         "a client that stays in its transaction": Trouble(
             provoke=script(STAY_IDLE), panels=(("postgres", "Longest idle transaction"),)
@@ -379,7 +381,10 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
             provoke=too_little_memory, panels=(("node", "Processes killed for memory in 10 minutes"),)
         ),
         "a rule that cannot be evaluated": Trouble(
-            provoke=rule_that_cannot_be_evaluated, panels=(("alertmanager", "Failed rule evaluations in 5 minutes"),)
+            provoke=rule_that_cannot_be_evaluated, panels=(
+                ("alertmanager", "Failed rule evaluations in 5 minutes"),
+                ("prometheus", "Failed rule evaluations in 5 minutes"),
+            )
         ),
         "a notification that is refused": Trouble(
             provoke=refused_notification, panels=(("alertmanager", "Failed notifications"),)
@@ -392,6 +397,7 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
     "while something is away": {
         "an outage that nobody is told of": Trouble(provoke=outage_that_nobody_is_told_of, panels=(
             ("overview", "What fires"), ("alertmanager", "Dropped notifications in 5 minutes"),
+            ("prometheus", "Dropped notifications in 5 minutes"),
         )),
         "no database": Trouble(provoke=database_away, panels=(("api", "Failed database queries"),)),
     },

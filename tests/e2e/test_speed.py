@@ -7,14 +7,15 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from docker.models.containers import Container
 
 from dashboards.checks import panels
+from dashboards.draw import ONLY_IN_TROUBLE
 from rules.catalogue import catalogues
 from rules.promql import selectors
 from tests.e2e.conftest import Stack, eventually
@@ -35,6 +36,17 @@ exec prometheus --config.file=/day/empty.yml --storage.tsdb.path=/day/data --sto
 Labels = dict[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One query; `instant` where only its latest value is asked."""
+
+    page: str
+    panel: str
+    expr: str
+    instant: bool
+    only_in_trouble: bool
+
+
 def test_every_query_of_a_day_is_answered_within_a_second(
     stack: Stack, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -43,31 +55,36 @@ def test_every_query_of_a_day_is_answered_within_a_second(
     series = [*_series(stack, asked), *(_another(labels) for labels in _series(stack, asked) if _is_api(labels))]
     end = int(time.time()) // STEP * STEP
     samples = _write(series, end, tmp_path / "samples")
-    took: dict[tuple[str, str, str], float] = {}
+    names = {labels["__name__"] for labels in series}
+    took: dict[Question, float] = {}
     with _prometheus(stack, tmp_path / "samples") as url:
-        for page, title, expr, instant in asked:
-            took[page, title, expr] = min(_ask(stack, url, expr, end, instant) for _ in range(3))
-    slowest = max(took, key=lambda query: took[query])
-    by_page = {page: sum(each for (of, *_), each in took.items() if of == page) for page, *_ in asked}
+        for question in asked:
+            answers = [_ask(stack, url, question, end) for _ in range(3)]
+            took[question] = min(seconds for seconds, _ in answers)  # other tests keep this machine busy
+            if not question.only_in_trouble and {name for name, _ in selectors(question.expr)} <= names:
+                assert all(there for _, there in answers), f"nothing was there to be slow: {question}"
+    slowest = max(took, key=lambda question: took[question])
+    pages = {question.page for question in asked}
+    by_page = {page: sum(seconds for each, seconds in took.items() if each.page == page) for page in pages}
     heaviest = max(by_page, key=lambda page: by_page[page])
     record_property(
         "a day on the dashboards",
         f"{len(series)} series, {samples / 1e6:.1f} million samples, {len(took)} queries; "
-        f"the slowest {took[slowest]:.3f} s ({slowest[0]}: {slowest[1]}), "
+        f"the slowest {took[slowest]:.3f} s ({slowest.page}: {slowest.panel}), "
         f"the heaviest page {heaviest}, {by_page[heaviest]:.2f} s in all",
     )
-    assert {query: seconds for query, seconds in took.items() if seconds >= BOUND} == {}
+    assert {question: seconds for question, seconds in took.items() if seconds >= BOUND} == {}
 
 
-def _asked(stack: Stack) -> list[tuple[str, str, str, bool]]:
-    """Page, panel, PromQL, and whether only its latest value is asked, of every query."""
+def _asked(stack: Stack) -> list[Question]:
     stack.ops("render", "--stack", stack.name, "--out", "day")
     return [
-        (
-            path.stem,
-            panel["title"],
-            target["expr"].replace("$__rate_interval", f"{RATE_INTERVAL}s").replace("$instance", ".*"),
-            bool(target.get("instant")),
+        Question(
+            page=path.stem,
+            panel=panel["title"],
+            expr=target["expr"].replace("$__rate_interval", f"{RATE_INTERVAL}s").replace("$instance", ".*"),
+            instant=bool(target.get("instant")),
+            only_in_trouble=panel["description"].endswith(ONLY_IN_TROUBLE),
         )
         for path in sorted((stack.folder / "day" / "grafana" / "dashboards").glob("*.json"))
         for panel in panels(json.loads(path.read_text(encoding="utf-8")))
@@ -75,9 +92,9 @@ def _asked(stack: Stack) -> list[tuple[str, str, str, bool]]:
     ]
 
 
-def _series(stack: Stack, asked: list[tuple[str, str, str, bool]]) -> list[Labels]:
+def _series(stack: Stack, asked: list[Question]) -> list[Labels]:
     """The series that the queries read, as the stack has them now."""
-    read = {selector for _, _, expr, _ in asked for selector in selectors(expr)}
+    read = {selector for question in asked for selector in selectors(question.expr)}
     found: dict[tuple[tuple[str, str], ...], Labels] = {}
     for name, job in sorted(read):
         match = f'{name}{{job="{job}"}}' if job else name
@@ -145,11 +162,13 @@ def _ready(stack: Stack, container: Container) -> str:
         return ""
 
 
-def _ask(stack: Stack, url: str, expr: str, end: int, instant: bool) -> float:
-    """Seconds until the answer, which must be one."""
-    window: dict[str, Any] = {"time": end} if instant else {"start": end - DAY, "end": end, "step": STEP}
+def _ask(stack: Stack, url: str, question: Question, end: int) -> tuple[float, bool]:
+    """Seconds until the answer, and whether there is anything in it."""
+    path, window = "query_range", {"start": end - DAY, "end": end, "step": STEP}
+    if question.instant:
+        path, window = "query", {"time": end}
     began = time.monotonic()
-    answer = stack.http.post(f"{url}/api/v1/query{'' if instant else '_range'}", data={"query": expr, **window})
+    answer = stack.http.post(f"{url}/api/v1/{path}", data={"query": question.expr, **window})
     took = time.monotonic() - began
-    assert answer.is_success, f"{expr}: {answer.text}"
-    return took
+    assert answer.is_success, f"{question}: {answer.text}"
+    return took, bool(answer.json()["data"]["result"])

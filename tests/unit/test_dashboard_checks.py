@@ -69,6 +69,7 @@ def test_a_good_page_has_no_problem() -> None:
         (asks('rate(redis_up{job="redis"}[$__rate_interval:$x])'), "panel 'Reachable': is no PromQL"),
         (lambda m: m["annotations"]["list"][1].update(expr="releases"), "mark 'Deployments': reads releases of no job"),
         (lambda m: m["templating"]["list"][0].update(query="label_values(up, pod)"), "variable 'instance': what"),
+        (lambda m: m["templating"]["list"][0].update(query="up"), "variable 'instance': is not label_values(<series>"),
         (
             lambda m: first(m).update(targets=first(m)["targets"] * 41),
             "dashboards/redis.py: asks 60 queries, of 40 at most; make two pages of it",

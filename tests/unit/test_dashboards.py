@@ -138,6 +138,7 @@ def test_the_overview_leads_to_the_page_of_what_is_down() -> None:
     }
     assert links["PostgreSQL"] == "/d/postgres?var-instance=${__field.labels.instance}&${__url_time_range}"
     assert links["API availability: budget left"] == "/d/api?${__url_time_range}"
+    assert links["Alertmanager"] == "/d/alertmanager?${__url_time_range}"  # an instance would empty half of that page
     assert "Grafana" not in links  # it has no page
 
 
@@ -167,9 +168,9 @@ def test_a_threshold_of_this_environment_is_the_one_that_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("tuning", [{"ConnectionPoolNearMax": Tuning(enabled=False)}, None])
-def test_without_an_alert_nothing_is_red(tuning: dict[str, Tuning] | None) -> None:
+def test_without_an_alert_nothing_is_good_or_bad(tuning: dict[str, Tuning] | None) -> None:
     for kind, panel in drawn(postgres.CONNECTIONS_USED if tuning else api.UPTIME, tuning):
-        assert thresholds(panel) == [("green", None)]
+        assert thresholds(panel) == [("text", None)]
         assert kind == "stat" or "thresholdsStyle" not in panel["fieldConfig"]["defaults"]["custom"]
 
 
@@ -179,8 +180,16 @@ def test_up_and_down_are_words() -> None:
         assert {value: result["text"] for value, result in mapping["options"].items()} == {"0": "Down", "1": "Up"}
 
 
-def test_a_ratio_without_traffic_says_so() -> None:
-    assert dict(drawn(api.CACHE_HIT_RATIO))["stat"]["fieldConfig"]["defaults"]["noValue"] == "no traffic"
+def test_a_panel_without_a_value_does_not_say_that_all_is_well() -> None:
+    """Whether there is no traffic, or nobody measures, it cannot know."""
+    for signal in (api.CACHE_HIT_RATIO, api.ERROR_RATIO):
+        for _, panel in drawn(signal):
+            assert panel["fieldConfig"]["defaults"]["noValue"] == "no value"
+
+
+def test_an_overspent_budget_is_red() -> None:
+    left = api.AVAILABILITY.budget_left.kept
+    assert thresholds(one(drawing().stat(left, good_from=0))) == [("red", None), ("green", 0)]
 
 
 def test_what_shows_only_in_trouble_says_so() -> None:
@@ -206,6 +215,12 @@ def test_signals_that_cannot_share_a_graph_are_refused(other: Signal) -> None:
         drawing().timeseries(redis.RECEIVED, other)
 
 
+def test_signals_with_other_bounds_cannot_share_a_graph() -> None:
+    """One line would be drawn for both."""
+    with pytest.raises(ValueError, match="need panels of their own"):
+        drawing().timeseries(postgres.CONNECTIONS_USED, postgres.CONNECTIONS_SOON)
+
+
 def test_a_heatmap_has_the_unit_of_its_buckets_on_its_axis() -> None:
     panel = one(drawing().heatmap(api.RESPONSE_TIMES))
     assert panel["options"]["yAxis"]["unit"] == Unit.SECONDS
@@ -215,6 +230,7 @@ def test_a_heatmap_has_the_unit_of_its_buckets_on_its_axis() -> None:
 def test_an_alert_that_fires_leads_to_its_page_or_to_the_overview() -> None:
     panel = one(drawing().firing(prometheus.FIRING))
     expr = panel["targets"][0]["expr"]
-    assert expr.endswith('"page", "overview", "", ""), "page", "$1", "subject", "(api|overview)")')
+    assert '"page", "overview", "", ""), "page", "$1", "subject", "(api|overview)")' in expr
+    assert '"chosen", "$1", "chosen", "(?:api);(.+)")' in expr  # not on a page about several jobs
     (links,) = [o["properties"] for o in panel["fieldConfig"]["overrides"] if o["matcher"]["options"] == "alertname"]
-    assert links[0]["value"][0]["url"].startswith("/d/${__data.fields.page}?var-instance=${__data.fields.instance}&")
+    assert links[0]["value"][0]["url"].startswith("/d/${__data.fields.page}?var-instance=${__data.fields.chosen}&")
