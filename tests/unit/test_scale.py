@@ -1,14 +1,21 @@
-"""The plan of a large system: a hundred, a thousand and ten thousand alerts over a tenth as many jobs."""
+"""The plan of a large system: a hundred, a thousand and ten thousand alerts over a tenth as many jobs, and two hundred
+dashboards.
+"""
 
 import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from types import ModuleType
 
 import pytest
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+import dashboards
 import plan as planning
+from dashboards import PAGES
+from dashboards.draw import Draw
 from plan import Plan, plan
 from rules import ALERTS, JOBS, api
 from rules.catalogue import catalogues
@@ -101,3 +108,59 @@ def test_memory_grows_with_the_number_of_alerts(planned: Callable[[int], Plan]) 
     small, middle = peak(100), peak(1_000)
     assert middle < 15 * small
     assert middle < 30e6  # bytes: 30 kB an alert
+
+
+PAGE_COUNTS = (50, 100, 200)
+PER_PAGE = 0.05  # CPU seconds at most to draw, check and write one like the API's, which has 26 panels
+
+
+def page(number: int) -> ModuleType:
+    """A page of a generated subject that asks as much as the API's."""
+    subject = ModuleType(f"dashboards.service{number}")
+
+    def build(draw: Draw) -> Dashboard:
+        return dashboards.api.build(draw).uid(f"service{number}").title(f"Service {number}")
+
+    subject.build = build  # type: ignore[attr-defined]
+    return subject
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Plan]:
+    """Plans and renders a stack with that many generated dashboards beside its own."""
+    _, jobs, _, wanted = generated(10 * max(PAGE_COUNTS))
+    known = {**catalogues(), **{job.subject: catalogues()["api"] for job in jobs}}
+    monkeypatch.setattr(planning, "JOBS", (*JOBS, *jobs))
+    monkeypatch.setattr(planning, "catalogues", lambda: known)
+
+    def make(count: int) -> Plan:
+        monkeypatch.setattr(dashboards, "PAGES", (*PAGES, *(page(number) for number in range(count))))
+        made = plan(wanted)
+        made.files()
+        return made
+
+    return make
+
+
+def test_every_dashboard_is_in_the_plan(drawn: Callable[[int], Plan]) -> None:
+    made = drawn(20)
+    assert len(made.dashboards) == len(PAGES) + 20
+    assert made.expected.dashboards >= {f"service{number}" for number in range(20)}
+    assert "grafana/dashboards/service19.json" in made.files()
+
+
+def test_time_grows_with_the_number_of_dashboards_and_each_takes_less_than_50_ms(
+    drawn: Callable[[int], Plan], record_property: Callable[[str, object], None]
+) -> None:
+    drawn(0)  # what is read and kept once
+
+    def best(count: int) -> float:
+        """Of two: what else runs on the machine shows in CPU seconds too."""
+        return min(took(drawn, count) for _ in range(2))
+
+    fixed = best(0)
+    small, middle, large = (best(count) - fixed for count in PAGE_COUNTS)
+    record_property("200 dashboards", f"{large:.1f} s of CPU to plan and render, {1000 * large / 200:.0f} ms each")
+    assert large < 200 * PER_PAGE
+    assert large < 3 * middle  # four times, where each is compared with each
+    assert large < 7 * small  # sixteen times
