@@ -123,7 +123,9 @@ def test_a_silence_ends(length: str, end: str, hours: float) -> None:
     [
         ("", "", "needs one end"), ("2h", "2027-01-17T20:00Z", "needs one end"), ("", "soon", "'soon' is not a moment"),
         ("", "2027-01-17T20:00", "has no time zone"), ("", "2027-01-16T20:00Z", "which is over"),
-        ("32d", "", "longer than 31 days"), ("two hours", "", "not a Prometheus duration"),
+        ("32d", "", "longer than 31 days"), ("9999y", "", "longer than 31 days"),
+        ("999999999y", "", "longer than 31 days"), ("", "9999-12-31T23:59-14:00", "longer than 31 days"),
+        ("", "0001-01-01T00:00+14:00", "which is over"), ("two hours", "", "not a Prometheus duration"),
     ],
 )  # fmt: skip
 def test_a_silence_without_an_end_that_can_be_kept_is_refused(length: str, end: str, said: str) -> None:
