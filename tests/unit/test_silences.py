@@ -14,9 +14,12 @@ import ops.__main__ as commands
 from ops import silences, synthetic
 from ops.probes import ProbeError
 from plan import plan
+from routing.tree import GROUP_BY
 from rules.model import Severity
 from stacks.matchers import Matcher
 from stacks.settings import load_settings
+from tests.unit.test_routing import WORK
+from tests.unit.values import settings
 
 NOW = datetime(2027, 1, 16, 20, 0, tzinfo=UTC)
 ID = "7d8eb77e-00f9-4e0e-9f20-047695569296"
@@ -197,7 +200,8 @@ def test_a_test_alert_goes_the_way_of_its_severity_and_is_resolved(
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [f"✓ {name}: 1 accepted, 0 failed" for name in receivers]
     fired, resolved = there.alerts
-    assert fired["labels"] == resolved["labels"] == synthetic.labels(there.plan, Severity(severity))
+    own = {"subject": fired["labels"]["subject"]}
+    assert fired["labels"] == resolved["labels"] == {**synthetic.labels(there.plan, Severity(severity)), **own}
     assert datetime.fromisoformat(fired["endsAt"]) > datetime.now(UTC) >= datetime.fromisoformat(resolved["endsAt"])
 
 
@@ -213,6 +217,40 @@ def test_a_receiver_that_is_not_told_is_named_with_what_it_waits_for(run: Run) -
     assert done.exit_code == 1
     assert done.output.splitlines()[0] == "✗ slack: nothing was sent; it is told in office-hours alone"
     assert len(there.alerts) == 2  # it is resolved all the same
+
+
+def test_a_second_test_alert_is_a_group_of_its_own(run: Run) -> None:
+    there = Alertmanager()
+    first, second = (synthetic.labels(there.plan, Severity.CRITICAL) for _ in range(2))
+    assert {label for label in first if first[label] != second[label]} == {"subject"} <= set(GROUP_BY)
+
+
+def test_a_receiver_has_the_time_for_a_second_try(run: Run) -> None:
+    there = Alertmanager("prod", refusing=("slack",))
+    scrape, scrapes = there.metrics, []
+
+    def later() -> str:
+        scrapes.append(1)
+        if len(scrapes) == 5:
+            there.counts["slack"][0] += 1
+        return scrape()
+
+    there.metrics = later  # type: ignore[method-assign]
+    done = run(there, "test-alert", "--stack", "prod")
+    assert done.output.splitlines()[1] == "✗ slack: 1 accepted, 1 failed"
+
+
+def test_a_receiver_that_is_muted_is_named_with_what_mutes_it(run: Run) -> None:
+    nothing: dict[str, Any] = {"receiver": "slack", "accepted": 0, "failed": 0}
+    assert str(synthetic.Outcome(**nothing)) == "slack: nothing was sent"
+    assert str(synthetic.Outcome(**nothing, waits_for=("office-hours",), muted_in=("planned-a", "planned-b"))) == (
+        "slack: nothing was sent; it is told in office-hours alone; it is not told in planned-a, planned-b"
+    )
+    wide = {**WORK, "matchers": ["severity=critical"]}
+    made = plan(settings(notifications={"webhook_url": "http://inbox:8025/webhook", "planned_work": {"all": wide}}))
+    there = Alertmanager(deaf=("webhook",))
+    (outcome,) = synthetic.send(there.client(), made, Severity.CRITICAL)
+    assert outcome.muted_in == ("planned-all",)
 
 
 def test_an_alertmanager_that_does_not_answer_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
