@@ -456,6 +456,14 @@ MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
             "planned_work.x1.end: '2027-02-30 00",
         ),
         (
+            {"planned_work": {"x1": {**WORK, "start": "9999-12-30 22:00", "end": "2100-12-31 22:00"}}},
+            "planned_work.x1.start: '9999-12-30 22:00' is not a moment; write YYYY-MM-DD HH:MM in quotes, from 2000",
+        ),
+        (
+            {"planned_work": {"x1": {**WORK, "start": "2000-01-01 00:00", "end": "1999-12-31 23:59"}}},
+            "planned_work.x1.end: '1999-12-31 23:59' is not a moment; write YYYY-MM-DD HH:MM in quotes, from 2000",
+        ),
+        (
             {"planned_work": {"x1": {**WORK, "end": "2027-01-16 22:00"}}},
             "planned_work.x1: ends at 2027-01-16 22:00",
         ),
