@@ -170,4 +170,8 @@ class Notifications(_Values):
     def _one_heartbeat(self) -> Self:
         if self.heartbeat_url and not self.heartbeat:
             raise ValueError("heartbeat: false, and yet there is a heartbeat_url; remove one of them")
+        if self.heartbeat_url and self.heartbeat_url == self.webhook_url:
+            raise ValueError(
+                "heartbeat_url: is the webhook_url too, so a message would pass for a heartbeat; give each its own"
+            )
         return self

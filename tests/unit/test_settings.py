@@ -486,6 +486,10 @@ MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
         ),
         ({"planned_work": {"X": WORK}}, "planned_work.X: 'X' is not a name"),
         ({"heartbeat": False, "heartbeat_url": "http://b/"}, "heartbeat: false, and yet there is a heartbeat_url"),
+        (
+            {"webhook_url": "http://b", "heartbeat_url": "http://b/"},
+            "heartbeat_url: is the webhook_url too, so a message would pass for a heartbeat; give each its own",
+        ),
     ],
     ids=short,
 )
