@@ -60,7 +60,8 @@ def until(length: str, end: str, now: datetime) -> datetime:
     if bool(length) == bool(end):
         raise ValueError("a silence needs one end: --for 2h, or --until 2027-01-16T22:00+01:00")
     if length:
-        found = now + timedelta(seconds=seconds(length))
+        # Cut to what is refused all the same: no date is later than the year 9999.
+        found = now + timedelta(seconds=min(seconds(length), 2 * LONGEST.total_seconds()))
     else:
         try:
             found = datetime.fromisoformat(end)

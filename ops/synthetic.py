@@ -1,6 +1,7 @@
 """An alert on demand: it goes the way of a real one, and what each receiver accepted is told."""
 
 import re
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import httpx
 
 from ops import probes
 from plan import Plan
+from routing.tree import Route
 from rules.model import Severity
 from stacks.values import seconds
 
@@ -28,15 +30,22 @@ class Requests:
     sent: float = 0
     failed: float = 0
 
+    @property
+    def taken(self) -> float:
+        return self.sent - self.failed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of the alert at one receiver; `waits_for` are the time intervals outside which it is not told."""
+    """What became of the alert at one receiver; outside the time intervals `waits_for` it is not told, and neither in
+    those of `muted_in`.
+    """
 
     receiver: str
     accepted: int
     failed: int
     waits_for: tuple[str, ...] = ()
+    muted_in: tuple[str, ...] = ()
 
     @property
     def well(self) -> bool:
@@ -45,21 +54,28 @@ class Outcome:
     def __str__(self) -> str:
         if self.accepted or self.failed:
             return f"{self.receiver}: {self.accepted} accepted, {self.failed} failed"
-        if self.waits_for:
-            return f"{self.receiver}: nothing was sent; it is told in {', '.join(self.waits_for)} alone"
-        return f"{self.receiver}: nothing was sent"
+        why = [
+            *([f"it is told in {', '.join(self.waits_for)} alone"] if self.waits_for else []),
+            *([f"it is not told in {', '.join(self.muted_in)}"] if self.muted_in else []),
+        ]
+        return "; ".join((f"{self.receiver}: nothing was sent", *why))
 
 
 def labels(plan: Plan, severity: Severity) -> dict[str, str]:
-    """The labels of the synthetic alert: no inhibition and no planned work of this project is about it."""
+    """The labels of one synthetic alert; its subject is its own, or Alertmanager would take it for one more of a group
+    that it has told of.
+
+    No inhibition of this project is about it. Planned work is where its matchers are wide enough (`severity=warning`).
+    """
     return {
-        "alertname": NAME, "severity": severity.value, "subject": "synthetic", "instance": "synthetic",
+        "alertname": NAME, "severity": severity.value, "subject": f"synthetic-{secrets.token_hex(3)}",
+        "instance": "synthetic",
         "environment": plan.settings.environment.value,
     }  # fmt: skip
 
 
 def send(http: httpx.Client, plan: Plan, severity: Severity) -> tuple[Outcome, ...]:
-    """Fires the alert, waits until each receiver of its severity took it or did not, and resolves it.
+    """Fires the alert, waits until each receiver of its severity took it or patience ends, and resolves it.
 
     The counts are Alertmanager's own, by receiver: what else is told in these seconds is among them.
     """
@@ -73,16 +89,14 @@ def send(http: httpx.Client, plan: Plan, severity: Severity) -> tuple[Outcome, .
         deadline = time.monotonic() + max(seconds(route.pace.wait) for route in routes) + PATIENCE
         while time.monotonic() < deadline:
             now = requests(http, alertmanager)
-            if all(now.get(name, Requests()).sent > before.get(name, Requests()).sent for name in names):
+            if all(now.get(name, Requests()).taken > before.get(name, Requests()).taken for name in names):
                 break
             time.sleep(0.5)
         after = requests(http, alertmanager)
     finally:
         _post(http, alertmanager, marked, began, datetime.now(UTC))
-    waits = {route.receiver: route.active for route in routes}
-    return tuple(
-        _outcome(name, before.get(name, Requests()), after.get(name, Requests()), waits[name]) for name in names
-    )
+    to = {route.receiver: route for route in routes}
+    return tuple(_outcome(to[name], before.get(name, Requests()), after.get(name, Requests())) for name in names)
 
 
 def requests(http: httpx.Client, alertmanager: str) -> dict[str, Requests]:
@@ -99,9 +113,11 @@ def requests(http: httpx.Client, alertmanager: str) -> dict[str, Requests]:
     return found
 
 
-def _outcome(name: str, before: Requests, after: Requests, waits_for: tuple[str, ...]) -> Outcome:
-    sent, failed = int(after.sent - before.sent), int(after.failed - before.failed)
-    return Outcome(receiver=name, accepted=sent - failed, failed=failed, waits_for=waits_for)
+def _outcome(route: Route, before: Requests, after: Requests) -> Outcome:
+    accepted, failed = int(after.taken - before.taken), int(after.failed - before.failed)
+    return Outcome(
+        receiver=route.receiver, accepted=accepted, failed=failed, waits_for=route.active, muted_in=route.mute
+    )
 
 
 def _post(http: httpx.Client, alertmanager: str, marked: Mapping[str, str], start: datetime, end: datetime) -> None:

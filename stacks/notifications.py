@@ -16,6 +16,7 @@ HEARTBEAT: Final = "heartbeat"
 WEBHOOK_SECRET: Final = "webhook_url"
 HEARTBEAT_SECRET: Final = "heartbeat_url"
 LONGEST: Final = timedelta(days=14)
+YEARS: Final = range(2000, 2101)
 DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MOMENT: Final = "%Y-%m-%d %H:%M"
 
@@ -29,7 +30,8 @@ def _zone(name: str) -> str:
 
 
 def _moment(text: str) -> str:
-    datetime.strptime(text, _MOMENT)  # its zone stands beside it
+    if datetime.strptime(text, _MOMENT).year not in YEARS:  # its zone stands beside it
+        raise ValueError("a slip")
     return text
 
 
@@ -57,7 +59,10 @@ Moment = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$"),
     AfterValidator(_moment),
-    expect("a moment", "YYYY-MM-DD HH:MM in quotes, such as '2027-01-16 22:00'"),
+    expect(
+        "a moment",
+        f"YYYY-MM-DD HH:MM in quotes, from {YEARS[0]} to {YEARS[-1]}, such as '2027-01-16 22:00'",
+    ),
 ]
 Reason = Annotated[
     str, StringConstraints(pattern=r"\S", max_length=200), expect("a reason", "a few words for the others")
@@ -165,4 +170,8 @@ class Notifications(_Values):
     def _one_heartbeat(self) -> Self:
         if self.heartbeat_url and not self.heartbeat:
             raise ValueError("heartbeat: false, and yet there is a heartbeat_url; remove one of them")
+        if self.heartbeat_url and self.heartbeat_url == self.webhook_url:
+            raise ValueError(
+                "heartbeat_url: is the webhook_url too, so a message would pass for a heartbeat; give each its own"
+            )
         return self

@@ -4,11 +4,11 @@ needs, and what Alertmanager is told.
 A secret is read from its file at each message, so a rotated one counts at once. Words come from routing/templates/.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from stacks.values import SOME, Address, Switch, Url, expect
+from stacks.values import SOME, Address, Switch, Url, expect, shown
 
 SECRETS: Final = "/run/secrets"  # where every service finds its secrets, one file each
 TITLE: Final = '{{ template "softfactory.title" . }}'
@@ -112,7 +112,8 @@ class Slack(Receiver):
 class Email(Receiver):
     """A mail over the server `smarthost`. With a `user` it logs in; the password is the secret `smtp_password`.
 
-    `tls` is starttls (the usual, on port 587), implicit (on port 465) or none.
+    `tls` is starttls (the usual, on port 587), implicit (on port 465) or none, which is
+    without a login.
     """
 
     smarthost: Address
@@ -120,6 +121,15 @@ class Email(Receiver):
     to: Annotated[tuple[MailAddress, ...], SOME]
     user: MailUser | None = None
     tls: Tls = "starttls"
+
+    @model_validator(mode="after")
+    def _covered(self) -> Self:
+        if self.user and self.tls == "none":
+            raise ValueError(
+                f"the password of user {shown(self.user)} would go in clear; write tls: starttls or implicit, or "
+                "remove the user"
+            )
+        return self
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -279,6 +279,14 @@ def test_alerts_about_several_instances_share_a_message(amtool: Checker) -> None
     assert "instance" not in unquote(silence) and 'subject="redis"' in unquote(silence)
 
 
+def test_what_fires_is_told_before_what_is_over(amtool: Checker) -> None:
+    over = [_alert("resolved", f"redis-{number} was full", instance=f"redis-{number}") for number in range(20)]
+    slack, text = _texts(amtool, _data(*over, _alert(summary="redis is full")), "slack.text", "text")
+    assert slack.startswith("*redis is full*\n") and text.startswith("redis is full\n")
+    assert [slack.count("was full"), text.count("was full")] == [4, 19]
+    assert "... and 16 more." in slack and "... and 1 more." in text
+
+
 # What each service accepts, in characters; the sources stand in the templates.
 BOUNDS = {"title": 250, "slack.text": 40_000, "pagerduty.summary": 1024, "pagerduty.source": 200, "text": 100_000}
 BOUNDS |= {"pagerduty.firing": 100_000, "pagerduty.silence": 400}

@@ -432,7 +432,14 @@ MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
         ({"email": {**MAIL, "password": "x"}}, "email.password: no such setting; there are: smarthost, from, to, user"),
         ({"pagerduty": {"url": "events"}}, "pagerduty.url: this is not an address"),
         ({"incidentio": {}}, "incidentio.url: is missing"),
-        ({"ways": {"critical": {"wait": "0s"}}}, "ways.critical.wait: '0s' is not a hold time"),
+        (
+            {"email": {**MAIL, "user": "me", "tls": "none"}},
+            "email: the password of user 'me' would go in clear; write tls: starttls or implicit, or remove the user",
+        ),
+        ({"ways": {"critical": {"wait": "0s"}}}, "ways.critical.wait: '0s' is not a wait; write whole numbers"),
+        ({"ways": {"critical": {"wait": "5m1s"}}}, "ways.critical.wait: '5m1s' is not a wait; write whole numbers"),
+        ({"ways": {"warning": {"interval": "61m"}}}, "ways.warning.interval: '61m' is not an interval; write whole"),
+        ({"ways": {"warning": {"repeat": "2w"}}}, "ways.warning.repeat: '2w' is not a time to repeat; write whole"),
         ({"ways": {"none": {}}}, "ways.none: no such setting; there are: critical, warning"),
         ({"office_hours": {**OFFICE, "time_zone": "Berlin"}}, "office_hours.time_zone: 'Berlin' is not a time zone"),
         ({"office_hours": {**OFFICE, "time_zone": "Europe"}}, "office_hours.time_zone: 'Europe' is not a time zone"),
@@ -447,6 +454,14 @@ MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
         (
             {"planned_work": {"x1": {**WORK, "end": "2027-02-30 00:00"}}},
             "planned_work.x1.end: '2027-02-30 00",
+        ),
+        (
+            {"planned_work": {"x1": {**WORK, "start": "9999-12-30 22:00", "end": "2100-12-31 22:00"}}},
+            "planned_work.x1.start: '9999-12-30 22:00' is not a moment; write YYYY-MM-DD HH:MM in quotes, from 2000",
+        ),
+        (
+            {"planned_work": {"x1": {**WORK, "start": "2000-01-01 00:00", "end": "1999-12-31 23:59"}}},
+            "planned_work.x1.end: '1999-12-31 23:59' is not a moment; write YYYY-MM-DD HH:MM in quotes, from 2000",
         ),
         (
             {"planned_work": {"x1": {**WORK, "end": "2027-01-16 22:00"}}},
@@ -471,6 +486,10 @@ MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
         ),
         ({"planned_work": {"X": WORK}}, "planned_work.X: 'X' is not a name"),
         ({"heartbeat": False, "heartbeat_url": "http://b/"}, "heartbeat: false, and yet there is a heartbeat_url"),
+        (
+            {"webhook_url": "http://b", "heartbeat_url": "http://b/"},
+            "heartbeat_url: is the webhook_url too, so a message would pass for a heartbeat; give each its own",
+        ),
     ],
     ids=short,
 )

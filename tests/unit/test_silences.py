@@ -14,9 +14,12 @@ import ops.__main__ as commands
 from ops import silences, synthetic
 from ops.probes import ProbeError
 from plan import plan
+from routing.tree import GROUP_BY
 from rules.model import Severity
 from stacks.matchers import Matcher
 from stacks.settings import load_settings
+from tests.unit.test_routing import WORK
+from tests.unit.values import settings
 
 NOW = datetime(2027, 1, 16, 20, 0, tzinfo=UTC)
 ID = "7d8eb77e-00f9-4e0e-9f20-047695569296"
@@ -123,7 +126,9 @@ def test_a_silence_ends(length: str, end: str, hours: float) -> None:
     [
         ("", "", "needs one end"), ("2h", "2027-01-17T20:00Z", "needs one end"), ("", "soon", "'soon' is not a moment"),
         ("", "2027-01-17T20:00", "has no time zone"), ("", "2027-01-16T20:00Z", "which is over"),
-        ("32d", "", "longer than 31 days"), ("two hours", "", "not a Prometheus duration"),
+        ("32d", "", "longer than 31 days"), ("9999y", "", "longer than 31 days"),
+        ("999999999y", "", "longer than 31 days"), ("", "9999-12-31T23:59-14:00", "longer than 31 days"),
+        ("", "0001-01-01T00:00+14:00", "which is over"), ("two hours", "", "not a Prometheus duration"),
     ],
 )  # fmt: skip
 def test_a_silence_without_an_end_that_can_be_kept_is_refused(length: str, end: str, said: str) -> None:
@@ -195,7 +200,8 @@ def test_a_test_alert_goes_the_way_of_its_severity_and_is_resolved(
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [f"✓ {name}: 1 accepted, 0 failed" for name in receivers]
     fired, resolved = there.alerts
-    assert fired["labels"] == resolved["labels"] == synthetic.labels(there.plan, Severity(severity))
+    own = {"subject": fired["labels"]["subject"]}
+    assert fired["labels"] == resolved["labels"] == {**synthetic.labels(there.plan, Severity(severity)), **own}
     assert datetime.fromisoformat(fired["endsAt"]) > datetime.now(UTC) >= datetime.fromisoformat(resolved["endsAt"])
 
 
@@ -211,6 +217,40 @@ def test_a_receiver_that_is_not_told_is_named_with_what_it_waits_for(run: Run) -
     assert done.exit_code == 1
     assert done.output.splitlines()[0] == "✗ slack: nothing was sent; it is told in office-hours alone"
     assert len(there.alerts) == 2  # it is resolved all the same
+
+
+def test_a_second_test_alert_is_a_group_of_its_own(run: Run) -> None:
+    there = Alertmanager()
+    first, second = (synthetic.labels(there.plan, Severity.CRITICAL) for _ in range(2))
+    assert {label for label in first if first[label] != second[label]} == {"subject"} <= set(GROUP_BY)
+
+
+def test_a_receiver_has_the_time_for_a_second_try(run: Run) -> None:
+    there = Alertmanager("prod", refusing=("slack",))
+    scrape, scrapes = there.metrics, []
+
+    def later() -> str:
+        scrapes.append(1)
+        if len(scrapes) == 5:
+            there.counts["slack"][0] += 1
+        return scrape()
+
+    there.metrics = later  # type: ignore[method-assign]
+    done = run(there, "test-alert", "--stack", "prod")
+    assert done.output.splitlines()[1] == "✗ slack: 1 accepted, 1 failed"
+
+
+def test_a_receiver_that_is_muted_is_named_with_what_mutes_it(run: Run) -> None:
+    nothing: dict[str, Any] = {"receiver": "slack", "accepted": 0, "failed": 0}
+    assert str(synthetic.Outcome(**nothing)) == "slack: nothing was sent"
+    assert str(synthetic.Outcome(**nothing, waits_for=("office-hours",), muted_in=("planned-a", "planned-b"))) == (
+        "slack: nothing was sent; it is told in office-hours alone; it is not told in planned-a, planned-b"
+    )
+    wide = {**WORK, "matchers": ["severity=critical"]}
+    made = plan(settings(notifications={"webhook_url": "http://inbox:8025/webhook", "planned_work": {"all": wide}}))
+    there = Alertmanager(deaf=("webhook",))
+    (outcome,) = synthetic.send(there.client(), made, Severity.CRITICAL)
+    assert outcome.muted_in == ("planned-all",)
 
 
 def test_an_alertmanager_that_does_not_answer_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
