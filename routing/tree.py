@@ -69,7 +69,7 @@ class Inhibition:
 @dataclass(frozen=True, kw_only=True)
 class Tree:
     """`default` takes what no route does: an alert that is not of this project. `intervals` are Alertmanager's time
-    intervals, by name; `planned` are the names of those in which people work on something, with what it is about.
+    intervals, by name.
     """
 
     receivers: Mapping[str, Receiver | None]  # None tells nobody
