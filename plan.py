@@ -218,7 +218,7 @@ def _fitting(settings: Settings) -> Fitting:
     alerts = tuple(alert for alert in alerts if alert.job.name in targets and alert.enabled)
     problems += [*misfits(alerts, ALERTS, settings), *short_retention(OBJECTIVES, alerts, settings.retention)]
     labels = _labels(alerts, targets, settings)
-    nowhere = routing_checks.settings_problems(settings)
+    nowhere = routing_checks.settings_problems(settings, labels)
     if nowhere:
         raise PlanError([*problems, *nowhere])
     routes = tree(settings, [one for sets in labels.values() for one in sets])

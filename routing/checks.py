@@ -2,19 +2,26 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Final
 
-from routing.tree import NULL, Tree
+from routing.tree import CRITICAL, MOST_WORKS, NULL, WARNING, Tree, paced, together
 from rules.model import Alert, Severity
 from stacks.matchers import LabelSet, all_hold, matcher
-from stacks.settings import Environment, Settings
-from stacks.values import printable
+from stacks.settings import Environment, Settings, Tuning
+from stacks.values import printable, seconds
 
+WATCHDOG: Final = "Watchdog"
 About = Mapping[Alert, Iterable[LabelSet]]  # an alert to the labels with which it may reach Alertmanager
 
 
-def settings_problems(settings: Settings) -> list[str]:
-    """What is wrong with the settings alone: without them there is no tree to look at."""
-    return [*_missing_receivers(settings), *_no_heartbeat(settings)]
+def settings_problems(settings: Settings, about: About) -> list[str]:
+    """What is wrong before there is a tree to look at; `about` are the alerts that the environment has."""
+    return [
+        *_missing_receivers(settings),
+        *_no_heartbeat(settings),
+        *_hasty_repeat(settings),
+        *_too_many_works(settings, about),
+    ]
 
 
 def problems(tree: Tree, settings: Settings, about: About, defined: About) -> list[str]:
@@ -42,11 +49,41 @@ def _missing_receivers(settings: Settings) -> Iterator[str]:
 
 
 def _no_heartbeat(settings: Settings) -> Iterator[str]:
-    """In prod somebody must wait for the Watchdog, or nobody learns that nothing can be told."""
+    """In prod the Watchdog must be there and somebody wait for it, or nobody learns that nothing can be told."""
     if settings.environment is Environment.PROD and not settings.notifications.heartbeat:
         yield (
             "notifications.heartbeat: prod needs what waits for the Watchdog; give a heartbeat_url, or remove this "
             "line and set the secret heartbeat_url"
+        )
+    if settings.environment is Environment.PROD and not settings.alerts.get(WATCHDOG, Tuning()).enabled:
+        yield f"alerts.{WATCHDOG}.enabled: prod needs it, or nobody learns that nothing can be told; remove this line"
+
+
+def _hasty_repeat(settings: Settings) -> Iterator[str]:
+    """A group is looked at once in an interval, so it cannot be told again sooner."""
+    for severity, usual in (("critical", CRITICAL), ("warning", WARNING)):
+        pace = paced(getattr(settings.notifications.ways, severity), usual)
+        if seconds(pace.repeat) < seconds(pace.interval):
+            yield (
+                f"notifications.ways.{severity}.repeat: {pace.repeat} is shorter than its interval {pace.interval}; "
+                f"write at least {pace.interval}"
+            )
+
+
+def _too_many_works(settings: Settings, about: About) -> Iterator[str]:
+    """Of planned works with different matchers, only so many may be about one alert: each doubles its routes."""
+    planned = together(settings.notifications.planned_work)
+    if len(planned) <= MOST_WORKS:
+        return
+    counts = {
+        alert.name: max((sum(all_hold(matchers, labels) for _, matchers in planned) for labels in sets), default=0)
+        for alert, sets in about.items() if alert.severity is not Severity.NONE
+    }  # fmt: skip
+    name = max(counts, key=lambda name: counts[name], default="")
+    if name and counts[name] > MOST_WORKS:
+        yield (
+            f"notifications.planned_work: {counts[name]} works with different matchers are about {name}; at most "
+            f"{MOST_WORKS} may be: give those on the same thing the same matchers, or remove what is over"
         )
 
 

@@ -35,6 +35,8 @@ BEAT: Final = Pace(wait="0s", interval="1m", repeat="5m")
 EXPORTER_FAILS: Final = ("TargetDown", "PostgresExporterFailing")
 HOST: Final = "engine-host"  # the instance of the node under the engine
 HOSTED: Final = ("alertmanager", "grafana", "prometheus")  # the subjects that always run there
+MOST_WORKS: Final = 6  # with different matchers about one alert: 63 routes for each receiver
+Planned = tuple[tuple[tuple[str, ...], tuple[Matcher, ...]], ...]  # the names of works, and what they are about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class Inhibition:
 @dataclass(frozen=True, kw_only=True)
 class Tree:
     """`default` takes what no route does: an alert that is not of this project. `intervals` are Alertmanager's time
-    intervals, by name; `planned` are the names of those in which people work on something, with what it is about.
+    intervals, by name.
     """
 
     receivers: Mapping[str, Receiver | None]  # None tells nobody
@@ -117,7 +119,7 @@ def tree(settings: Settings, alerts: Iterable[LabelSet]) -> Tree:
     about = tuple(alerts)
     office = (OFFICE_HOURS,) if notifications.office_hours else ()
     ways = notifications.ways
-    planned = tuple(sorted(notifications.planned_work.items()))
+    planned = together(notifications.planned_work)
     return Tree(
         receivers={**people, beat: heart if notifications.heartbeat else None},
         default=next(iter(ways.critical.to or people)),
@@ -141,13 +143,13 @@ def _routes(
     usual: Pace,
     people: Iterable[str],
     active: tuple[str, ...],
-    planned: tuple[tuple[str, PlannedWork], ...],
+    planned: Planned,
     about: tuple[LabelSet, ...],
 ) -> Iterator[Route]:
     """One route for each receiver of a severity."""
     mine = tuple(labels for labels in about if labels.get("severity") == severity.value)
     names = tuple(way.to or people)
-    pace = Pace(wait=way.wait or usual.wait, interval=way.interval or usual.interval, repeat=way.repeat or usual.repeat)
+    pace = paced(way, usual)
     for name in names:
         yield Route(
             matchers=(_severity(severity),), receiver=name, pace=pace, more=name != names[-1], active=active,
@@ -155,24 +157,40 @@ def _routes(
         )  # fmt: skip
 
 
+def paced(way: Way, usual: Pace) -> Pace:
+    """The pace of a way, as usual where it says nothing else."""
+    return Pace(wait=way.wait or usual.wait, interval=way.interval or usual.interval, repeat=way.repeat or usual.repeat)
+
+
+def together(works: Mapping[str, PlannedWork]) -> Planned:
+    """The planned works, sorted by name, those with the same matchers as one."""
+    names: dict[frozenset[Matcher], list[str]] = {}
+    matchers: dict[frozenset[Matcher], tuple[Matcher, ...]] = {}
+    for name, work in sorted(works.items()):
+        these = tuple(map(matcher, work.matchers))
+        names.setdefault(frozenset(these), []).append(name)
+        matchers.setdefault(frozenset(these), these)
+    return tuple((tuple(names[same]), matchers[same]) for same in names)
+
+
 def _muted(
     receiver: str,
     pace: Pace,
     active: tuple[str, ...],
-    planned: tuple[tuple[str, PlannedWork], ...],
+    planned: Planned,
     about: tuple[LabelSet, ...],
     already: tuple[str, ...] = (),
 ) -> tuple[Route, ...]:
-    """A route for each planned work, and in it one for each later work that is about the same alerts.
+    """A route for each planned work, and in it one for each later work that is about the same alerts: 2^n for n
+    works on one alert, which is why their number has a bound (`MOST_WORKS`).
 
     Of several routes that fit, Alertmanager takes the first, and a route inherits no time intervals.
     """
     made = []
-    for number, (name, work) in enumerate(planned):
-        matchers = tuple(map(matcher, work.matchers))
+    for number, (names, matchers) in enumerate(planned):
         mine = tuple(labels for labels in about if all_hold(matchers, labels))
         if mine:
-            mute = (*already, planned_name(name))
+            mute = (*already, *map(planned_name, names))
             inner = _muted(receiver, pace, active, planned[number + 1 :], mine, mute)
             made.append(Route(matchers=matchers, receiver=receiver, pace=pace, active=active, mute=mute, routes=inner))
     return tuple(made)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from stacks.matchers import matcher
 from stacks.receivers import Email, IncidentIo, PagerDuty, Receiver, Slack, Webhook
-from stacks.values import SOME, Hold, Key, Name, Switch, Url, expect
+from stacks.values import SOME, Gap, Key, Name, Repeat, Switch, Url, Wait, expect
 
 WEBHOOK: Final = "webhook"
 HEARTBEAT: Final = "heartbeat"
@@ -81,9 +81,9 @@ class Way(_Values):
     """
 
     to: tuple[Key, ...] | None = None
-    wait: Hold | None = None
-    interval: Hold | None = None
-    repeat: Hold | None = None
+    wait: Wait | None = None
+    interval: Gap | None = None
+    repeat: Repeat | None = None
 
 
 class Ways(_Values):

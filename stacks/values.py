@@ -125,6 +125,10 @@ Retention = Annotated[str, _between("2h", "10y"), expect("a retention", f"{_LENG
 # With longer gaps the alerts' windows of five minutes would hold too few samples.
 Interval = Annotated[str, _between("1s", "1m"), expect("a scrape interval", f"{_LENGTH} from 1s to 1m, such as 15s")]
 Hold = Annotated[str, _between("1s", "1w"), expect("a hold time", f"{_LENGTH} from 1s to 1w, such as 5m")]
+# What fires is told after them, so neither is longer than anybody may be left waiting.
+Wait = Annotated[str, _between("1s", "5m"), expect("a wait", f"{_LENGTH} from 1s to 5m, such as 30s")]
+Gap = Annotated[str, _between("1s", "1h"), expect("an interval", f"{_LENGTH} from 1s to 1h, such as 5m")]
+Repeat = Annotated[str, _between("1s", "1w"), expect("a time to repeat", f"{_LENGTH} from 1s to 1w, such as 12h")]
 Switch = Annotated[bool, expect("a switch", "true or false, without quotes", of=bool)]
 Port = Annotated[
     int,

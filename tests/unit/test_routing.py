@@ -1,6 +1,6 @@
 """Routing: who is told, what holds back what, when nobody is told, and that a changed template is a changed release."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import routing.render
 from plan import PlanError, plan
 from routing.checks import _inhibitions
 from routing.render import alertmanager_files, template_problems
-from routing.tree import Inhibition, Tree
+from routing.tree import Inhibition, Route, Tree
 from rules import ALERTS
 from rules.model import Alert, Severity
 from stacks.matchers import Matcher, all_hold, matcher
@@ -172,6 +172,18 @@ def test_an_environment_may_have_a_pace_of_its_own() -> None:
     assert (critical.pace.wait, critical.pace.interval, critical.pace.repeat) == ("30s", "1m", "2h")
 
 
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ({"interval": "10m", "repeat": "5m"}, "5m is shorter than its interval 10m; write at least 10m"),
+        ({"repeat": "30s"}, "30s is shorter than its interval 5m; write at least 5m"),  # the usual one
+    ],
+)
+def test_nothing_is_told_again_sooner_than_its_group_is(way: dict[str, str], said: str) -> None:
+    assert refused(**GIVEN, ways={"warning": way}) == f"notifications.ways.warning.repeat: {said}"
+    assert made(**GIVEN, ways={"warning": {"wait": "1s", "interval": "1s", "repeat": "1s"}})
+
+
 def test_the_heartbeat_goes_its_own_way_every_five_minutes_and_disturbs_nobody() -> None:
     routes = configuration(**GIVEN)["route"]["routes"]
     (beat,) = [route for route in routes if route["matchers"] == ['severity="none"']]
@@ -203,6 +215,16 @@ def test_prod_is_not_without_a_heartbeat_and_a_test_stack_may_be() -> None:
     assert silent.told({"severity": "none"}) == ("null",) and silent.receivers["null"] is None
     assert {"name": "null"} in configuration("staging", heartbeat=False)["receivers"]
     assert "heartbeat_url" not in silent.secrets
+
+
+def test_prod_is_not_without_the_watchdog_and_a_test_stack_may_be() -> None:
+    off = {"Watchdog": {"enabled": False}}
+    with pytest.raises(PlanError) as caught:
+        plan(settings("prod", alerts=off))
+    assert caught.value.problems == (
+        "alerts.Watchdog.enabled: prod needs it, or nobody learns that nothing can be told; remove this line",
+    )
+    assert plan(settings("staging", alerts=off))
 
 
 @pytest.mark.parametrize("heartbeat", [{}, {"heartbeat_url": "https://beats.internal/1"}])
@@ -379,6 +401,38 @@ def test_two_works_on_one_thing_both_count_and_office_hours_stay() -> None:
     assert route.mute == ("planned-one",)
     depth = [inner for route in whole.routes for inner in route.routes if "planned-three" in inner.mute]
     assert all(not inner.routes for inner in depth)  # Redis' and PostgreSQL's alerts are never the same
+
+
+def works(*subjects: str) -> dict[str, Any]:
+    """A planned work about PostgreSQL for each subject that it is not about."""
+    matchers = {subject: ['subject="postgres"', f'subject!="{subject}"'] for subject in subjects}
+    return {f"not-{subject}": {**WORK, "matchers": matchers[subject]} for subject in subjects}
+
+
+def routes_of(routes: Iterable[Route]) -> int:
+    return sum(1 + routes_of(route.routes) for route in routes)
+
+
+def test_works_on_the_same_thing_share_a_route() -> None:
+    turned = {**WORK, "matchers": ["severity!=none", 'subject="postgres"', 'subject="postgres"']}
+    other = {**WORK, "matchers": ['subject="postgres"', "severity!=none"]}
+    many = {f"night-{number}": turned if number % 2 else other for number in range(20)}
+    whole = made(**GIVEN, planned_work=many)
+    assert routes_of(whole.routes) == 3 + 2  # critical and warning, each with one
+    (route,) = whole.taken({"severity": "critical", "subject": "postgres"})
+    assert set(route.mute) == {f"planned-{name}" for name in many} == set(whole.intervals)
+
+
+def test_works_that_overlap_are_so_few_that_their_routes_can_be_counted() -> None:
+    six = works("redis", "node", "api", "grafana", "prometheus", "elasticsearch")
+    whole = made(**GIVEN, planned_work=six)
+    assert routes_of(whole.routes) == 3 + 2 * (2**6 - 1)
+    # Those about something else, or about the same, do not count.
+    redis = {**WORK, "matchers": ["subject=redis"]}
+    assert made(**GIVEN, planned_work={**six, "redis": redis, "again": six["not-redis"]})
+    said = refused(**GIVEN, planned_work={**six, **works("alertmanager", *(f"n{number}" for number in range(40)))})
+    assert said.startswith("notifications.planned_work: 47 works with different matchers are about ")
+    assert said.endswith("; at most 6 may be: give those on the same thing the same matchers, or remove what is over")
 
 
 def test_planned_work_that_is_about_nothing_is_refused() -> None:

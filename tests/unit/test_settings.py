@@ -497,7 +497,7 @@ def test_what_is_wrong_about_who_is_told_is_one_message_with_its_place(
     tmp_path: Path, notifications: dict[str, Any], said: str
 ) -> None:
     (line,) = problem(tmp_path, notifications=notifications).splitlines()[1:]
-    place = "  notifications: " if said.startswith("heartbeat:") else "  notifications."
+    place = "  notifications: " if said.startswith("heartbeat") else "  notifications."
     assert line.startswith(f"{place}{said}")
 
 
