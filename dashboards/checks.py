@@ -11,7 +11,7 @@ Model = Mapping[str, Any]  # a dashboard's JSON model
 MOST_QUERIES: Final = 40  # of one dashboard, each asked again every 30 seconds for everybody who looks at it
 _UID: Final = re.compile(r"(?=.*[^0-9])[A-Za-z0-9_-]{1,40}")  # Grafana's own bounds; digits alone are read as an old id
 _FILLED: Final = {"$__rate_interval": "1m", "$__interval": "1m", "$__range": "1h"}
-_LABEL_VALUES: Final = re.compile(r"label_values\((.+), *(\w+)\)")
+LABEL_VALUES: Final = re.compile(r"label_values\((.+), *(\w+)\)")
 _DRAWS_NOTHING: Final = ("row", "text")  # these panels ask nothing
 
 
@@ -112,12 +112,11 @@ def _unreadable(model: Model, series: Series) -> Iterator[str]:
         asked += [(_where(model, panel), expr) for expr in queries(panel)]
     asked += [(f"{_where(model)}: mark {mark.get('name')!r}", mark.get("expr") or "") for mark in _marks(model)]
     for variable in _variables(model):
-        found = _LABEL_VALUES.fullmatch(str(variable.get("query") or ""))
+        found = LABEL_VALUES.fullmatch(str(variable.get("query") or ""))
         if found:
+            selector, label = found.groups()
             # The label must be one that the series have.
-            asked.append(
-                (f"{_where(model)}: variable {variable['name']!r}", "count by ({1}) ({0})".format(*found.groups()))
-            )
+            asked.append((f"{_where(model)}: variable {variable['name']!r}", f"count by ({label}) ({selector})"))
         elif variable["type"] == "query":
             yield f"{_where(model)}: variable {variable['name']!r}: is not label_values(<series>, <label>)"
     for where, expr in asked:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from string import ascii_uppercase
-from typing import Final
+from typing import Final, TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, common, heatmap, stat, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as dashboards
@@ -120,13 +120,7 @@ class Draw:
         up. A click on it opens `page`, with the instance chosen.
         """
         panel = (
-            stat.Panel()
-            .title(title or signal.title)
-            .description(_description(signal))
-            .datasource(PROMETHEUS)
-            .unit(signal.unit)
-            .height(STAT_HEIGHT)
-            .span(STAT_WIDTH)
+            _framed(stat.Panel(), signal, title=title, height=STAT_HEIGHT, width=STAT_WIDTH)
             .with_target(_query(signal).instant())
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
             .color_mode(common_models.BigValueColorMode.VALUE)
@@ -153,14 +147,8 @@ class Draw:
             names = ", ".join(repr(each.title) for each in signals)
             raise ValueError(f"{names} need panels of their own: units, thresholds or what they show in trouble differ")
         panel = (
-            timeseries.Panel()
-            .title(title or signal.title)
-            .description(_description(*signals))
-            .datasource(PROMETHEUS)
-            .unit(signal.unit)
+            _framed(timeseries.Panel(), *signals, title=title)
             .min(0)
-            .height(GRAPH_HEIGHT)
-            .span(GRAPH_WIDTH)
             .fill_opacity(10)
             .tooltip(
                 common.VizTooltipOptions()
@@ -182,13 +170,8 @@ class Draw:
     def heatmap(self, signal: Signal) -> heatmap.Panel:
         """A histogram over time, from a signal that carries `le` alone; its unit is that of the buckets' bounds."""
         return (
-            heatmap.Panel()
-            .title(signal.title)
-            .description(_description(signal))
-            .datasource(PROMETHEUS)
+            _framed(heatmap.Panel(), signal)
             .unit(Unit.COUNT)  # of a cell
-            .height(GRAPH_HEIGHT)
-            .span(GRAPH_WIDTH)
             .with_target(_query(signal).range().format(PromQueryFormat.HEATMAP))
             .y_axis(heatmap.YAxisConfig().unit(signal.unit))
             .color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(32))
@@ -196,16 +179,10 @@ class Draw:
         )
 
     def bars(self, signal: Signal) -> bargauge.Panel:
-        """The latest values side by side, the largest first to be seen."""
+        """The latest values side by side."""
         return (
-            bargauge.Panel()
-            .title(signal.title)
-            .description(_description(signal))
-            .datasource(PROMETHEUS)
-            .unit(signal.unit)
+            _framed(bargauge.Panel(), signal)
             .min(0)
-            .height(GRAPH_HEIGHT)
-            .span(GRAPH_WIDTH)
             .with_target(_query(signal).instant())
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
             .orientation(common_models.VizOrientation.HORIZONTAL)
@@ -222,22 +199,15 @@ class Draw:
         of_one_job = _any(self._pages - set(OF_SEVERAL_JOBS))
         expr = f'label_replace({expr}, "chosen", "$1", "chosen", "(?:{of_one_job});(.+)")'
         expr = f'label_replace({expr}, "chosen", "All", "chosen", ".*;.*")'
-        shown = [*signal.by]
         return (
-            table.Panel()
-            .title(signal.title)
-            .description(_description(signal))
-            .datasource(PROMETHEUS)
-            .unit(signal.unit)
-            .height(GRAPH_HEIGHT)
-            .span(WIDE)
+            _framed(table.Panel(), signal, width=WIDE)
             .with_target(_query(signal).expr(expr).instant().format(PromQueryFormat.TABLE))
             .with_transformation(
                 DataTransformerConfig(
                     id_val="organize",
                     options={
                         "excludeByName": {"Time": True, "Value": True},
-                        "indexByName": {label: place for place, label in enumerate(shown)},
+                        "indexByName": {label: place for place, label in enumerate(signal.by)},
                     },
                 )
             )
@@ -285,6 +255,24 @@ def _steps(*steps: tuple[str, float | None]) -> dashboards.ThresholdsConfig:
     """Colours, each from a value up; the first from anywhere."""
     made = [Threshold(color=color, value=value) for color, value in steps]
     return dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(made)
+
+
+# One of them, whichever goes in: the SDK gives its panels no class in common.
+_Panel = TypeVar("_Panel", stat.Panel, timeseries.Panel, heatmap.Panel, bargauge.Panel, table.Panel)
+
+
+def _framed(
+    panel: _Panel, *signals: Signal, title: str = "", height: int = GRAPH_HEIGHT, width: int = GRAPH_WIDTH
+) -> _Panel:
+    """A panel with all that it has whatever its kind; title and unit are the first signal's."""
+    return (
+        panel.title(title or signals[0].title)
+        .description(_description(*signals))
+        .datasource(PROMETHEUS)
+        .unit(signals[0].unit)
+        .height(height)
+        .span(width)
+    )
 
 
 def _description(*signals: Signal) -> str:

@@ -139,6 +139,11 @@ class Stack:
         """Whether the engine calls the service's container so."""
         return bool(self.container(service).attrs["State"]["Health"]["Status"] == "healthy")
 
+    def switch(self, **switches: Any) -> None:
+        """Sets switches of the demo's API: how it fails, slows down or loses its cache."""
+        answer = self.http.post(self.url("api") + "/demo/switches", json=switches)
+        assert answer.is_success, answer.text
+
     def told(self, alert: str) -> list[str]:
         """What the webhook was told of an alert: firing or resolved, in the order of the messages."""
         messages = self.http.get(self.url("inbox") + "/api/messages").json()["notifications"]

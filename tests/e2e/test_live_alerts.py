@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
@@ -57,10 +56,10 @@ def test_the_short_hold_times_show_in_what_is_released(hasty: Stack) -> None:
 def test_bad_answers_fire_and_good_ones_end_it(hasty: Stack) -> None:
     """SlowQueries ends only when its five minutes have passed: the last test of the file waits for that."""
     with ExitStack() as after:
-        after.callback(_switch, hasty, slow_queries=False, cache_off=False, delay_ms=0, fail_rate=0)
-        _switch(hasty, slow_queries=True, cache_off=True, delay_ms=2000, fail_rate=0.5)
+        after.callback(hasty.switch, slow_queries=False, cache_off=False, delay_ms=0, fail_rate=0)
+        hasty.switch(slow_queries=True, cache_off=True, delay_ms=2000, fail_rate=0.5)
         _wait(hasty, "firing", "SlowQueries", "HighResponseTime", "HighErrorRate", meanwhile=16)
-        _switch(hasty, slow_queries=False, delay_ms=0, fail_rate=0)
+        hasty.switch(slow_queries=False, delay_ms=0, fail_rate=0)
         _wait(hasty, "firing", "CacheHitRatioDegraded", meanwhile=100)
     _wait(hasty, "inactive", "CacheHitRatioDegraded", "HighResponseTime", "HighErrorRate", meanwhile=200)
 
@@ -85,11 +84,6 @@ def test_an_outage_fires_and_its_end_ends_it(hasty: Stack, alert: str) -> None:
 def test_slow_queries_are_forgotten_after_their_window(hasty: Stack) -> None:
     _wait(hasty, "inactive", *NINE, seconds=360)
     hasty.becomes_healthy()
-
-
-def _switch(stack: Stack, **switches: Any) -> None:
-    answer = stack.http.post(stack.url("api") + "/demo/switches", json=switches)
-    assert answer.is_success, answer.text
 
 
 def _read(stack: Stack, times: int) -> None:

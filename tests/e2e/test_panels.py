@@ -4,7 +4,6 @@ shows it when the trouble is there.
 
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboards.checks import panels, queries
+from dashboards.checks import LABEL_VALUES, panels, queries
 from dashboards.draw import ONLY_IN_TROUBLE
 from demo.inbox import LIMIT_BYTES
 from demo.traffic import Visitors, run
@@ -33,7 +32,6 @@ MODELS: list[dict[str, Any]] = [json.loads(text) for text in PLAN.dashboards.val
 STEP = PLAN.expected.scrape_interval
 # What Grafana may put in for its variables: all instances, and a range in which a few scrapes may be missing.
 FILLED = {"$instance": ".*", "$__rate_interval": f"{12 * STEP:g}s"}
-LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,18 +138,14 @@ def test_a_dashboards_marks_can_be_asked_for(stack: Stack, model: dict[str, Any]
 def bad_answers(stack: Stack) -> Iterator[None]:
     """Few enough that no alert fires: slow queries, of which five are too many, for a second only."""
     with ExitStack() as after:
-        after.callback(_switch, stack, fail_rate=0, delay_ms=0, slow_queries=False, cache_off=False)
-        _switch(stack, fail_rate=1)
+        after.callback(stack.switch, fail_rate=0, delay_ms=0, slow_queries=False, cache_off=False)
+        stack.switch(fail_rate=1)
         _read(stack, 10)
-        _switch(stack, fail_rate=0, delay_ms=1100)
+        stack.switch(fail_rate=0, delay_ms=1100)
         _read(stack, 10)
-        _switch(stack, delay_ms=0, slow_queries=True, cache_off=True)
+        stack.switch(delay_ms=0, slow_queries=True, cache_off=True)
         _read(stack, 2)
     yield
-
-
-def _switch(stack: Stack, **switches: Any) -> None:
-    stack.http.post(stack.url("api") + "/demo/switches", json=switches).raise_for_status()
 
 
 def _read(stack: Stack, times: int) -> None:
@@ -323,13 +317,13 @@ def outage_that_nobody_is_told_of(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def database_away(stack: Stack) -> Iterator[None]:
-    _switch(stack, cache_off=True)
+    stack.switch(cache_off=True)
     try:
         with stopped(stack, "postgres"):
             _read(stack, 3)
             yield
     finally:
-        _switch(stack, cache_off=False)
+        stack.switch(cache_off=False)
 
 
 @contextmanager

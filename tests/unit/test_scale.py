@@ -121,7 +121,7 @@ def page(number: int) -> ModuleType:
     def build(draw: Draw) -> Dashboard:
         return dashboards.api.build(draw).uid(f"service{number}").title(f"Service {number}")
 
-    subject.build = build  # type: ignore[attr-defined]
+    vars(subject)["build"] = build
     return subject
 
 
