@@ -1,7 +1,7 @@
 """What a running stack says of itself: engine, Prometheus, Alertmanager and Grafana, asked over their APIs."""
 
 import ssl
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,16 +108,10 @@ def client() -> httpx.Client:
 
 def get(http: httpx.Client, part: str, url: str, auth: Login | None = None) -> httpx.Response:
     """The answer of one part; ProbeError where there is none or its status is not 2xx."""
-    try:
-        answer = http.get(url, auth=auth) if auth else http.get(url)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ProbeError(f"{part} does not answer at {url}: {str(error) or type(error).__name__}") from error
+    answer = _answer(part, url, lambda: http.get(url, auth=auth) if auth else http.get(url))
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise RefusedError(f"{part} refuses {_refused(answer.status_code, auth)}")
-    if not answer.is_success:
-        kind = MissingError if answer.status_code == httpx.codes.NOT_FOUND else ProbeError
-        raise kind(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
-    return answer
+    return _good(part, url, answer)
 
 
 def _refused(status: int, auth: Login | None) -> str:
@@ -139,12 +133,20 @@ def _refused(status: int, auth: Login | None) -> str:
 
 def send(http: httpx.Client, part: str, method: str, url: str, body: Any) -> httpx.Response:
     """The answer to a request that changes something; ProbeError where there is none or its status is not 2xx."""
+    return _good(part, url, _answer(part, url, lambda: http.request(method, url, json=body)))
+
+
+def _answer(part: str, url: str, ask: Callable[[], httpx.Response]) -> httpx.Response:
     try:
-        answer = http.request(method, url, json=body)
+        return ask()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProbeError(f"{part} does not answer at {url}: {str(error) or type(error).__name__}") from error
+
+
+def _good(part: str, url: str, answer: httpx.Response) -> httpx.Response:
     if not answer.is_success:
-        raise ProbeError(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
+        kind = MissingError if answer.status_code == httpx.codes.NOT_FOUND else ProbeError
+        raise kind(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
     return answer
 
 

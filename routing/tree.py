@@ -164,13 +164,11 @@ def paced(way: Way, usual: Pace) -> Pace:
 
 def together(works: Mapping[str, PlannedWork]) -> Planned:
     """The planned works, sorted by name, those with the same matchers as one."""
-    names: dict[frozenset[Matcher], list[str]] = {}
-    matchers: dict[frozenset[Matcher], tuple[Matcher, ...]] = {}
+    same: dict[frozenset[Matcher], tuple[list[str], tuple[Matcher, ...]]] = {}
     for name, work in sorted(works.items()):
-        these = tuple(map(matcher, work.matchers))
-        names.setdefault(frozenset(these), []).append(name)
-        matchers.setdefault(frozenset(these), these)
-    return tuple((tuple(names[same]), matchers[same]) for same in names)
+        matchers = tuple(map(matcher, work.matchers))
+        same.setdefault(frozenset(matchers), ([], matchers))[0].append(name)
+    return tuple((tuple(names), matchers) for names, matchers in same.values())
 
 
 def _muted(

@@ -7,9 +7,9 @@ runs the same line; where the two differ in the last digits, set-up reports it.
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from stacks.values import Key, expect, printable, shown
+from stacks.values import Key, Values, expect, printable, shown
 
 OFFICIAL: Final[Mapping[str, str]] = {
     "prometheus": "prom/prometheus:v3.5.5",  # the long-term line
@@ -60,14 +60,12 @@ Reference = Annotated[
 ]
 
 
-class Images(BaseModel):
+class Images(Values):
     """Where images come from instead of their official place: one registry for all, or single references.
 
     `registry` is put before every official reference (`registry.internal/prom/prometheus:v3.5.5`).
     `overrides` maps an image's key (see OFFICIAL) to a whole reference, and wins over `registry`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     registry: Registry | None = None
     overrides: Mapping[ImageKey, Reference] = Field(default_factory=dict)

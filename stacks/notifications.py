@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from stacks.matchers import matcher
 from stacks.receivers import Email, IncidentIo, PagerDuty, Receiver, Slack, Webhook
-from stacks.values import SOME, Gap, Key, Name, Repeat, Switch, Url, Wait, expect
+from stacks.values import SOME, Gap, Key, Name, Repeat, Switch, Url, Values, Wait, expect
 
 WEBHOOK: Final = "webhook"
 HEARTBEAT: Final = "heartbeat"
@@ -70,11 +70,7 @@ Reason = Annotated[
 MatcherText = Annotated[str, AfterValidator(_matcher)]
 
 
-class _Values(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Way(_Values):
+class Way(Values):
     """How alerts of one severity travel: to which receivers (all that there are, unless given), and how soon.
 
     `wait` gathers what breaks together, `interval` what joins it later; `repeat` is when an unsolved one is told again.
@@ -86,14 +82,14 @@ class Way(_Values):
     repeat: Repeat | None = None
 
 
-class Ways(_Values):
+class Ways(Values):
     """One way for each severity of which people are told."""
 
     critical: Way = Way()
     warning: Way = Way()
 
 
-class OfficeHours(_Values):
+class OfficeHours(Values):
     """When warnings are told; what comes up outside waits for the next of these hours."""
 
     days: Annotated[tuple[Day, ...], SOME] = DAYS[:5]
@@ -110,7 +106,7 @@ class OfficeHours(_Values):
         return self
 
 
-class PlannedWork(_Values):
+class PlannedWork(Values):
     """A time in which alerts that all `matchers` fit are told to nobody, by the clock of `time_zone`."""
 
     matchers: Annotated[tuple[MatcherText, ...], SOME]
@@ -138,7 +134,7 @@ class PlannedWork(_Values):
         return self
 
 
-class Notifications(_Values):
+class Notifications(Values):
     """Where alerts go, and where the Watchdog does, every five minutes, to whatever calls when it stays away.
 
     Each receiver that is named here is told. The webhook's address is the secret `webhook_url` where none is given and

@@ -6,9 +6,9 @@ A secret is read from its file at each message, so a rotated one counts at once.
 
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from stacks.values import SOME, Address, Switch, Url, expect, shown
+from stacks.values import SOME, Address, Switch, Url, Values, expect, shown
 
 SECRETS: Final = "/run/secrets"  # where every service finds its secrets, one file each
 TITLE: Final = '{{ template "softfactory.title" . }}'
@@ -34,10 +34,8 @@ MailUser = Annotated[
 ]
 
 
-class Receiver(BaseModel):
+class Receiver(Values):
     """`secrets` are the names of those that it reads, `addresses` those of them that hold a URL."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from stacks.values import (
     Switch,
     Threshold,
     Url,
+    Values,
     expect,
     printable,
     shown,
@@ -48,10 +49,6 @@ class SettingsError(Exception):
     def __init__(self, message: str, rest: "Settings | None" = None) -> None:
         self.rest = rest
         super().__init__(message)
-
-
-class _Values(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Environment(StrEnum):
@@ -75,7 +72,7 @@ class Strictness(StrEnum):
     REPORT = "report"
 
 
-class Ports(_Values):
+class Ports(Values):
     """Published ports on `bind_address`; each may be given once."""
 
     model_config = ConfigDict(validate_default=True)  # a port that is given may be another's default
@@ -95,7 +92,7 @@ class Ports(_Values):
         return port
 
 
-class Target(_Values):
+class Target(Values):
     """One address that Prometheus scrapes; `instance` names what is watched there, not its exporter."""
 
     address: Address
@@ -114,14 +111,14 @@ class RedisServer(Target):
     """A Redis server for which the stack runs an exporter; its password is the secret `redis_password`."""
 
 
-class ElasticsearchServer(_Values):
+class ElasticsearchServer(Values):
     """An Elasticsearch server for which the stack runs an exporter."""
 
     url: Url
     instance: Name
 
 
-class Servers(_Values):
+class Servers(Values):
     """The servers that the stack's own exporters ask; none where an environment has no such server."""
 
     postgres: PostgresServer | None = None
@@ -129,7 +126,7 @@ class Servers(_Values):
     elasticsearch: ElasticsearchServer | None = None
 
 
-class Tuning(_Values):
+class Tuning(Values):
     """What an environment changes of one alert: threshold (in the signal's unit), hold time, or whether it is on."""
 
     threshold: Threshold | None = None
@@ -137,7 +134,7 @@ class Tuning(_Values):
     enabled: Switch = True
 
 
-class Links(_Values):
+class Links(Values):
     """Where people reach the stack, for the links in alerts; where it is published unless given."""
 
     prometheus: Folder | None = None
@@ -146,13 +143,13 @@ class Links(_Values):
     runbooks: Folder | None = None  # docs/runbooks; without it a link is the path in this repository
 
 
-class ExistingGrafana(_Values):
+class ExistingGrafana(Values):
     """A Grafana that is there already and takes up the stack's dashboards; its token is the secret `grafana_token`."""
 
     url: Site
 
 
-class Settings(_Values):
+class Settings(Values):
     """All values of one environment."""
 
     environment: Annotated[Environment, expect("an environment", "dev, staging or prod")]

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     HttpUrl,
     Strict,
@@ -26,6 +28,12 @@ _UNITS: Final = {
     "ms": 1,
 }
 _DURATION: Final = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit}(?![a-z]))?" for unit in _UNITS))
+
+
+class Values(BaseModel):
+    """A section of the settings: it does not change once read, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def expect(kind: str, write: str, of: type = str, *, show: bool = True) -> WrapValidator:
