@@ -305,7 +305,11 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
         "alerts.CacheHitRatioDegraded.threshold: 80 is not a share from 0 to 1; write 0.8 for 80 %",
     ),
     "an unknown receiver": (
-        {"notifications": {"pagerduty": "key"}}, "notifications.pagerduty: no such setting; there are: webhook_url",
+        {"notifications": {"opsgenie": {}}}, "notifications.opsgenie: no such setting; there are: webhook_url",
+    ),
+    "a way to a receiver that is not there": (
+        {"notifications": {"ways": {"critical": {"to": ["pagerduty"]}}}},
+        "notifications.ways.critical.to: there is no receiver pagerduty under notifications; there are: webhook",
     ),
     "a webhook that is no address": (
         {"notifications": {"webhook_url": "on-call"}}, "notifications.webhook_url: this is not an address; write http",
