@@ -90,7 +90,7 @@ unit: ## Unit tests: no engine, no network, and no supply/ where a .venv is ther
 
 tools: ## Rule tests by promtool, routing by amtool, the stand-in against its contract
 	@supply/setup tools
-	$(RUN) pytest tests/test_promtool.py tests/test_amtool.py tests/test_contributing.py tests/test_without_supply.py
+	$(RUN) pytest tests/test_promtool.py tests/test_amtool.py tests/test_contributing.py tests/test_without_supply.py tests/test_scale.py
 	$(RUN) pytest -n auto tests/test_mutation.py
 	$(RUN) pytest supply/closed_network/grafana/tests
 	$(RUN) pytest supply/tests

@@ -131,14 +131,18 @@ class Plan:
         return tuple(sorted({name for names in self.secrets.values() for name in names}))
 
     def files(self) -> dict[str, str]:
-        """Every file that would be deployed, path to text."""
+        """Every file that would be deployed, path to text; JSON laid out for a reader."""
         sources = [_api_object(source) for source in self.datasources]
         return {
             **{f"prometheus/{path}": text for path, text in self.prometheus.files.items()},
             **{f"alertmanager/{path}": text for path, text in self.alertmanager.files.items()},
-            **{f"grafana/dashboards/{uid}.json": text + "\n" for uid, text in self.dashboards.items()},
-            "grafana/datasources.json": json.dumps(sources, indent=2, sort_keys=True) + "\n",
+            **{f"grafana/dashboards/{uid}.json": _readable(json.loads(text)) for uid, text in self.dashboards.items()},
+            "grafana/datasources.json": _readable(sources),
         }
+
+
+def _readable(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
 
 
 def load_plan(stack: str, images: Mapping[str, str] | None = None, folder: Path = FOLDER) -> Plan:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from promql_parser import (
@@ -46,7 +47,7 @@ def read(expr: str, series: Series) -> Reading:
     wrong with asking for it. Raises ValueError where the text is not PromQL.
     """
     reader = _Reader(series=series)
-    labels = reader.read(parse(expr))
+    labels = reader.read(_parsed(expr))
     return Reading(labels=labels or frozenset(), problems=tuple(dict.fromkeys(reader.problems)))
 
 
@@ -61,8 +62,13 @@ def selectors(expr: str) -> set[tuple[str, str]]:
         if isinstance(node, VectorSelector):
             found.add((node.name or "", _equal(node).get("job", "")))
 
-    walk(parse(expr), visit)
+    walk(_parsed(expr), visit)
     return found
+
+
+@lru_cache(maxsize=1024)  # rules and panels share their signals
+def _parsed(expr: str) -> Expr:
+    return parse(expr)
 
 
 def _equal(selector: VectorSelector) -> dict[str, str]:

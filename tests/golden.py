@@ -5,11 +5,13 @@ from pathlib import Path
 from plan import load_plan
 
 FOLDER = Path(__file__).parent / "golden"
+PLACE = "grafana/dashboards/"
 
 
 def rendered() -> dict[str, str]:
     """File name to text, as it is rendered now."""
-    return {f"{uid}.json": text + "\n" for uid, text in load_plan("dev").dashboards.items()}
+    files = load_plan("dev").files()
+    return {path.removeprefix(PLACE): text for path, text in files.items() if path.startswith(PLACE)}
 
 
 def main() -> None:

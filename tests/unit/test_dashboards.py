@@ -80,7 +80,7 @@ def test_the_text_is_the_same_every_time_and_its_keys_are_sorted() -> None:
     first, second = plan(settings()).dashboards, plan(settings()).dashboards
     assert first == second
     for text in first.values():
-        assert text == json.dumps(json.loads(text), sort_keys=True, indent=2)
+        assert text == json.dumps(json.loads(text), sort_keys=True)
 
 
 @pytest.mark.parametrize("uid", MODELS)

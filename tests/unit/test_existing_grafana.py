@@ -28,7 +28,7 @@ from tests.unit.recorder import (
     plain,
     texts,
 )
-from tests.unit.values import values
+from tests.unit.values import planned, values
 
 URL = "https://grafana.example.com/team"
 OWN_ORGANIZATION = "give this stack an organization of its own"
@@ -59,7 +59,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
 
 
 def test_nothing_of_an_own_grafana_is_planned(wanted: Plan) -> None:
-    own = plan(load_settings("staging"))
+    own = planned("staging")
     assert own.expected.services - wanted.expected.services == {"grafana"} == own.images - wanted.images
     assert own.expected.targets - wanted.expected.targets == {("grafana", "grafana")}
     assert "grafana" not in wanted.settings.parts

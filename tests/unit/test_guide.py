@@ -16,10 +16,10 @@ from rules import ALERTS, JOBS
 from rules.model import CHECKLIST, Alert, Severity
 from stacks import receivers
 from stacks.notifications import Notifications
-from stacks.settings import Settings, load_settings
+from stacks.settings import Settings
 from tests.checkers import ROOT
 from tests.unit.test_routing import EVERY
-from tests.unit.values import settings, values
+from tests.unit.values import planned, settings, values
 
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "docs/guide.md", *sorted((ROOT / "docs/runbooks").glob("*.md"))]
@@ -126,7 +126,7 @@ def test_the_guide_shows_an_application_of_its_own() -> None:
 
 
 def test_the_table_of_who_is_told_is_what_the_plans_do() -> None:
-    plans = [plan(load_settings(stack)) for stack in ("dev", "staging", "prod")]
+    plans = [planned(stack) for stack in ("dev", "staging", "prod")]
     for severity, *told, pace in table(section("Who is told")):
         for made, cell in zip(plans, told, strict=True):
             routes = made.routes.taken({"severity": severity})

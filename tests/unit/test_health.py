@@ -16,13 +16,14 @@ from plan import Plan, plan
 from rules import ALERTS
 from stacks.settings import Tuning, load_settings
 from tests.unit.fake_stack import PASSWORD, FakeStack
+from tests.unit.values import planned
 
 API = "http://127.0.0.1:8000"
 
 
 @pytest.fixture(scope="module")
 def wanted() -> Plan:
-    return plan(load_settings("dev"))
+    return planned("dev")
 
 
 @pytest.fixture
@@ -219,7 +220,7 @@ def test_health_for_a_program_is_json_alone(stack: FakeStack) -> None:
 @pytest.fixture
 def staging(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     """A stack that verifies its own parts alone."""
-    fake = FakeStack(plan(load_settings("staging")))
+    fake = FakeStack(planned("staging"))
     fake.install(monkeypatch)
     monkeypatch.setattr(commands, "client", fake.client)
     return fake

@@ -11,16 +11,17 @@ import pytest
 from ops import preflight
 from ops.probes import Login
 from plan import Plan, plan
-from stacks.settings import Ports, Settings, load_settings
+from stacks.settings import Ports, Settings
 from tests.unit.fake_stack import PASSWORD, FakeStack
 from tests.unit.program import Program
+from tests.unit.values import planned
 
 IS_FREE = preflight._is_free  # a fake stack has another, which binds nothing
 
 
 @pytest.fixture
 def wanted() -> Plan:
-    return plan(load_settings("dev"))
+    return planned("dev")
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_every_way_to_the_engine_of_this_machine_reaches_its_loopback(
 def test_a_port_of_the_demo_is_not_asked_for_where_there_is_no_demo(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    staging = plan(load_settings("staging"))
+    staging = planned("staging")
     stranger(stack, staging.settings.ports.api)
     assert problems(stack, staging) == []
 

@@ -11,10 +11,9 @@ import requests
 
 from ops import probes
 from ops.probes import Login, ProbeError, RefusedError
-from plan import plan
 from rules.prometheus import RELEASE_INFO
-from stacks.settings import load_settings
 from tests.unit.fake_stack import FakeStack
+from tests.unit.values import planned
 
 AUTH = Login("admin:planted")
 TOKEN = Login("glsa_planted")
@@ -285,7 +284,7 @@ def test_no_proxy_of_the_machine_stands_before_loopback(monkeypatch: pytest.Monk
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
-    fake = FakeStack(plan(load_settings("dev")))
+    fake = FakeStack(planned("dev"))
     fake.install(monkeypatch)
     return fake
 

@@ -14,6 +14,7 @@ from ops.probes import Login, ProbeError, RefusedError
 from plan import Plan, plan
 from stacks.settings import load_settings
 from tests.unit.fake_stack import PASSWORD, FakeCommands, FakeStack, main
+from tests.unit.values import planned
 
 AUTH = Login(f"admin:{PASSWORD}")
 GRAFANA = "http://127.0.0.1:3000"
@@ -23,7 +24,7 @@ SOURCES = ["/api/datasources/uid/alertmanager", "/api/datasources/uid/prometheus
 
 @pytest.fixture(scope="module")
 def wanted() -> Plan:
-    return plan(load_settings("dev"))
+    return planned("dev")
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from ops.__main__ import app
-from plan import plan
-from stacks.settings import load_settings
+from tests.unit.values import planned
 
 GROUPS = {
     "alertmanager", "api", "elasticsearch", "grafana", "node", "objectives", "postgres", "prometheus", "redis",
@@ -42,7 +41,7 @@ def test_the_files_are_exactly_those_of_the_plan(tmp_path: Path, stack: str) -> 
     assert result.exit_code == 0, result.output
     assert f"{len(FILES)} files of stack {stack} in " in result.output
     assert set(written(tmp_path / "out")) == FILES
-    assert written(tmp_path / "out") == plan(load_settings(stack)).files()
+    assert written(tmp_path / "out") == planned(stack).files()
 
 
 def test_every_file_can_be_read_and_ends_with_a_newline(tmp_path: Path) -> None:

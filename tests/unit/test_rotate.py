@@ -13,6 +13,7 @@ from ops.probes import ProbeError
 from plan import GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, plan
 from stacks.settings import load_settings
 from tests.unit.fake_stack import Call, FakeCommands, main
+from tests.unit.values import planned
 
 NEW = "planted-new-value"
 OLD = "planted-old-value"
@@ -213,7 +214,7 @@ def test_the_server_is_told_on_the_stacks_own_engine(rotation: Rotation) -> None
 def test_a_long_complaint_of_a_server_is_cut(rotation: Rotation) -> None:
     rotation.commands.docker_error = "x" * 10_000 + "the end"
     with pytest.raises(ProbeError, match="the end") as caught:
-        rotate.set_at_server(plan(load_settings("dev")), GRAFANA_PASSWORD, NEW)
+        rotate.set_at_server(planned("dev"), GRAFANA_PASSWORD, NEW)
     assert len(str(caught.value)) < 600
 
 

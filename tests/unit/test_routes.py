@@ -9,12 +9,12 @@ import ops.__main__ as commands
 from ops import routes
 from plan import Plan, plan
 from rules import ALERTS
-from stacks.settings import Environment, load_settings
-from tests.unit.values import settings
+from stacks.settings import Environment
+from tests.unit.values import planned, settings
 
 
 def plans() -> dict[str, Plan]:
-    return {environment.value: plan(load_settings(environment.value)) for environment in Environment}
+    return {environment.value: planned(environment.value) for environment in Environment}
 
 
 def test_the_table_is_the_one_that_was_reviewed() -> None:

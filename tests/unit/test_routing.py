@@ -16,10 +16,9 @@ from routing.tree import Inhibition, Route, Tree
 from rules import ALERTS
 from rules.model import Alert, Severity
 from stacks.matchers import Matcher, all_hold, matcher
-from stacks.settings import load_settings
 from stacks.values import seconds
 from tests.checkers import STACKS
-from tests.unit.values import settings
+from tests.unit.values import planned, settings
 
 GIVEN = {"webhook_url": "http://inbox:8025/webhook", "heartbeat_url": "http://inbox:8025/heartbeat"}
 MAIL: dict[str, Any] = {
@@ -140,7 +139,7 @@ def test_incident_io_gets_the_alerts_as_they_are() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_alert_of_every_stack_reaches_somebody_by_a_route_of_its_own(stack: str) -> None:
-    whole = plan(load_settings(stack))
+    whole = planned(stack)
     for alert, sets in whole.labels.items():
         assert sets, alert.name
         for labels in sets:
@@ -149,7 +148,7 @@ def test_every_alert_of_every_stack_reaches_somebody_by_a_route_of_its_own(stack
 
 
 def test_prod_pages_for_what_is_critical_and_lets_warnings_wait_for_office_hours() -> None:
-    whole = plan(load_settings("prod")).routes
+    whole = planned("prod").routes
     critical, warning = whole.taken({"severity": "critical"}), whole.taken({"severity": "warning"})
     assert [route.receiver for route in critical] == ["pagerduty", "slack"]
     assert [route.receiver for route in warning] == ["slack", "email"]
@@ -158,7 +157,7 @@ def test_prod_pages_for_what_is_critical_and_lets_warnings_wait_for_office_hours
 
 
 def test_an_alert_of_nobodys_goes_where_the_critical_ones_go_first() -> None:
-    assert plan(load_settings("prod")).routes.told({"alertname": "Strange"}) == ("pagerduty",)
+    assert planned("prod").routes.told({"alertname": "Strange"}) == ("pagerduty",)
 
 
 def test_what_is_critical_is_told_sooner_and_again_sooner() -> None:
@@ -251,7 +250,7 @@ def labels(stack: str, name: str, **some: str) -> Mapping[str, str | None]:
     """The labels of one of a stack's alerts, of those that have these."""
     found = (
         one
-        for alert, sets in plan(load_settings(stack)).labels.items() if alert.name == name
+        for alert, sets in planned(stack).labels.items() if alert.name == name
         for one in sets if some.items() <= one.items()
     )  # fmt: skip
     return next(found)
@@ -279,19 +278,19 @@ def labels(stack: str, name: str, **some: str) -> Mapping[str, str | None]:
     ],
 )  # fmt: skip
 def test_what_holds_back_what(source: tuple[str, Any], target: tuple[str, Any], held: bool) -> None:
-    whole = plan(load_settings("prod")).routes
+    whole = planned("prod").routes
     by, of = labels("prod", source[0], **source[1]), labels("prod", target[0], **target[1])
     assert bool(holders(whole, of, by)) is held
 
 
 def test_in_a_demo_the_host_carries_the_servers_too() -> None:
-    whole = plan(load_settings("dev")).routes
+    whole = planned("dev").routes
     assert holders(whole, labels("dev", "ConnectionPoolNearMax"), labels("dev", "NodeDiskReadOnly"))
 
 
 def test_nothing_critical_is_ever_held_back() -> None:
     for stack in STACKS:
-        whole = plan(load_settings(stack))
+        whole = planned(stack)
         critical = [one for alert, sets in whole.labels.items() for one in sets if one["severity"] != "warning"]
         assert not any(all_hold(rule.target, one) for rule in whole.routes.inhibitions for one in critical)
 
@@ -340,7 +339,7 @@ OUTAGES = [alert for alert in ALERTS if alert.or_absent]
 @pytest.mark.parametrize("outage", OUTAGES, ids=lambda alert: str(alert.name))
 def test_a_target_that_is_down_is_told_once_where_its_outage_has_an_alert(outage: Alert) -> None:
     target_down = next(alert for alert in ALERTS if alert.name == "TargetDown")
-    whole = plan(load_settings("prod"))
+    whole = planned("prod")
     scraped = yaml.safe_load(whole.prometheus.files["prometheus.yml"])["scrape_configs"]
     (job,) = (job for job in scraped if job["job_name"] == outage.job.name)
     for target in job["static_configs"]:

@@ -17,9 +17,8 @@ from plan import plan
 from routing.tree import GROUP_BY
 from rules.model import Severity
 from stacks.matchers import Matcher
-from stacks.settings import load_settings
 from tests.unit.test_routing import WORK
-from tests.unit.values import settings
+from tests.unit.values import planned, settings
 
 NOW = datetime(2027, 1, 16, 20, 0, tzinfo=UTC)
 ID = "7d8eb77e-00f9-4e0e-9f20-047695569296"
@@ -29,7 +28,7 @@ class Alertmanager:
     """Keeps silences, and counts a notification for each receiver of an alert as its plan routes it."""
 
     def __init__(self, stack: str = "dev", refusing: tuple[str, ...] = (), deaf: tuple[str, ...] = ()) -> None:
-        self.plan = plan(load_settings(stack))
+        self.plan = planned(stack)
         self.refusing, self.deaf = refusing, deaf
         self.silences: list[dict[str, Any]] = []
         self.alerts: list[dict[str, Any]] = []
@@ -263,7 +262,7 @@ def test_an_alertmanager_that_does_not_answer_is_told_in_one_line(monkeypatch: p
 
 def test_nothing_of_this_project_holds_the_test_alert_back() -> None:
     for stack in ("dev", "prod"):
-        made = plan(load_settings(stack))
+        made = planned(stack)
         marked = synthetic.labels(made, Severity.WARNING)
         subjects = {alert.subject for alert in made.alerts}
         assert marked["subject"] not in subjects

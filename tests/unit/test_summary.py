@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from ops.summary import summary
-from plan import plan
-from stacks.settings import load_settings
 from tests.unit.fake_stack import PASSWORD, FakeStack, main
+from tests.unit.values import planned
 
 LIVE = "8 targets, 9 rules, 2 data sources, 2 dashboards: live"
 
@@ -91,7 +90,7 @@ def test_the_command_adds_the_health_report_after_a_successful_update(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stack = FakeStack(plan(load_settings("dev")))
+    stack = FakeStack(planned("dev"))
     stack.install(monkeypatch)
     monkeypatch.setattr("ops.probes.client", stack.client)
     monkeypatch.setenv("GRAFANA_AUTH", f"admin:{PASSWORD}")

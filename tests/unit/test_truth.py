@@ -13,9 +13,9 @@ import requests
 
 from ops import truth
 from ops.truth import Problem
-from plan import Plan, plan
-from stacks.settings import load_settings
+from plan import Plan
 from tests.unit.fake_stack import PASSWORD, FakeStack, nanoseconds
+from tests.unit.values import planned
 
 REDIS = ("redis", "redis")
 API = ("softfactory-api", "api")
@@ -26,7 +26,7 @@ CUT = httpx.Response(200, text='{"status": "success", "data": {"activeTargets": 
 
 @pytest.fixture(scope="module")
 def wanted() -> Plan:
-    return plan(load_settings("dev"))
+    return planned("dev")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def settle(stack: FakeStack, wanted: Plan) -> list[Problem]:
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_a_stack_in_which_all_is_well_has_no_problems(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = plan(load_settings(environment))
+    wanted = planned(environment)
     stack = FakeStack(wanted)
     stack.install(monkeypatch)
     assert problems(stack, wanted) == []
