@@ -39,6 +39,7 @@ class Demo(pulumi.ComponentResource):
     """`servers` are the containers that the exporters ask; `ready` resolves to the API's address once it is healthy."""
 
     servers: Sequence[docker.Container]
+    api: docker.Container
     ready: pulumi.Output[str]
 
     def __init__(self, name: str, args: DemoArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -58,7 +59,7 @@ class Demo(pulumi.ComponentResource):
         )  # fmt: skip
         passwords = {name: args.secrets[name] for name in ("postgres_password", "redis_password")}
         secrets = stage(engine, "api", DEMO_USER, passwords, self, image="python")
-        api = place(
+        self.api = place(
             Service(
                 name="api", image="python", image_id=image.image_id, user=DEMO_USER,
                 env={
@@ -81,7 +82,7 @@ class Demo(pulumi.ComponentResource):
             engine, self, depends_on=[secrets.staged, inbox, *self.servers],
             labels={"softfactory.secrets": secrets.version},
         )  # fmt: skip
-        self.ready = api.id.apply(lambda _: engine.settings.published("api"))
+        self.ready = self.api.id.apply(lambda _: engine.settings.published("api"))
         self.register_outputs({"ready": self.ready})
 
     def _image(self) -> docker.RemoteImage:

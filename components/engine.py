@@ -23,7 +23,7 @@ class Engine:
     provider: docker.Provider
     network: docker.Network
     seen: Mapping[str, ContainerState]
-    waits_for: tuple[pulumi.Output[docker.Container], ...] = ()
+    waits_for: tuple[pulumi.Input[docker.Container], ...] = ()
     _images: dict[str, docker.RemoteImage] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -38,7 +38,7 @@ class Engine:
         )
         return cls(settings=settings, provider=provider, network=network, seen=seen)
 
-    def after(self, *steps: pulumi.Output[docker.Container]) -> "Engine":
+    def after(self, *steps: pulumi.Input[docker.Container]) -> "Engine":
         """The same engine for what may only be touched once these steps of the update have ended well."""
         return replace(self, waits_for=(*self.waits_for, *steps))
 

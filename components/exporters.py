@@ -27,8 +27,9 @@ class ExportersArgs:
 
 
 class Exporters(pulumi.ComponentResource):
-    """`ready` resolves to the exporters' container ids once each answers."""
+    """`containers` are made once each answers; `ready` resolves to their ids then."""
 
+    containers: Sequence[docker.Container]
     ready: pulumi.Output[Sequence[str]]
 
     def __init__(self, name: str, args: ExportersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -42,6 +43,7 @@ class Exporters(pulumi.ComponentResource):
             made.append(self._redis(servers.redis))
         if servers.elasticsearch:
             made.append(place(_elasticsearch(servers.elasticsearch), args.engine, self, depends_on=args.servers))
+        self.containers = made
         self.ready = pulumi.Output.all(*(container.id for container in made))
         self.register_outputs({"ready": self.ready})
 

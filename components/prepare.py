@@ -1,6 +1,9 @@
 """What happens before the first resource is registered: everything that can be found wrong is found here."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 import httpx
 import pulumi
@@ -9,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from ops import preflight
 from ops.probes import Login
 from plan import Plan, PlanError, load_plan
-from stacks.settings import SettingsError
+from stacks.settings import Environment, SettingsError
 from stacks.values import Url, shown
+
+GENERATED: Final = Path(__file__).parent.parent / ".local"  # where set-up keeps dev's state and passphrase
 
 
 def prepare(
@@ -29,6 +34,12 @@ def prepare(
         ) from None
     except (SettingsError, PlanError) as problem:
         raise pulumi.RunError(str(problem)) from None  # a message, not a traceback
+    if wanted.settings.environment is not Environment.DEV and _would_be_lost():
+        raise pulumi.RunError(
+            f"stack {stack} is a {wanted.settings.environment} environment: set PULUMI_BACKEND_URL (or "
+            "PULUMI_ACCESS_TOKEN) and PULUMI_CONFIG_PASSPHRASE_FILE to its own; the generated ones in .local/ are for "
+            "dev and are gone with this folder"
+        )
     missing = [name for name in wanted.secret_names if not config.get(name)]
     if missing:
         lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in missing)
@@ -47,6 +58,13 @@ def prepare(
         lines = "\n".join(f"  {problem}" for problem in found)
         raise pulumi.RunError(f"nothing was changed, because the update could not succeed:\n{lines}")
     return wanted, {name: config.require_secret(name) for name in wanted.secret_names}
+
+
+def _would_be_lost() -> bool:
+    """Whether the state, or the key to the secrets in it, is one of those that set-up generated in this folder."""
+    backend = os.environ.get("PULUMI_BACKEND_URL", "")  # none for Pulumi's own service, which keeps the key
+    key = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE", "") if backend else ""
+    return any(path.startswith(f"{GENERATED}/") for path in (backend.removeprefix("file://"), key))
 
 
 def _is_address(value: str) -> bool:

@@ -25,10 +25,12 @@ def problems(wanted: Plan, login: Login, http: httpx.Client) -> list[str]:
     settings = wanted.settings
     try:
         with closing(probes.engine(settings.engine_host)) as engine:
-            if settings.bind_address.is_loopback and not _is_local(engine):
+            bound = settings.bind_address
+            if (bound.is_loopback or bound.is_unspecified) and not _is_local(engine):
+                what = "the loopback" if bound.is_loopback else "all addresses"
                 return [
-                    f"bind_address: {settings.bind_address} is the loopback of the engine's own host, which this "
-                    "machine cannot reach; give an address of that host, or run the update there"
+                    f"bind_address: {bound} is {what} of the engine's own host, by which this machine cannot reach it; "
+                    "give one address of that host, or run the update there"
                 ]
             # As the listing has them: what a container says of itself may take long, and most are not ours.
             containers = [item.attrs for item in engine.containers.list(all=True, sparse=True)]

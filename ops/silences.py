@@ -10,7 +10,7 @@ import httpx
 
 from ops import probes
 from ops.probes import ProbeError
-from stacks.matchers import Matcher, matcher
+from stacks.matchers import Matcher, check_narrow, matcher
 from stacks.values import seconds, shown
 
 LONGEST: Final = timedelta(days=31)  # what lasts longer is no accident: turn the alert off in the settings
@@ -46,9 +46,7 @@ def read_matchers(words: Iterable[str]) -> tuple[Matcher, ...]:
         found.append(Matcher("alertname", "=", word) if plain else matcher(word))
     if not found:
         raise ValueError("nothing to silence; write matchers, such as ApiDown or subject=redis")
-    if all(one.holds({}) for one in found):
-        # Alertmanager refuses it too, in other words.
-        raise ValueError(f"{', '.join(map(str, found))} would silence alerts that lack the label; add one with a value")
+    check_narrow(found)  # Alertmanager refuses it too, in other words
     return tuple(found)
 
 
@@ -67,6 +65,8 @@ def until(length: str, end: str, now: datetime) -> datetime:
             found = datetime.fromisoformat(end)
         except ValueError:
             raise ValueError(f"{shown(end)} is not a moment; write 2027-01-16T22:00+01:00") from None
+        if not re.search(r"[0-9][T ][0-9]", end):  # of 2027-01-16+01:00 Python makes one o'clock
+            raise ValueError(f"{shown(end)} has no time of day; write it as in 2027-01-16T22:00+01:00")
         if found.tzinfo is None:
             raise ValueError(f"{shown(end)} has no time zone; write {end}Z for UTC, or +01:00 behind it")
     if found <= now:

@@ -32,7 +32,7 @@ def problems(tree: Tree, settings: Settings, about: About, defined: About) -> li
 
 
 def _missing_receivers(settings: Settings) -> Iterator[str]:
-    """A way must lead to receivers that the settings describe, and to one at least."""
+    """A way must lead to receivers that the settings describe, to one at least, and each of these must be on one."""
     notifications = settings.notifications
     known = notifications.receivers
     for severity, way in notifications.ways:
@@ -46,6 +46,9 @@ def _missing_receivers(settings: Settings) -> Iterator[str]:
                 near = get_close_matches(name, known, n=1)
                 hint = f"there is {near[0]}" if near else f"there are: {', '.join(known)}"
                 yield f"{where}: there is no receiver {printable(name)} under notifications; {hint}"
+    led = {name for _, way in notifications.ways for name in (known if way.to is None else way.to)}
+    for name in sorted(set(known) - led):
+        yield f"notifications.{name}: no way leads to it, so it is told nothing; name it in a way's `to`, or remove it"
 
 
 def _no_heartbeat(settings: Settings) -> Iterator[str]:
@@ -111,7 +114,10 @@ def _idle_work(settings: Settings, about: About) -> Iterator[str]:
     every = [labels for alert, sets in about.items() if alert.severity is not Severity.NONE for labels in sets]
     for name, work in sorted(settings.notifications.planned_work.items()):
         matchers = [matcher(text) for text in work.matchers]
-        if not any(all_hold(matchers, labels) for labels in every):
+        strange = sorted({one.label for one in matchers} - {label for labels in every for label in labels})
+        if strange:
+            yield f"notifications.planned_work.{name}.matchers: no alert of this environment has a label {strange[0]}"
+        elif not any(all_hold(matchers, labels) for labels in every):
             yield (
                 f"notifications.planned_work.{name}.matchers: no alert of this environment fits "
                 f"{', '.join(work.matchers)}; `make alerts` lists them"

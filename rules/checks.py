@@ -215,7 +215,9 @@ def _no_durations(alerts: Iterable[Alert]) -> Iterator[str]:
 
 
 def _tuned_thresholds(defined: Iterable[Alert], settings: Settings) -> Iterator[str]:
-    """A tuned threshold must be one that the signal can pass: a share is 0 to 1, and up or down is nothing to tune."""
+    """A tuned threshold must be one that the signal can pass, or the alert is off without a word: a share is 0 to 1, a
+    measured one never over 1, nothing is under 0, and up or down is nothing to tune.
+    """
     for alert in defined:
         tuning = settings.alerts.get(alert.name)
         if tuning is None or tuning.threshold is None:
@@ -223,6 +225,11 @@ def _tuned_thresholds(defined: Iterable[Alert], settings: Settings) -> Iterator[
         where, unit = f"alerts.{alert.name}.threshold", alert.when.signal.unit
         if unit is Unit.RATIO and tuning.threshold > 1:
             yield f"{where}: {tuning.threshold:g} is not a share from 0 to 1; write 0.8 for 80 %"
+        measured = unit is Unit.RATIO and "predict_linear(" not in alert.when.signal.expr
+        if alert.when.comparison == ">" and measured and tuning.threshold == 1:
+            yield f"{where}: no share is over 1, so it would never fire; write enabled: false for that"
+        if alert.when.comparison == "<" and unit is not Unit.UP and tuning.threshold == 0:
+            yield f"{where}: nothing is under 0, so it would never fire; write enabled: false for that"
         if alert.or_when:
             yield f"{where}: it follows from an objective's target; change that in rules/{alert.subject}.py"
         if unit is Unit.UP and tuning.threshold != alert.when.threshold:

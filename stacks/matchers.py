@@ -5,12 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import re2
+
 from stacks.values import shown
 
 # A label's value, or None where it is known to be there but not what it is: a disk's device, a database's name.
 LabelSet = Mapping[str, str | None]
 _FORM: Final = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", flags=re.DOTALL)
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', flags=re.DOTALL)
+# Alertmanager is written in Go, whose regular expressions are RE2's and know no lookahead.
+_RE2: Final = re2.Options()
+_RE2.log_errors = False  # the message is ours
 _ESCAPES: Final = {"n": "\n", '"': '"', "\\": "\\"}
 
 
@@ -40,12 +45,21 @@ class Matcher:
         if value is None:
             # Any value but none at all.
             return str(self) not in (f'{self.label}=""', f'{self.label}!~".+"', f'{self.label}=~""')
-        met = re.fullmatch(self.value, value, re.DOTALL) is not None if self.is_regex else value == self.value
+        met = re2.fullmatch(self.value, value, _RE2) is not None if self.is_regex else value == self.value
         return met is self.is_equal
 
 
 def all_hold(matchers: Iterable[Matcher], labels: LabelSet) -> bool:
     return all(matcher.holds(labels) for matcher in matchers)
+
+
+def check_narrow(matchers: Iterable[Matcher]) -> None:
+    """ValueError where all would hold for an alert without any label: `subject!=redis` is nearly everything, and with a
+    slip in the label's name it is everything.
+    """
+    if all(one.holds({}) for one in matchers):
+        about = ", ".join(map(str, matchers))
+        raise ValueError(f"{about} would silence alerts that lack the label; add one with a value")
 
 
 def matcher(text: str) -> Matcher:
@@ -66,7 +80,9 @@ def matcher(text: str) -> Matcher:
         raise ValueError(f'{shown(text)} is not a matcher; put the value into quotes: {label}{operator}"..."')
     if operator in ("=~", "!~"):
         try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"{shown(text)}: the regular expression is wrong: {error}") from None
+            re2.compile(value, _RE2)
+        except UnicodeEncodeError:
+            raise ValueError(f"{shown(text)}: the regular expression is no UTF-8 text") from None
+        except re2.error as error:
+            raise ValueError(f"{shown(text)}: the regular expression is wrong: {error.args[0].decode()}") from None
     return Matcher(label, operator, value)

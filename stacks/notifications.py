@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from stacks.matchers import matcher
+from stacks.matchers import check_narrow, matcher
 from stacks.receivers import Email, IncidentIo, PagerDuty, Receiver, Slack, Webhook
 from stacks.values import SOME, Gap, Key, Name, Repeat, Switch, Url, Values, Wait, expect
 
@@ -22,10 +22,8 @@ _MOMENT: Final = "%Y-%m-%d %H:%M"
 
 
 def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (OSError, KeyError) as error:  # a folder of the database; a name that is not in it
-        raise ValueError("unknown") from error
+    if name not in available_timezones() - {"localtime"}:  # which is another one in a container
+        raise ValueError("unknown")
     return name
 
 
@@ -120,6 +118,11 @@ class PlannedWork(Values):
         """Start and end, by that clock."""
         first, last = (datetime.strptime(text, _MOMENT) for text in (self.start, self.end))
         return first, last
+
+    @model_validator(mode="after")
+    def _narrow(self) -> Self:
+        check_narrow([matcher(text) for text in self.matchers])
+        return self
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

@@ -15,7 +15,7 @@ TITLE: Final = '{{ template "softfactory.title" . }}'
 
 SlackChannel = Annotated[
     str,
-    StringConstraints(pattern=r"^(#[^\s#@]{1,80}|[CG][A-Z0-9]{6,20})$"),
+    StringConstraints(pattern=r"^(#[^\s#@{}]{1,80}|[CG][A-Z0-9]{6,20})$"),
     expect("a Slack channel", "#name in quotes, or the channel's ID, such as '#alerts'"),
 ]
 _MAIL: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,200}[A-Za-z0-9])?"

@@ -182,7 +182,8 @@ class Settings(Values):
         """
         if part == "grafana" and self.grafana:
             return str(self.grafana.url).rstrip("/")
-        return f"http://{self.bind_address}:{getattr(self.ports, part)}"
+        address = "127.0.0.1" if self.bind_address.is_unspecified else self.bind_address
+        return f"http://{address}:{getattr(self.ports, part)}"
 
     def link(self, part: str) -> str:
         """The address at which people reach Prometheus, Alertmanager or Grafana."""
@@ -313,6 +314,8 @@ def _words(error: ErrorDetails) -> str:
             return "is missing"
         case "extra_forbidden":
             return f"no such setting; there are: {', '.join(_siblings(error['loc']))}"
+        case "string_type" if not _is_about_a_key(error):
+            return f"must be text, not {shown(error['input'])}; put it in quotes"
         case "invalid_key" | "string_type":
             return f"the key {shown(error['input'])} must be text; put it in quotes"
         case "model_type" | "dict_type" | "mapping_type":
@@ -321,6 +324,10 @@ def _words(error: ErrorDetails) -> str:
             return f"must be a list (- item), not {shown(error['input'])}"
         case _:
             return error["msg"].removeprefix("Value error, ")
+
+
+def _is_about_a_key(error: ErrorDetails) -> bool:
+    return error["type"] == "invalid_key" or (error["type"] == "string_type" and error["loc"][-1] == "[key]")
 
 
 def _siblings(location: tuple[int | str, ...]) -> Iterable[str]:
@@ -342,7 +349,7 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 def _place(error: ErrorDetails, overrides: Mapping[str, str]) -> str:
     location = [part for part in error["loc"] if part != "[key]"]
-    if error["type"] in ("invalid_key", "string_type"):
+    if _is_about_a_key(error):
         location.pop()  # the key itself, which pydantic does not give as it stands there
     if location[:2] == ["images", "overrides"] and len(location) > 2 and location[2] in overrides:
         return f"images.{printable(location[2])} (in Pulumi's configuration)"

@@ -37,6 +37,7 @@ class Program:
         self.stack = FakeStack(self.wanted)
         self.stack.install(patch)
         patch.chdir(ROOT)
+        patch.delenv("PULUMI_BACKEND_URL", raising=False)  # where the tests run in a shell of `make env`
         if changed:
             patch.setattr(components.prepare, "load_plan", lambda *_, **__: self.wanted)
 

@@ -426,7 +426,15 @@ def test_a_hold_is_a_duration(hold: str) -> None:
 def test_a_tuned_threshold_is_one_that_the_signal_can_pass() -> None:
     outage = replace(ALERT, when=replace(BUSY, unit=Unit.UP).below(1))
     tuned = {threshold: {"ThingBusy": {"threshold": threshold}} for threshold in (0, 1, 2)}
-    assert misfits(ALERT, alerts=tuned[0]) == misfits(ALERT, alerts=tuned[1]) == []
+    assert misfits(ALERT, alerts=tuned[0]) == []
+    assert misfits(ALERT, alerts=tuned[1]) == [
+        "alerts.ThingBusy.threshold: no share is over 1, so it would never fire; write enabled: false for that"
+    ]
+    idle = replace(ALERT, when=BUSY.below(0.5))
+    assert misfits(idle, alerts=tuned[1]) == []
+    assert misfits(idle, alerts=tuned[0]) == [
+        "alerts.ThingBusy.threshold: nothing is under 0, so it would never fire; write enabled: false for that"
+    ]
     assert misfits(ALERT, alerts=tuned[2]) == [
         "alerts.ThingBusy.threshold: 2 is not a share from 0 to 1; write 0.8 for 80 %"
     ]

@@ -321,8 +321,9 @@ def test_a_share_above_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, alerts={"CacheHitRatioDegraded": {"threshold": 60}}) == (
         "alerts.CacheHitRatioDegraded.threshold: 60 is not a share from 0 to 1; write 0.8 for 80 %",
     )
-    for share in (0, 0.6, 1):
+    for share in (0.01, 0.6, 1):
         assert plan(settings(alerts={"CacheHitRatioDegraded": {"threshold": share}}))
+    assert plan(settings(alerts={"NodeDiskFillsUp": {"threshold": 1}}))  # what is foretold may be more
 
 
 def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,16 +124,17 @@ def bound_to(wanted: Plan, address: str) -> Settings:
 
 
 @pytest.mark.parametrize("engine", ["http+docker://ssh", "http://engine.invalid:2375", "https://10.0.0.5:2376"])
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3"])
-def test_the_loopback_of_an_engine_elsewhere_is_the_one_obstacle_told(
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "0.0.0.0"])
+def test_where_an_engine_elsewhere_cannot_be_reached_is_the_one_obstacle_told(
     engine: str, address: str, stack: FakeStack, wanted: Plan
 ) -> None:
     stack.engine_address = engine
     stack.missing_images = {wanted.settings.images.reference("redis")}
     stack.volumes = {"softfactory-grafana-data": None}
     (problem,) = problems(stack, plan(bound_to(wanted, address)))
-    assert problem.startswith(f"bind_address: {address} is the loopback of the engine's own host")
-    assert "give an address of that host" in problem
+    what = "all addresses" if address == "0.0.0.0" else "the loopback"
+    assert problem.startswith(f"bind_address: {address} is {what} of the engine's own host")
+    assert "give one address of that host" in problem
     assert stack.listings == [] and stack.requests == []
 
 

@@ -9,6 +9,7 @@ import httpx
 import pulumi
 import pytest
 
+from components.prepare import GENERATED
 from stacks.images import OFFICIAL
 from stacks.settings import Fate
 from tests.unit import recorder
@@ -461,6 +462,35 @@ def test_a_secret_that_is_not_set_is_named_before_anything_is_registered(monkeyp
     for name in ("redis_password", "postgres_password"):
         assert f"pulumi config set --stack dev --secret {name}" in str(done.error)
     assert done.resources == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "passphrase", "lost"),
+    [
+        (f"file://{GENERATED}/backend", "/home/me/passphrase", True),
+        ("s3://state", f"{GENERATED}/passphrase", True),
+        ("s3://state", "/home/me/passphrase", False),
+        ("", f"{GENERATED}/passphrase", False),  # Pulumi's own service keeps the key
+    ],
+)
+def test_no_state_or_key_of_prod_lies_in_this_folder(
+    backend: str, passphrase: str, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = {environment: Program(environment, monkeypatch) for environment in ("prod", "dev")}
+    monkeypatch.setenv("PULUMI_BACKEND_URL", backend)
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", passphrase)
+    done = programs["prod"].run(preview=True)
+    assert (done.error is not None, done.resources == []) == (lost, lost)
+    if lost:
+        assert "prod is a prod environment: set PULUMI_BACKEND_URL" in str(done.error)
+    programs["dev"].stack.install(monkeypatch)
+    assert programs["dev"].run(preview=True).error is None
+
+
+def test_prometheus_looks_once_there_is_something_to_see(runs: Mapping[str, Run]) -> None:
+    prometheus = runs["dev"].one(CONTAINER, "prometheus")
+    exporters = {f"Container {name}-exporter" for name in ("node", "postgres", "redis", "elasticsearch")}
+    assert exporters | {"Container api"} <= set(prometheus.depends_on)
 
 
 @pytest.mark.parametrize("value", ["planted-token", "hooks.invalid/planted", "https://u:planted@hooks.invalid/"])

@@ -190,6 +190,19 @@ def test_the_heartbeat_goes_its_own_way_every_five_minutes_and_disturbs_nobody()
     assert [route["receiver"] for route in routes if route is not beat] == ["webhook", "webhook"]
 
 
+def test_a_receiver_that_no_way_leads_to_is_refused() -> None:
+    said = refused(
+        slack={"channel": "#a"},
+        pagerduty={},
+        ways={severity: {"to": ["slack"]} for severity in ("critical", "warning")},
+    )
+    assert (
+        said
+        == "notifications.pagerduty: no way leads to it, so it is told nothing; name it in a way's `to`, or remove it"
+    )
+    assert made(slack={"channel": "#a"}, pagerduty={}, ways={"warning": {"to": ["slack"]}})
+
+
 @pytest.mark.parametrize(
     ("to", "said"),
     [
@@ -434,6 +447,11 @@ def test_works_that_overlap_are_so_few_that_their_routes_can_be_counted() -> Non
     assert said.endswith("; at most 6 may be: give those on the same thing the same matchers, or remove what is over")
 
 
+def test_planned_work_with_a_slip_in_a_labels_name_does_not_mute_all_the_rest() -> None:
+    said = refused(**GIVEN, planned_work={"upgrade": {**WORK, "matchers": ["severity=critical", "subjekt!=redis"]}})
+    assert said.endswith("upgrade.matchers: no alert of this environment has a label subjekt")
+
+
 def test_planned_work_that_is_about_nothing_is_refused() -> None:
     for nothing in ('subject="mysql"', "severity=none", "alertname=~Watch.*"):
         said = refused(**GIVEN, planned_work={"upgrade": {**WORK, "matchers": [nothing]}})
@@ -511,7 +529,9 @@ def test_a_matcher_is_read_as_alertmanager_writes_it(text: str, found: Matcher) 
     assert matcher(str(found)) == found
 
 
-@pytest.mark.parametrize("text", ["", "subject", "=x", "1a=x", 'a="b', "a=b c", "a=~(", "a={b}"])
+@pytest.mark.parametrize(
+    "text", ["", "subject", "=x", "1a=x", 'a="b', "a=b c", "a=~(", "a={b}", "a=~(?!b)", "a=~b++", "a=~\udcff"]
+)
 def test_what_is_no_matcher_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a matcher|regular expression"):
         matcher(text)
@@ -522,6 +542,7 @@ def test_what_is_no_matcher_is_refused(text: str) -> None:
     [
         ("a=x", {"a": "x"}, True), ("a=x", {"a": "xy"}, False), ("a=x", {}, False), ("a=", {}, True),
         ("a!=x", {}, True), ("a!=x", {"a": "x"}, False), ("a=~x.", {"a": "xy"}, True), ("a=~x.", {"a": "xyz"}, False),
+        ("a=~[[:alpha:]]+", {"a": "xy"}, True), ("a=~(?i)X", {"a": "x"}, True),
         ("a!~x.*", {"a": "xy"}, False), ("a!~x.*", {}, True), ("a=~.+", {}, False), ("a=~.*", {}, True),
         # There, but nobody knows what it is.
         ("a=x", {"a": None}, True), ("a!=x", {"a": None}, True), ("a=", {"a": None}, False), ("a!=", {"a": None}, True),

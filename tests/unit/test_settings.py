@@ -192,6 +192,11 @@ def test_an_address_may_be_a_name_or_a_number(tmp_path: Path, address: str) -> N
     assert load(tmp_path, text).targets["softfactory-api"][0].address == address
 
 
+def test_what_is_published_everywhere_is_reached_here(tmp_path: Path) -> None:
+    settings = load(tmp_path, "environment: dev\nbind_address: 0.0.0.0")
+    assert settings.published("grafana") == settings.link("grafana") == "http://127.0.0.1:3000"
+
+
 @pytest.mark.parametrize("bind", ["localhost", "127.0.0.1:80", "256.0.0.1", "::1", 2130706433, True, b"abcd"])
 def test_the_bind_address_is_an_ipv4_address(tmp_path: Path, bind: Any) -> None:
     assert "bind_address: " in problem(tmp_path, bind_address=bind)
@@ -438,8 +443,20 @@ MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
         ),
         ({"ways": {"critical": {"wait": "0s"}}}, "ways.critical.wait: '0s' is not a wait; write whole numbers"),
         ({"ways": {"critical": {"wait": "5m1s"}}}, "ways.critical.wait: '5m1s' is not a wait; write whole numbers"),
-        ({"ways": {"warning": {"interval": "61m"}}}, "ways.warning.interval: '61m' is not an interval; write whole"),
-        ({"ways": {"warning": {"repeat": "2w"}}}, "ways.warning.repeat: '2w' is not a time to repeat; write whole"),
+        ({"ways": {"warning": {"interval": "11m"}}}, "ways.warning.interval: '11m' is not an interval; write whole"),
+        ({"ways": {"warning": {"repeat": "5d"}}}, "ways.warning.repeat: '5d' is not a time to repeat; write whole"),
+        ({"ways": {"critical": {"to": [5]}}}, "ways.critical.to.0: must be text, not 5; put it in quotes"),
+        ({"slack": {"channel": "#{{.Foo"}}, "slack.channel: '#{{.Foo' is not a Slack channel"),
+        (
+            {"planned_work": {"x1": {**WORK, "matchers": ["subjekt!=redis", "severity=~.*"]}}},
+            'planned_work.x1: subjekt!="redis", severity=~".*" would silence alerts that lack the label; add one with',
+        ),
+        (
+            {"planned_work": {"x1": {**WORK, "matchers": ["subject=~(?!redis).*"]}}},
+            "planned_work.x1.matchers.0: 'subject=~(?!redis).*': the regular expression is wrong: invalid perl",
+        ),
+        ({"planned_work": {"x1": {**WORK, "matchers": [5]}}}, "planned_work.x1.matchers.0: must be text, not 5; put"),
+        ({"office_hours": {**OFFICE, "time_zone": "localtime"}}, "office_hours.time_zone: 'localtime' is not a time"),
         ({"ways": {"none": {}}}, "ways.none: no such setting; there are: critical, warning"),
         ({"office_hours": {**OFFICE, "time_zone": "Berlin"}}, "office_hours.time_zone: 'Berlin' is not a time zone"),
         ({"office_hours": {**OFFICE, "time_zone": "Europe"}}, "office_hours.time_zone: 'Europe' is not a time zone"),

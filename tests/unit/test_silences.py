@@ -124,7 +124,8 @@ def test_a_silence_ends(length: str, end: str, hours: float) -> None:
     ("length", "end", "said"),
     [
         ("", "", "needs one end"), ("2h", "2027-01-17T20:00Z", "needs one end"), ("", "soon", "'soon' is not a moment"),
-        ("", "2027-01-17T20:00", "has no time zone"), ("", "2027-01-16T20:00Z", "which is over"),
+        ("", "2027-01-17T20:00", "has no time zone"), ("", "2027-01-17", "'2027-01-17' has no time of day"),
+        ("", "2027-01-17+01:00", "has no time of day"), ("", "2027-01-16T20:00Z", "which is over"),
         ("32d", "", "longer than 31 days"), ("9999y", "", "longer than 31 days"),
         ("999999999y", "", "longer than 31 days"), ("", "9999-12-31T23:59-14:00", "longer than 31 days"),
         ("", "0001-01-01T00:00+14:00", "which is over"), ("two hours", "", "not a Prometheus duration"),
