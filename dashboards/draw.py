@@ -28,7 +28,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit
 from rules.prometheus import RELEASE_INFO
-from rules.render import OF_SEVERAL_JOBS, OVERVIEW
+from rules.render import GONE, OF_SEVERAL_JOBS, OVERVIEW
 
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="prometheus")
 TAG: Final = "softfactory"
@@ -198,7 +198,7 @@ class Draw:
         expr = f'label_join({expr}, "chosen", ";", "page", "instance")'
         of_one_job = _any(self._pages - set(OF_SEVERAL_JOBS))
         expr = f'label_replace({expr}, "chosen", "$1", "chosen", "(?:{of_one_job});(.+)")'
-        expr = f'label_replace({expr}, "chosen", "All", "chosen", ".*;.*")'
+        expr = f'label_replace({expr}, "chosen", "All", "chosen", ".*;.*|{GONE}")'
         return (
             _framed(table.Panel(), signal, width=WIDE)
             .with_target(_query(signal).expr(expr).instant().format(PromQueryFormat.TABLE))

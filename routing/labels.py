@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from rules.model import Alert, ScrapeJob
+from rules.model import NO_TARGET, Alert, ScrapeJob
 from stacks.matchers import LabelSet
 from stacks.settings import Target
 
@@ -21,7 +21,7 @@ def label_sets(
     seen = []
     for job in whose:
         instances = [target.instance for target in targets.get(job.name, ())]
-        for instance in [*instances, *([f"{job.subject} (no target)"] if alert.or_absent else [])]:
+        for instance in [*instances, *([f"{job.subject} {NO_TARGET}"] if alert.or_absent else [])]:
             series = {"job": job.name, "instance": instance, "subject": job.subject}
             labels = {**{label: series.get(label) for label in signal.by}, **own}
             if labels not in seen:

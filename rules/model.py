@@ -11,6 +11,7 @@ from typing import Final
 
 CHECKLIST: Final = "softfactory"  # the group of the deployment checklist's alerts
 OBJECTIVES: Final = "objectives"  # the group of the objectives' recordings and alerts
+NO_TARGET: Final = "(no target)"  # ends an instance that stands for one that Prometheus was never told of
 
 
 class Unit(StrEnum):
@@ -174,7 +175,7 @@ class Alert:
         if self.or_absent:
             # The label gives summaries and inhibition the same shape as a present series does.
             absent = f'absent(up{{job="{self.job.name}"}})'
-            text += f'\nor label_replace({absent}, "instance", "{self.subject} (no target)", "", "")'
+            text += f'\nor label_replace({absent}, "instance", "{self.subject} {NO_TARGET}", "", "")'
         return text
 
 

@@ -14,7 +14,9 @@ RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
 OVERVIEW = "overview"  # the uid of the dashboard about everything, on which the stack's Grafana opens
 # Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
 INTERVALS = {OBJECTIVES: "1m"}
-INSTANCE = "?var-instance={{ $labels.instance | urlquery }}"
+INSTANCE = "{{ $labels.instance | urlquery }}"
+GONE = ".*[(]no target[)]"  # the instances that no series has: the page shows what was measured before of all others
+INSTANCE_OR_ALL = f'{{{{ if match "{GONE}" $labels.instance }}}}All{{{{ else }}}}{INSTANCE}{{{{ end }}}}'
 # An instance that is chosen on a page about several jobs would empty the panels of all others.
 OF_SEVERAL_JOBS = (OVERVIEW, "alertmanager")
 
@@ -77,7 +79,8 @@ def _page(alert: Alert, pages: Container[str]) -> str:
     if alert.subject not in pages or "subject" in alert.when.signal.by:  # of any subject
         return OVERVIEW
     chosen = "instance" in alert.when.signal.by and alert.subject not in OF_SEVERAL_JOBS
-    return f"{alert.subject}{INSTANCE}" if chosen else alert.subject
+    instance = INSTANCE_OR_ALL if alert.or_absent else INSTANCE
+    return f"{alert.subject}?var-instance={instance}" if chosen else alert.subject
 
 
 def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:
