@@ -9,13 +9,14 @@ import promql_parser
 import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
+from pydantic import ValidationError
 
 from demo.metrics import AS_WRITTEN, Metrics
 from plan import plan
 from rules import ALERTS, JOBS
 from rules.model import CHECKLIST, Alert, Severity
 from stacks import receivers
-from stacks.notifications import Notifications
+from stacks.notifications import Notifications, Way
 from stacks.settings import Settings
 from tests.checkers import ROOT
 from tests.unit.test_routing import EVERY
@@ -141,6 +142,27 @@ def test_every_receiver_and_its_secrets_are_in_the_guide() -> None:
     assert len(named) >= 4
     every = plan(settings(notifications=EVERY)).routes.secrets
     assert all(f"`{name}`" in text for name in (*named, *every, "webhook_url", "slack_bot_token"))
+
+
+def test_every_secret_that_the_texts_rotate_is_one_of_that_stack() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    form = r"make rotate((?:\s+(?:STACK|SECRET)=\w+)+)"
+    commands = [found for page in pages for found in re.findall(form, page.read_text(encoding="utf-8"))]
+    given = [dict(word.split("=") for word in command.split()) for command in commands]
+    rotated = {(words.get("STACK", "dev"), words["SECRET"]) for words in given}
+    assert {stack for stack, _ in rotated} >= {"dev", "prod"}
+    assert sorted((stack, name) for stack, name in rotated if name not in planned(stack).secret_names) == []
+
+
+def test_the_bounds_of_a_way_are_those_of_the_settings() -> None:
+    bounds = re.findall(r"`(\w+)` \((\w+) to (\w+)\)", section("Who is told"))
+    assert {name for name, _, _ in bounds} == set(Way.model_fields) - {"to"}
+    for name, least, most in bounds:
+        for bound in (least, most):
+            Way.model_validate({name: bound})
+        for beyond in ("999ms", f"{most}1ms"):
+            with pytest.raises(ValidationError):
+                Way.model_validate({name: beyond})
 
 
 def test_the_receiver_that_the_guide_shows_is_one_class() -> None:

@@ -1,7 +1,9 @@
 """An alert's name leads everywhere: to its runbook, and to a case in which it fires and one in which it keeps quiet."""
 
+import json
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -10,6 +12,9 @@ from rules import ALERTS, SUBJECTS
 from rules.model import OBJECTIVES
 from stacks.values import seconds
 from tests.checkers import ROOT
+from tests.unit.program import Program
+from tests.unit.recorder import CONTAINER
+from tests.unit.values import planned
 
 NAMES = {alert.name for alert in ALERTS}
 SUBJECT_OF = {alert.name: alert.subject for alert in ALERTS}
@@ -19,6 +24,8 @@ CASES: dict[str, list[dict[str, Any]]] = {
     for path in sorted((ROOT / "tests/promtool").glob("*.test.yaml"))
 }
 PARTS = ["What it means.", "See it.", "Do.", "Escalate"]
+# Starred in a runbook, and no title: what a program says.
+SAID: Final = {"No space left on device", "many-to-many matching", "many-to-many", "duplicate"}
 
 
 def headings(subject: str) -> list[str]:
@@ -92,3 +99,31 @@ def test_a_runbook_names_the_severity_and_the_hold_time_of_the_rule(alert: Any) 
     minutes = round(seconds(alert.for_) / 60)
     after = f"{minutes} minute{'s' if minutes > 1 else ''}"
     assert section.startswith(f"{alert.severity.value.capitalize()}, after {after}.")
+
+
+def starred(text: str) -> set[str]:
+    """What stands between single stars, outside of code."""
+    prose = re.sub(r"^```.*?^```|`[^`]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+    return {" ".join(name.split()) for name in re.findall(r"(?<!\*)\*(?!\*)([^*]+)\*(?!\*)", prose)}
+
+
+def titles(part: dict[str, Any]) -> Iterator[str]:
+    """The titles of a dashboard, its rows and its panels."""
+    yield part["title"]
+    for panel in part.get("panels", ()):
+        yield from titles(panel)
+
+
+def test_what_a_runbook_tells_to_look_at_is_on_a_dashboard() -> None:
+    named = {name for text in RUNBOOKS.values() for name in starred(text)}
+    there = {title for page in planned("dev").dashboards.values() for title in titles(json.loads(page))}
+    assert named - SAID <= there
+    assert named >= SAID
+
+
+def test_the_memory_limits_in_the_runbooks_are_those_of_the_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed = Program("dev", monkeypatch).run().succeeded()
+    named = {subject: {int(n) for n in re.findall(r"\((\d+) MB\b", text)} for subject, text in RUNBOOKS.items()}
+    named = {subject: limits for subject, limits in named.items() if limits}
+    assert named
+    assert named == {subject: {deployed.one(CONTAINER, subject).inputs["memory"]} for subject in named}
