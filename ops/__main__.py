@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import httpx
 import typer
 from rich.console import Console
 
@@ -104,8 +105,10 @@ def send_test_alert(
     severity: Annotated[Severity, typer.Option(help="Whose way it goes.")] = Severity.CRITICAL,
 ) -> None:
     """Send an alert the real way, say what each receiver accepted; exit code 1 where one did not, or none was told."""
+    wanted = _plan(stack)[1]
     with client() as http:
-        outcomes = synthetic.send(http, _plan(stack)[1], severity)
+        _alertmanager(http, stack)
+        outcomes = synthetic.send(http, wanted, severity)
     for outcome in outcomes:
         typer.echo(f"{'✓' if outcome.well else '✗'} {outcome}")
     raise typer.Exit(0 if outcomes and all(outcome.well for outcome in outcomes) else 1)
@@ -128,7 +131,7 @@ def add_silence(
     try:
         wanted, ends = silences.read_matchers(matchers), silences.until(length, end, datetime.now(UTC))
         with client() as http:
-            typer.echo(silences.add(http, _alertmanager(stack), wanted, ends, author, reason))
+            typer.echo(silences.add(http, _alertmanager(http, stack), wanted, ends, author, reason))
     except ValueError as error:
         _fail(str(error))
 
@@ -140,7 +143,7 @@ def list_silences(
 ) -> None:
     """List the silences, the next to end first."""
     with client() as http:
-        for one in silences.listed(http, _alertmanager(stack), expired):
+        for one in silences.listed(http, _alertmanager(http, stack), expired):
             typer.echo(str(one))
 
 
@@ -150,8 +153,9 @@ def expire_silence(
 ) -> None:
     """End silences now."""
     with client() as http:
+        alertmanager = _alertmanager(http, stack)
         for name in ids:
-            silences.expire(http, _alertmanager(stack), name)
+            silences.expire(http, alertmanager, name)
             typer.echo(f"{name} has ended")
 
 
@@ -288,12 +292,14 @@ def _plan(stack: str) -> tuple[Settings, Plan]:
     return wanted.settings, wanted
 
 
-def _alertmanager(stack: str) -> str:
+def _alertmanager(http: httpx.Client, stack: str) -> str:
     """Its address by the settings alone: at night nobody mends a plan first."""
     try:
-        return load_settings(stack).published("alertmanager")
+        settings = load_settings(stack)
     except SettingsError as error:
         _fail(str(error))
+    silences.check_whose(http, settings.published("alertmanager"), settings.environment)
+    return settings.published("alertmanager")
 
 
 def _report(stack: str) -> tuple[Settings, report.Report]:

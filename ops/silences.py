@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -95,6 +96,23 @@ def add(
     answer = probes.send(http, PART, "POST", f"{alertmanager}/api/v2/silences", body)
     with probes.understood(PART, alertmanager):
         return str(answer.json()["silenceID"])
+
+
+def check_whose(http: httpx.Client, alertmanager: str, environment: str) -> None:
+    """ProbeError where the Alertmanager knows alerts of another environment, or does not answer: all environments
+    publish theirs at the same address of their own host.
+    """
+    url = f"{alertmanager}/api/v2/alerts"
+    place = urlsplit(alertmanager)
+    elsewhere = f"where {environment} runs elsewhere, go through ssh: ssh -L {place.port}:{place.netloc} <host>"
+    try:
+        answer = probes.get(http, PART, url)
+    except ProbeError as error:
+        raise ProbeError(f"{error}; {elsewhere}") from None
+    with probes.understood(PART, url):
+        found = {one["labels"].get("environment", environment) for one in answer.json()}
+    if found - {environment}:
+        raise ProbeError(f"{PART} at {alertmanager} is that of {', '.join(sorted(found))}; {elsewhere}")
 
 
 def listed(http: httpx.Client, alertmanager: str, expired: bool = False) -> list[Silence]:

@@ -29,6 +29,7 @@ class Alertmanager:
 
     def __init__(self, stack: str = "dev", refusing: tuple[str, ...] = (), deaf: tuple[str, ...] = ()) -> None:
         self.plan = planned(stack)
+        self.environment = stack
         self.refusing, self.deaf = refusing, deaf
         self.silences: list[dict[str, Any]] = []
         self.alerts: list[dict[str, Any]] = []
@@ -55,6 +56,8 @@ class Alertmanager:
         if path == "/api/v2/silences":
             return httpx.Response(200, json=self.silences)
         assert path == "/api/v2/alerts"
+        if request.method == "GET":
+            return httpx.Response(200, json=[{"labels": {"alertname": "Watchdog", "environment": self.environment}}])
         (alert,) = json.loads(request.content)
         if not self.alerts:
             for name in set(self.plan.routes.told(alert["labels"])) - set(self.deaf):
@@ -154,6 +157,35 @@ def test_a_silence_is_made_listed_and_ended_over_alertmanager_alone(run: Run) ->
     assert run(there, "silence", "list").output == ""
     assert f"{ID}  expired" in run(there, "silence", "list", "--expired").output
     assert {request.url.port for request in there.requests} == {9093}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("silence", "add", "ApiDown", "--author", "me", "--reason", "why", "--for", "1h"), ("silence", "list"),
+        ("silence", "expire", ID), ("test-alert",),
+    ],
+)  # fmt: skip
+def test_the_alertmanager_of_another_environment_is_left_alone(words: tuple[str, ...], run: Run) -> None:
+    there = Alertmanager("dev")
+    done = run(there, *words, "--stack", "prod")
+    assert isinstance(done.exception, ProbeError)
+    assert str(done.exception) == (
+        "Alertmanager at http://127.0.0.1:9093 is that of dev; where prod runs elsewhere, go through ssh: "
+        "ssh -L 9093:127.0.0.1:9093 <host>"
+    )
+    assert [(request.method, request.url.path) for request in there.requests] == [("GET", "/api/v2/alerts")]
+
+
+def test_an_alertmanager_that_does_not_answer_may_be_elsewhere() -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(refuse)) as http,
+        pytest.raises(ProbeError, match="ssh -L 9093:127"),
+    ):
+        silences.check_whose(http, "http://127.0.0.1:9093", "prod")
 
 
 @pytest.mark.parametrize("blank", ["author", "reason"])
