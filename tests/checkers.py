@@ -16,8 +16,9 @@ import docker.errors
 import requests.exceptions
 from docker.models.containers import Container
 
-from plan import plan
-from stacks.settings import FOLDER, load_settings
+from plan import plan, scrape_targets
+from rules import JOBS
+from stacks.settings import FOLDER, Target, load_settings
 
 ROOT: Final = Path(__file__).parents[1]
 STACKS: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith("Pulumi.")))
@@ -130,6 +131,17 @@ def overrides(checkout: Path = ROOT) -> dict[str, str]:
 def rendered(stack: str) -> dict[str, str]:
     """What `make render STACK=<stack>` writes, by its path in the checkout."""
     return {f"out/{stack}/{path}": text for path, text in plan(load_settings(stack)).files().items()}
+
+
+def rendered_rules() -> dict[str, str]:
+    """The rule files of `make render STACK=dev`, if dev had a target of every job and tuned no alert: the cases are about
+    every alert, as it is written.
+    """
+    settings = load_settings("dev")
+    there = scrape_targets(settings)
+    nowhere = {j.name: (Target(address=f"nowhere:{j.port}", instance="nowhere"),) for j in JOBS if j.name not in there}
+    whole = plan(settings.model_copy(update={"targets": {**settings.targets, **nowhere}, "alerts": {}}))
+    return {f"out/dev/prometheus/{path}": text for path, text in whole.prometheus.files.items() if "rules/" in path}
 
 
 def _archive(files: Mapping[str, str]) -> bytes:

@@ -1,8 +1,8 @@
 """The alerts' cases can fail: each rule is put wrong in every way that it has, and a case must notice.
 
-The rules are those of `make render STACK=dev`. One run of promtool judges all mutants of an alert, and the rule itself
-as a control. A mutant that no case notices shows a case that is missing, or stands in EXCUSED with the proof that it
-behaves as the rule does.
+The rules are those of `make render STACK=dev`, with a target of every job. One run of promtool judges all mutants of an
+alert, and the rule itself as a control. A mutant that no case notices shows a case that is missing, or stands in
+EXCUSED with the proof that it behaves as the rule does.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ import yaml
 from rules import ALERTS
 from rules.model import Alert, Unit
 from stacks.values import seconds
-from tests.checkers import ROOT, Checker, rendered
+from tests.checkers import ROOT, Checker, rendered_rules
 from tests.mutants import Mutant, metrics, mutants, printed
 
 pytestmark = pytest.mark.engine
@@ -156,8 +156,7 @@ def _text(content: Mapping[str, Any]) -> str:
 
 @cache
 def _all_groups() -> dict[str, list[dict[str, Any]]]:
-    files = {path: text for path, text in rendered("dev").items() if "/prometheus/rules/" in path}
-    return {path: yaml.load(text, Loader=yaml.CSafeLoader)["groups"] for path, text in files.items()}
+    return {path: yaml.load(text, Loader=yaml.CSafeLoader)["groups"] for path, text in rendered_rules().items()}
 
 
 @cache

@@ -5,7 +5,7 @@ tests/promtool/<subject>.test.yaml holds the cases. That they can fail is shown 
 
 import pytest
 
-from tests.checkers import ROOT, STACKS, Checker, rendered
+from tests.checkers import ROOT, STACKS, Checker, rendered, rendered_rules
 
 pytestmark = pytest.mark.engine
 
@@ -42,5 +42,5 @@ def test_promtool_refuses_a_configuration_that_is_wrong(promtool: Checker) -> No
 @pytest.mark.parametrize("cases", CASES)
 def test_the_alerts_fire_and_keep_quiet_as_the_cases_say(promtool: Checker, cases: str) -> None:
     path = f"tests/promtool/{cases}"
-    result = promtool.run("test", "rules", path, files={**rendered("dev"), path: CASES[cases]})
+    result = promtool.run("test", "rules", path, files={**rendered_rules(), path: CASES[cases]})
     assert result.exit_code == 0, result.output

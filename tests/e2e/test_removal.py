@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from plan import GRAFANA_PASSWORD
-from rules import ALERTS
+from plan import GRAFANA_PASSWORD, load_plan
 from tests.e2e import losses, marks
 from tests.e2e.conftest import NAME, NEIGHBOUR, PREFIX, Stack, Survived, leftovers
 from tests.e2e.losses import Outage
@@ -20,7 +19,8 @@ def test_two_stacks_live_side_by_side_and_one_goes_without_touching_the_other(st
     before = {service: stack.identity(service) for service in ("prometheus", "grafana", "api")}
     with stack.neighbour({**settings, "servers": servers}) as other:
         up = other.up()
-        rules = sum(alert.subject != "elasticsearch" for alert in ALERTS)
+        alerts = load_plan(NAME, folder=stack.folder / "stacks").alerts
+        rules = sum(alert.subject != "elasticsearch" for alert in alerts)
         assert f"7 targets, {rules} rules, 2 data sources, 7 dashboards: live" in up.stdout
         stack.assert_healthy()
     assert leftovers(stack.engine, NEIGHBOUR) == []
