@@ -2,12 +2,16 @@
 
 import signal
 import subprocess
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -19,7 +23,31 @@ from tests.e2e.losses import Outage
 pytestmark = pytest.mark.engine
 
 
-def test_ten_reloads_miss_no_scrape_and_keep_a_pending_alert(stack: Stack) -> None:
+@contextmanager
+def load(stack: Stack) -> Iterator[list[int]]:
+    """Reads of the API and questions to Prometheus, ten each a second at most, for ten minutes at most; the answers'
+    status codes.
+    """
+    api, prometheus, over = stack.url("api"), stack.url("prometheus"), threading.Event()
+    answered: list[int] = []
+
+    def work(http: httpx.Client) -> None:
+        deadline = time.monotonic() + 600
+        while not over.wait(0.1) and time.monotonic() < deadline:
+            asked = {"query": "sum by (job) ({__name__=~'.+_total'})"}
+            for url, parameters in ((f"{api}/api/articles/1", {}), (f"{prometheus}/api/v1/query", asked)):
+                answered.append(http.get(url, params=parameters).status_code)
+
+    with httpx.Client(timeout=30, trust_env=False) as http, ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work, http)
+        try:
+            yield answered
+        finally:
+            over.set()
+            working.result()
+
+
+def test_ten_reloads_under_load_miss_no_scrape_and_keep_a_pending_alert(stack: Stack) -> None:
     api = stack.url("api")
     stack.http.post(api + "/demo/switches", json={"cache_off": True})
     began = time.time()
@@ -32,9 +60,12 @@ def test_ten_reloads_miss_no_scrape_and_keep_a_pending_alert(stack: Stack) -> No
     try:
         since = eventually(pending_since, "CacheHitRatioDegraded is pending")
         before = stack.identity("prometheus")
-        for threshold in range(10, 20):
-            stack.tune(SlowQueries={"threshold": threshold})
-            stack.up()
+        with load(stack) as answered:
+            for threshold in range(10, 20):
+                stack.tune(SlowQueries={"threshold": threshold})
+                stack.up()
+        assert len(answered) > 100
+        assert set(answered) == {200}  # no question is lost over a reload
         assert _active_at(stack, "CacheHitRatioDegraded") == since
     finally:
         stack.http.post(api + "/demo/switches", json={"cache_off": False})
