@@ -23,6 +23,7 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(elasticsearch.SEARCHES, elasticsearch.DOCUMENTS_READ, title="Searches"))
         .with_panel(draw.timeseries(elasticsearch.SEARCH_TIME))
         .with_panel(draw.timeseries(elasticsearch.WORK))
+        .with_panel(draw.timeseries(elasticsearch.REJECTED_WORK))
         .with_panel(draw.timeseries(elasticsearch.DOCUMENTS))
         .with_row(Row("Is it full?"))
         .with_panel(draw.timeseries(elasticsearch.HEAP_USED))

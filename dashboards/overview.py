@@ -35,6 +35,9 @@ def build(draw: Draw) -> Dashboard:
     page = page.with_row(Row("Are the API's users served?"))
     for signal in filter(draw.watches, SERVED):
         page = page.with_panel(draw.timeseries(signal))
+    if draw.watches(grafana.ERROR_RATIO):  # it has no page of its own
+        page = page.with_row(Row("Are Grafana's?"))
+        page = page.with_panel(draw.timeseries(grafana.ERROR_RATIO, title="Grafana: failed requests"))
     page = page.with_row(Row("How full are things?"))
     for title, signal in FULL.items():
         if draw.watches(signal):

@@ -32,4 +32,5 @@ def build(draw: Draw) -> Dashboard:
         .with_row(Row("How much does it keep?"))
         .with_panel(draw.timeseries(postgres.SIZE))
         .with_panel(draw.timeseries(postgres.WAL_SIZE))
+        .with_panel(draw.timeseries(postgres.ARCHIVING_FAILURES))
     )  # fmt: skip

@@ -20,6 +20,7 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(prometheus.SCRAPE_TIME))
         .with_panel(draw.timeseries(prometheus.REQUESTS))
         .with_panel(draw.timeseries(prometheus.QUERY_TIME))
+        .with_panel(draw.timeseries(prometheus.STORAGE_FAILURES))
         .with_row(Row("Are alerts evaluated and sent?"))
         .with_panel(draw.timeseries(prometheus.RULE_FAILURES))
         .with_panel(draw.timeseries(prometheus.DROPPED_NOTIFICATIONS))

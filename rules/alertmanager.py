@@ -8,7 +8,7 @@ REACHABLE = reachable(JOB)
 
 RELOADED = Signal(
     title="Configuration loaded", unit=Unit.UP, job=JOB,
-    description="1 where the last reload took the configuration, 0 where an older one is still in use.",
+    description="1 where the last reload took the configuration, 0 where an older one is still in use. Good: 1.",
     expr="min by ($by) (alertmanager_config_last_reload_successful{$scope})",
 )  # fmt: skip
 

@@ -164,7 +164,7 @@ CPU = Signal(
 
 UPTIME = Signal(
     title="Time since start", unit=Unit.SECONDS, job=JOB,
-    description="Time since the API's process started. A saw-tooth is a process that dies and comes back.",
+    description="Time since the API's process started. Good: it grows; a saw-tooth dies and comes back.",
     expr="min by ($by) (app_uptime_seconds{$scope})",
 )  # fmt: skip
 

@@ -15,14 +15,14 @@ DOCUMENTS = Signal(
 
 PRIMARIES_ASSIGNED = Signal(
     title="All primary shards are there", unit=Unit.UP, job=JOB,
-    description="0 where the cluster is red: a part of the data can be neither searched nor written.",
+    description="0 where the cluster is red: a part of the data can be neither searched nor written. Good: 1.",
     expr='1 - max by ($by) (elasticsearch_cluster_health_status{$scope,color="red"})',
 )  # fmt: skip
 
 REPLICAS_ASSIGNED = Signal(
     title="Not yellow", unit=Unit.UP, job=JOB,
     description="0 where the cluster is yellow: all data is there, but not in as many copies as its indices ask for. "
-    "1 where it is green, and where it is red: see the primary shards.",
+    "1 where it is green, and where it is red: see the primary shards. Good: 1.",
     expr='1 - max by ($by) (elasticsearch_cluster_health_status{$scope,color="yellow"})',
 )  # fmt: skip
 
@@ -44,6 +44,7 @@ DISK_USED = Signal(
 
 REJECTED_WORK = Signal(
     title="Rejected work in 5 minutes", unit=Unit.COUNT, job=JOB, by=("instance", "type"), panel_window="5m",
+    only_in_trouble=True,
     description="Searches and writes that were refused because a node's queue was full. Good: 0.",
     expr='sum by ($by) (increase(elasticsearch_thread_pool_rejected_count{$scope,type=~"search|write"}[$window]))',
 )  # fmt: skip

@@ -9,8 +9,8 @@ REACHABLE = reachable(JOB)
 # Prometheus and the container's health check ask these two all day long, and would dilute what people meet.
 PEOPLE = '$scope,handler!~"/metrics|/api/health"'
 ERROR_RATIO = Signal(
-    title="Failed requests", unit=Unit.RATIO, job=JOB,
-    description="Share of people's requests that Grafana answered with 5xx. No value while none fails.",
+    title="Failed requests", unit=Unit.RATIO, job=JOB, only_in_trouble=True,
+    description="Share of people's requests that Grafana answered with 5xx. Good: under 5 %.",
     expr=f"""
     sum by ($by) (rate(grafana_http_request_duration_seconds_count{{{PEOPLE},status_code=~"5.."}}[$window]))
     / (sum by ($by) (rate(grafana_http_request_duration_seconds_count{{{PEOPLE}}}[$window])) > 0)""",

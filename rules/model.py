@@ -192,5 +192,5 @@ def reachable(job: ScrapeJob, probe: str = "") -> Signal:
     expr = f"{scraped} * min by ($by) ({probe}) or 0 * {scraped}" if probe else scraped
     return Signal(
         title="Reachable", unit=Unit.UP, job=job, expr=expr,
-        description="1 where it answers; 0 where its exporter says that it does not, or cannot be scraped.",
+        description="1 where it answers; 0 where its exporter says that it does not, or cannot be scraped. Good: 1.",
     )  # fmt: skip

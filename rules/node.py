@@ -59,7 +59,8 @@ INODES_USED = Signal(
 # Some systems mount a disk read-only on purpose, and have done so all day.
 WRITABLE = Signal(
     title="Disk can still be written", unit=Unit.UP, job=JOB, by=BY_DEVICE, window="1d", panel_window="1d",
-    description="0 where a disk that could be written within the last day is read-only: the kernel met an error on it.",
+    description="0 where a disk that could be written within the last day is read-only: the kernel met an error on it. "
+    "Good: 1.",
     expr=f"""
     1 - (min by ($by) (node_filesystem_readonly{{{DISKS}}})
          - min by ($by) (min_over_time(node_filesystem_readonly{{{DISKS}}}[$window])))""",

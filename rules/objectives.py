@@ -121,7 +121,8 @@ class Objective:
                 title=f"{self.title}, error budget left", unit=Unit.RATIO, job=self.job, by=("job",),
                 window=self.window,
                 description=f"{_percent(self.budget)} of the requests of {self.window} may be {self.bad}: how much of "
-                "that is left, as far back as Prometheus keeps samples. Overspent below 0. No value without traffic.",
+                "that is left, as far back as Prometheus keeps samples. Overspent below 0. No value without traffic. "
+                "Good: over 0 %.",
                 expr=f"1 - (\n{self._ratio(self.window)}\n) / {self.budget:.15g}",
             ),
         )  # fmt: skip

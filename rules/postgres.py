@@ -43,6 +43,7 @@ DEADLOCKS = Signal(
 
 ARCHIVING_FAILURES = Signal(
     title="WAL files not archived in 15 minutes", unit=Unit.COUNT, job=JOB, window="15m", panel_window="15m",
+    only_in_trouble=True,
     description="Failed attempts to archive a WAL file. Good: 0; always 0 where nothing is archived.",
     expr="sum by ($by) (increase(pg_stat_archiver_failed_count{$scope}[$window]))",
 )  # fmt: skip
@@ -107,7 +108,7 @@ WAL_SIZE = Signal(
 
 EXPORTER_READS = Signal(
     title="The exporter can read all that it should", unit=Unit.UP, job=JOB,
-    description="1 where every collector of the exporter got an answer; 0 where one was refused or broke.",
+    description="1 where every collector of the exporter got an answer; 0 where one was refused or broke. Good: 1.",
     expr="""
     min by ($by) (pg_scrape_collector_success{$scope})
     * (1 - max by ($by) (pg_exporter_last_scrape_error{$scope}))""",

@@ -17,13 +17,13 @@ ALIVE = Signal(
 
 SCRAPED = Signal(
     title="Targets scraped", unit=Unit.UP, job=JOB, by=("subject", "job", "instance"),
-    description="1 where the last scrape of a target gave an answer, 0 where it did not; of all jobs.",
+    description="1 where the last scrape of a target gave an answer, 0 where it did not; of all jobs. Good: 1.",
     expr="min by ($by) (up)",
 )  # fmt: skip
 
 RELOADED = Signal(
     title="Configuration loaded", unit=Unit.UP, job=JOB,
-    description="1 where the last reload took the configuration, 0 where an older one is still in use.",
+    description="1 where the last reload took the configuration, 0 where an older one is still in use. Good: 1.",
     expr="min by ($by) (prometheus_config_last_reload_successful{$scope})",
 )  # fmt: skip
 
@@ -51,12 +51,13 @@ NOTIFICATION_QUEUE = Signal(
 
 ALERTMANAGER_KNOWN = Signal(
     title="Alertmanager known", unit=Unit.UP, job=JOB,
-    description="1 where Prometheus has an Alertmanager in its configuration.",
+    description="1 where Prometheus has an Alertmanager in its configuration. Good: 1.",
     expr="min by ($by) (prometheus_notifications_alertmanagers_discovered{$scope}) > bool 0",
 )  # fmt: skip
 
 STORAGE_FAILURES = Signal(
     title="Failures of the storage in an hour", unit=Unit.COUNT, job=JOB, window="1h", panel_window="1h",
+    only_in_trouble=True,
     description="Writes, compactions and truncations of the samples' files that failed, and damage found. Good: 0.",
     expr="""
     sum by ($by) (increase(prometheus_tsdb_wal_writes_failed_total{$scope}[$window]))

@@ -20,7 +20,8 @@ MEMORY_LIMIT = Signal(
 
 MEMORY_USED = Signal(
     title="Memory in use", unit=Unit.RATIO, job=JOB,
-    description="Share of maxmemory, at whose end Redis refuses writes. No value without a limit, or where it evicts.",
+    description="Share of maxmemory, at whose end Redis refuses writes. No value without a limit, or where it evicts. "
+    "Good: under 90 %.",
     expr="""
     sum by ($by) (redis_memory_used_bytes{$scope})
     / (sum by ($by) (redis_memory_max_bytes{$scope}) > 0)

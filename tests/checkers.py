@@ -134,8 +134,8 @@ def rendered(stack: str) -> dict[str, str]:
 
 
 def rendered_rules() -> dict[str, str]:
-    """The rule files of `make render STACK=dev`, if dev had a target of every job and tuned no alert: the cases are about
-    every alert, as it is written.
+    """The rule files of `make render STACK=dev`, if dev had a target of every job and tuned nothing: the cases are
+    about every alert, as it is written.
     """
     settings = load_settings("dev")
     there = scrape_targets(settings)

@@ -208,6 +208,19 @@ for name, value in before.items():
     client.config_set(name, value)
 """
 
+# Thrice as many as the queue takes, and slow, so that it fills up on any number of cores. To hang up ends them.
+MORE_SEARCHES_THAN_FIT = """
+import httpx
+search = '{}\\n{"query": {"script": {"script": "for (int i = 0; i < 500000; i++) {} return true"}}}\\n'
+try:
+    httpx.post(
+        os.environ["SEARCH_URL"] + "/articles/_msearch?max_concurrent_searches=3000", content=search * 3000,
+        headers={"Content-Type": "application/x-ndjson"}, timeout=3,
+    )
+except httpx.TimeoutException:
+    pass
+"""
+
 
 def script(text: str) -> Callable[[Stack], AbstractContextManager[None]]:
     """What a script does, which leaves all as it was."""
@@ -327,6 +340,66 @@ def database_away(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def data_source_away(stack: Stack) -> Iterator[None]:
+    """One that nobody listens for. Few of many requests, so that no alert is pending for the minutes after."""
+    grafana, auth = stack.url("grafana") + "/api", stack.grafana_auth
+    source = {"name": "Away", "uid": "away", "type": "prometheus", "access": "proxy", "url": "http://127.0.0.1:1"}
+    failed = 'grafana_http_request_duration_seconds_count{status_code="502"}'
+
+    def look() -> None:
+        for _ in range(50):
+            stack.http.get(f"{grafana}/search", auth=auth).raise_for_status()
+        answer = stack.http.get(f"{grafana}/datasources/proxy/uid/away/api/v1/labels", auth=auth)
+        assert answer.status_code == 502, answer.text
+
+    stack.http.post(f"{grafana}/datasources", auth=auth, json=source).raise_for_status()
+    try:
+        look()
+        eventually(lambda: stack.query(failed), "Prometheus has the first failure")  # it sees the second one as a rise
+        look()
+        yield
+    finally:
+        stack.http.delete(f"{grafana}/datasources/uid/away", auth=auth).raise_for_status()
+
+
+@contextmanager
+def wal_that_cannot_be_archived(stack: Stack) -> Iterator[None]:
+    """Archiving is turned on, and off again, by a restart only."""
+
+    def psql(statement: str) -> bool:
+        command = ["psql", "-h", "127.0.0.1", "-U", "softfactory", "-c", statement]
+        return bool(stack.container("postgres").exec_run(command).exit_code == 0)
+
+    def restarted() -> None:
+        stack.container("postgres").restart(timeout=5)
+        eventually(lambda: psql("SELECT 1"), "PostgreSQL answers")
+
+    assert psql("ALTER SYSTEM SET archive_mode = on") and psql("ALTER SYSTEM SET archive_command = 'false'")
+    try:
+        restarted()
+        assert psql("SELECT pg_switch_wal()")
+        yield
+    finally:
+        assert psql("ALTER SYSTEM RESET archive_mode") and psql("ALTER SYSTEM RESET archive_command")
+        restarted()
+
+
+@contextmanager
+def damaged_storage(stack: Stack) -> Iterator[None]:
+    """A file of the write-ahead log that is no such file: Prometheus finds it when it starts, and empties it. It is a
+    new one, so that no sample is lost.
+    """
+    prometheus = stack.container("prometheus")
+    files = prometheus.exec_run(["ls", "/prometheus/wal"]).output.decode().split()
+    last = max(int(name) for name in files if name.isdecimal())
+    damage = f"yes | head -c 40000 > /prometheus/wal/{last + 1:08d}"
+    assert prometheus.exec_run(["sh", "-c", damage]).exit_code == 0
+    prometheus.restart()
+    eventually(lambda: stack.is_healthy("prometheus"), "Prometheus is healthy")
+    yield
+
+
+@contextmanager
 def restart(stack: Stack) -> Iterator[None]:
     stack.container("api").restart()
     eventually(lambda: stack.is_healthy("api"), "the API is healthy")
@@ -371,6 +444,9 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
         "a replica without a node": Trouble(
             provoke=replica_without_a_node, panels=(("elasticsearch", "Unassigned shards"),)
         ),
+        "more searches than fit": Trouble(
+            provoke=script(MORE_SEARCHES_THAN_FIT), panels=(("elasticsearch", "Rejected work in 5 minutes"),)
+        ),
         "too little memory": Trouble(
             provoke=too_little_memory, panels=(("node", "Processes killed for memory in 10 minutes"),)
         ),
@@ -394,9 +470,18 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
             ("prometheus", "Dropped notifications in 5 minutes"),
         )),
         "no database": Trouble(provoke=database_away, panels=(("api", "Failed database queries"),)),
+        "no data source": Trouble(provoke=data_source_away, panels=(("overview", "Grafana: failed requests"),)),
     },
     "after": {
         "a restart": Trouble(provoke=restart, panels=(("api", "Restarts in an hour"),)),
+        "WAL that cannot be archived": Trouble(
+            provoke=wal_that_cannot_be_archived, panels=(("postgres", "WAL files not archived in 15 minutes"),)
+        ),
+    },
+    "alone": {  # nothing can be asked while Prometheus restarts
+        "damaged storage": Trouble(
+            provoke=damaged_storage, panels=(("prometheus", "Failures of the storage in an hour"),)
+        ),
     },
 }  # fmt: skip
 
