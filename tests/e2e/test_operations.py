@@ -27,8 +27,8 @@ FIRST = {
     "incidentio_token": "{}",
 }
 ROTATED = {**FIRST, "webhook_url": "http://inbox:8025/webhook?token={}"}
-# Each receiver that has a secret is there and, but for the mail, told; the inbox takes the services' place, and has no
-# TLS, without which no password is sent.
+# Each receiver that has a secret is there and, but for the mail, told of what fires here; the inbox takes the services'
+# place, and has no TLS, without which no password is sent.
 RECEIVERS: dict[str, Any] = {
     "slack": {"channel": "#alerts"},
     "email": {
@@ -37,7 +37,7 @@ RECEIVERS: dict[str, Any] = {
     },
     "pagerduty": {"url": "http://inbox:8025/pagerduty/v2/enqueue"},
     "incidentio": {"url": "http://inbox:8025/incidentio/v2/alert_events/alertmanager/1"},
-    "ways": {severity: {"to": ["webhook", "slack", "pagerduty", "incidentio"]} for severity in ("critical", "warning")},
+    "ways": {"critical": {"to": ["webhook", "slack", "pagerduty", "incidentio"]}},
 }  # fmt: skip
 # The start scripts of these images hand the password of the first start to their server in its environment, which root
 # and the server's own user can read.
@@ -131,12 +131,14 @@ def values(stack: Stack) -> Iterator[dict[str, list[str]]]:
     """The values that each secret of the stack has had, in a stack in which all that can be a secret is one."""
     settings = stack.settings()
     stack.change(notifications=RECEIVERS)
-    names = load_plan(NAME, folder=stack.folder / "stacks").secret_names
-    had = {name: [stack.passwords.get(name) or secrets.token_urlsafe(24)] for name in names}
-    _set(stack, {name: FIRST.get(name, "{}").format(had[name][0]) for name in names})
-    stack.up()
-    yield had
-    stack.write_settings(settings)
+    try:
+        names = load_plan(NAME, folder=stack.folder / "stacks").secret_names
+        had = {name: [stack.passwords.get(name) or secrets.token_urlsafe(24)] for name in names}
+        _set(stack, {name: FIRST.get(name, "{}").format(had[name][0]) for name in names})
+        stack.up()
+        yield had
+    finally:  # or no test after this one could update
+        stack.write_settings(settings)
     for name in set(names) - set(stack.passwords):
         stack.pulumi("config", "rm", name, "--stack", NAME)
     stack.up()

@@ -77,7 +77,8 @@ def test_every_query_of_a_day_is_answered_within_a_second(
 
 
 def _asked(stack: Stack) -> list[Question]:
-    stack.ops("render", "--stack", stack.name, "--out", "day")
+    rendered = stack.ops("render", "--stack", stack.name, "--out", "day")
+    assert rendered.returncode == 0, rendered.stdout + rendered.stderr
     return [
         Question(
             page=path.stem,
