@@ -38,7 +38,10 @@ class Stack:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
         self.folder = folder
-        self.stack = automation.create_stack("contract", "grafana-contract", lambda: None)
+        place = folder / "project"  # without one, each would leave a folder of its own behind
+        place.mkdir(exist_ok=True)
+        options = automation.LocalWorkspaceOptions(work_dir=str(place))
+        self.stack = automation.create_stack("contract", "grafana-contract", lambda: None, opts=options)
         # The programs have no outputs, and asking for them is two more runs of the CLI at each update.
         self.stack.outputs = dict  # type: ignore[method-assign]
 
