@@ -105,9 +105,9 @@ def send_test_alert(
     severity: Annotated[Severity, typer.Option(help="Whose way it goes.")] = Severity.CRITICAL,
 ) -> None:
     """Send an alert the real way, say what each receiver accepted; exit code 1 where one did not, or none was told."""
-    wanted = _plan(stack)[1]
+    settings, wanted = _plan(stack)
     with client() as http:
-        _alertmanager(http, stack)
+        silences.check_whose(http, settings.published("alertmanager"), settings.environment)
         outcomes = synthetic.send(http, wanted, severity)
     for outcome in outcomes:
         typer.echo(f"{'✓' if outcome.well else '✗'} {outcome}")

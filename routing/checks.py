@@ -112,16 +112,15 @@ def _unreached(tree: Tree, about: About) -> Iterator[str]:
 def _idle_work(settings: Settings, about: About) -> Iterator[str]:
     """Planned work must be about alerts that the environment has; the Watchdog is never muted."""
     every = [labels for alert, sets in about.items() if alert.severity is not Severity.NONE for labels in sets]
+    carried = {label for labels in every for label in labels}
     for name, work in sorted(settings.notifications.planned_work.items()):
+        where = f"notifications.planned_work.{name}.matchers"
         matchers = [matcher(text) for text in work.matchers]
-        strange = sorted({one.label for one in matchers} - {label for labels in every for label in labels})
+        strange = sorted({one.label for one in matchers} - carried)
         if strange:
-            yield f"notifications.planned_work.{name}.matchers: no alert of this environment has a label {strange[0]}"
+            yield f"{where}: no alert of this environment has a label {strange[0]}"
         elif not any(all_hold(matchers, labels) for labels in every):
-            yield (
-                f"notifications.planned_work.{name}.matchers: no alert of this environment fits "
-                f"{', '.join(work.matchers)}; `make alerts` lists them"
-            )
+            yield f"{where}: no alert of this environment fits {', '.join(work.matchers)}; `make alerts` lists them"
 
 
 def _inhibitions(tree: Tree, about: About, defined: About) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from rules.model import OBJECTIVES, Alert, Recording
+from rules.model import NO_TARGET, OBJECTIVES, Alert, Recording
 from stacks.settings import Tuning
 
 RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
@@ -15,7 +15,9 @@ OVERVIEW = "overview"  # the uid of the dashboard about everything, on which the
 # Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
 INTERVALS = {OBJECTIVES: "1m"}
 INSTANCE = "{{ $labels.instance | urlquery }}"
-GONE = ".*[(]no target[)]"  # the instances that no series has: the page shows what was measured before of all others
+# The instances that no series has: the page shows what was measured before of all others. Templates and PromQL would
+# each need a backslash of their own.
+GONE = ".*" + NO_TARGET.replace("(", "[(]").replace(")", "[)]")
 INSTANCE_OR_ALL = f'{{{{ if match "{GONE}" $labels.instance }}}}All{{{{ else }}}}{INSTANCE}{{{{ end }}}}'
 # An instance that is chosen on a page about several jobs would empty the panels of all others.
 OF_SEVERAL_JOBS = (OVERVIEW, "alertmanager")
