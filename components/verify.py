@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import httpx
 import pulumi
@@ -43,8 +44,9 @@ def _digest(wanted: Plan) -> str:
     """A hash of all that the settings and the model ask for."""
     settings = wanted.settings
     images = {key: settings.images.reference(key) for key in sorted(wanted.images)}
-    values = json.dumps([settings.model_dump(mode="json"), images], sort_keys=True)
-    return digest({**wanted.files(), "settings": values})
+    sources = [asdict(source) for source in wanted.datasources]
+    parts = [settings.model_dump(mode="json"), images, wanted.prometheus.hash, wanted.alertmanager.hash, sources]
+    return digest({**wanted.dashboards, "": json.dumps(parts, sort_keys=True)})
 
 
 def _judge(wanted: Plan, access: truth.Access, whole: bool, client: Callable[[], httpx.Client]) -> str:

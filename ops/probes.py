@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import docker
@@ -103,7 +104,13 @@ def client() -> httpx.Client:
     """The HTTP client for all probes. It trusts the authorities that the machine trusts, and takes the machine's proxy
     for https only: the stack's own parts speak http, and no proxy must stand before loopback.
     """
-    return httpx.Client(timeout=TIMEOUT, verify=ssl.create_default_context(), mounts={"http://": None})
+    return httpx.Client(timeout=TIMEOUT, verify=_authorities(), mounts={"http://": None})
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """The authorities that the machine trusts, read once: that takes longer than a question."""
+    return ssl.create_default_context()
 
 
 def get(http: httpx.Client, part: str, url: str, auth: Login | None = None) -> httpx.Response:
