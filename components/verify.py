@@ -45,8 +45,9 @@ def _digest(wanted: Plan) -> str:
     settings = wanted.settings
     images = {key: settings.images.reference(key) for key in sorted(wanted.images)}
     sources = [asdict(source) for source in wanted.datasources]
-    parts = [settings.model_dump(mode="json"), images, wanted.prometheus.hash, wanted.alertmanager.hash, sources]
-    return digest({**wanted.dashboards, "": json.dumps(parts, sort_keys=True)})
+    files = [wanted.prometheus.files, wanted.alertmanager.files, wanted.dashboards]
+    parts = [settings.model_dump(mode="json"), images, sources, *(dict(each) for each in files)]
+    return digest({"plan": json.dumps(parts, sort_keys=True)})
 
 
 def _judge(wanted: Plan, access: truth.Access, whole: bool, client: Callable[[], httpx.Client]) -> str:
