@@ -33,8 +33,7 @@ help: ## List the commands
 up: ## Bring the stack up (STACK=dev) and show that it is healthy; PLAN=file applies just that plan
 	@supply/setup stack $(STACK)
 	@$(RUN) $(FOLDERS) $(TOLD) pulumi up --stack $(STACK) $(HOW) $(LOG) $(HIDE) $(QUIET)
-	@$(RUN) python -m ops health --as-verified
-	@$(RUN) python -m ops links
+	@$(RUN) python -m ops health --as-verified --links
 	@supply/setup notes
 
 preview: ## Show what `make up` would change; PLAN=file saves it for approval, EXPECT=no-changes fails for any

@@ -36,6 +36,7 @@ def health(
     as_verified: Annotated[
         bool, typer.Option("--as-verified", help="Fail only for what the stack's `verification` fails an update for.")
     ] = False,
+    with_links: Annotated[bool, typer.Option("--links", help="Print what `links` prints, too.")] = False,
 ) -> None:
     """Say whether all that was declared is live; exit code 1 and the causes where it is not."""
     settings, found = _report(stack)
@@ -44,7 +45,10 @@ def health(
     else:
         Console(highlight=False, soft_wrap=True).print(found.text(), markup=False)
     fatal = found.problems if not as_verified else tuple(p for p in found.problems if fails(settings.verification, p))
-    raise typer.Exit(1 if fatal or not (as_verified or found.healthy) else 0)
+    if fatal or not (as_verified or found.healthy):
+        raise typer.Exit(1)
+    if with_links:
+        _print_links(stack, settings)
 
 
 @app.command("summary")
@@ -187,7 +191,10 @@ def capture(
 @app.command()
 def links(stack: Stack = "dev") -> None:
     """Print where the stack can be opened, and how to read the Grafana password where Grafana is its own."""
-    settings = _plan(stack)[0]
+    _print_links(stack, _plan(stack)[0])
+
+
+def _print_links(stack: str, settings: Settings) -> None:
     for name in dict.fromkeys((*settings.parts, "grafana")):
         typer.echo(f"{name.capitalize():13} {settings.published(name)}")
     if settings.grafana:

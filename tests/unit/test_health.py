@@ -310,6 +310,7 @@ def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
     assert "http://127.0.0.1:3000" in dev.output and "http://127.0.0.1:8000" in dev.output
     assert "http://127.0.0.1:3000" in prod.output and ":8000" not in prod.output
     assert "make password STACK=prod" in prod.output
+    assert call("health", "--links").output.endswith(f"operational\n{dev.output}")
 
 
 def test_the_alerts_are_listed_as_the_settings_tune_them(monkeypatch: pytest.MonkeyPatch) -> None:
