@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up preview down health alerts routes rotate recover test check unit tools e2e golden render password traffic env lock
+.PHONY: help up preview down health alerts routes rotate recover test check unit tools e2e bench golden render password traffic env lock
 STACK ?= dev
 export STACK
 # Compiling this project's modules is a third of the program's time: whatever the shell says, the next run finds them.
@@ -100,6 +100,10 @@ e2e: ## The end-to-end test, on stacks of its own
 	@supply/setup tools
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder tests/e2e --ignore tests/e2e/test_engine.py
 	$(RUN) pytest tests/e2e/test_engine.py
+
+bench: ## Measure how long all this takes, as ratios; ROWS="ci ci-cold first-setup" measures what needs minutes
+	@supply/setup tools
+	@$(RUN) mkdir -p out; python -m tests.bench $(ROWS) --json out/bench.json
 
 golden: ## Renew the reviewed renderings in tests/golden; look at `git diff` then
 	@supply/setup python

@@ -25,6 +25,8 @@ EMPTY_PROGRAM: Final = {
     "__main__.py": "import pulumi\n\npulumi.export('nothing', 0)\n",
 }
 
+MIRRORS: Final = (".pip", ".config/pip", ".config/uv", ".config/go", ".m2/settings.xml")  # where packages come from
+
 
 class BenchError(Exception):
     """A command that is measured fails; the message ends with what it printed."""
@@ -74,7 +76,7 @@ def preview() -> Iterator[Figure]:
     commands take turns, so that whatever else the machine does slows all of them.
     """
     progress("bringing the dev stack up")
-    run("make", "up")
+    run("make", "up", "STACK=dev")
     with _empty_stack() as (folder, env):
         rounds = []
         for number in range(1, ROUNDS + 1):
@@ -83,7 +85,7 @@ def preview() -> Iterator[Figure]:
                 (
                     run("pulumi", "preview", "--non-interactive", folder=folder, env=env),
                     run("pulumi", "preview", "--stack", "dev", "--expect-no-changes", "--non-interactive"),
-                    run("make", "up"),
+                    run("make", "up", "STACK=dev"),
                 )
             )
     empty, full, up = (statistics.median(times) for times in zip(*rounds, strict=True))
@@ -106,38 +108,28 @@ def ci() -> Iterator[Figure]:
     """`.ci/run` in a clean clone; tools, images and packages come from this machine's caches."""
     with _clone() as folder:
         progress(".ci/run in a clean clone, with this machine's caches")
-        yield budget("ci", ".ci/run, engine and images cached", run(".ci/run", folder=folder), 25 * 60)
+        seconds = run(".ci/run", folder=folder, env=environment(but=("PULUMI_",)))
+        yield budget("ci", ".ci/run, engine and images cached", seconds, 25 * 60)
 
 
 def ci_cold() -> Iterator[Figure]:
     """`.ci/run` in a clean clone with a home folder of its own, so without any cache of ours, Go's, uv's or Maven's.
     The replacement images are removed from the engine before.
     """
-    images = subprocess.run(
-        ["docker", "image", "ls", "--quiet", "--filter", "reference=closed/*"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    listed = ("docker", "image", "ls", "--quiet", "--filter", "reference=closed/*")
+    images = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
     if images:
-        subprocess.run(["docker", "image", "rm", "--force", *set(images)], capture_output=True, check=True)
+        run("docker", "image", "rm", "--force", *sorted(set(images)))
     with _clone() as folder, tempfile.TemporaryDirectory(prefix="bench-home-") as home:
-        for file in (".pip", ".config/pip", ".config/uv", ".config/go", ".m2/settings.xml", ".gitconfig"):
-            there = Path.home() / file  # where the machine says which mirrors it takes packages from
+        for file in MIRRORS:
+            there = Path.home() / file
             if there.exists():
                 (Path(home) / file).parent.mkdir(parents=True, exist_ok=True)
                 (Path(home) / file).symlink_to(there)
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "GO", "UV_CACHE"))}
-        go = {
-            name: value for name, value in os.environ.items() if name in ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GOFLAGS")
-        }
+        env = environment(but=("PULUMI_", "XDG_", "GOCACHE", "GOMODCACHE", "GOPATH", "UV_CACHE_DIR"))
         progress(".ci/run in a clean clone, without any cache")
-        yield budget(
-            "ci-cold",
-            ".ci/run, nothing cached",
-            run(".ci/run", folder=folder, env={**env, **go, "HOME": home}),
-            40 * 60,
-        )
+        seconds = run(".ci/run", folder=folder, env={**env, "HOME": home})
+        yield budget("ci-cold", ".ci/run, nothing cached", seconds, 40 * 60)
 
 
 def first_setup() -> Iterator[Figure]:
@@ -168,6 +160,11 @@ def figure(row: str, what: str, measured: float, reference: float, target: float
 def budget(row: str, what: str, measured: float, seconds: float) -> Figure:
     """A row whose reference is the time that it may take."""
     return figure(row, what, measured, seconds, 1)
+
+
+def environment(but: tuple[str, ...]) -> dict[str, str]:
+    """This process' variables, but those that begin so."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(but)}
 
 
 def supply() -> str:
