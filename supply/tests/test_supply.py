@@ -2,10 +2,14 @@
 
 import hashlib
 import io
+import json
+import os
 import re
+import shutil
+import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -134,3 +138,90 @@ def test_both_supplies_have_the_same_cli() -> None:
     version = re.search(r"^cli_version=(\S+)$", tools, re.M)
     assert version is not None
     assert set(re.findall(r"pulumi-(v[\d.]+)-", cli.SUMS.read_text(encoding="ascii"))) == {version[1]}
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Callable[..., str]:
+    """Calls the CLI compiled for a closed network with a backend's address and arguments; what it complains of."""
+    supply = json.loads((CHECKOUT / ".local" / "supply.json").read_text(encoding="utf-8"))
+    if supply["supply"] != "closed":
+        pytest.skip("the CLI is the official one, of which nothing is left out")
+    (tmp_path / "Pulumi.yaml").write_text("name: any\nruntime: python\n", encoding="utf-8")
+    once = {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "a",
+        "AWS_MAX_ATTEMPTS": "1",
+        "PULUMI_HOME": str(tmp_path),
+    }
+
+    def call(backend: str, *arguments: str) -> str:
+        environ = os.environ | once | {"PULUMI_BACKEND_URL": backend, "PULUMI_SKIP_UPDATE_CHECK": "1"}
+        command = [str(CHECKOUT / ".local" / "bin" / "pulumi"), *arguments, "--non-interactive"]
+        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+        assert done.returncode != 0
+        return done.stderr
+
+    return call
+
+
+def test_the_compiled_cli_has_s3_backends(compiled: Callable[..., str]) -> None:
+    backend = "s3://state?region=eu-1&endpoint=http://127.0.0.1:9&use_path_style=true"
+    assert "127.0.0.1:9: connect: connection refused" in compiled(backend, "stack", "ls")
+
+
+@pytest.mark.parametrize("scheme", ["gs", "azblob"])
+def test_the_compiled_cli_says_which_backends_it_lacks(compiled: Callable[..., str], scheme: str) -> None:
+    assert f"the driver of {scheme}:// was left out" in compiled(f"{scheme}://state", "stack", "ls")
+
+
+def test_the_compiled_cli_says_which_commands_it_lacks(compiled: Callable[..., str]) -> None:
+    assert "`pulumi org` was left out when this CLI was compiled" in compiled("file://~", "org", "member", "list")
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    """A folder for closed_network/trimmed: a program, the module that it needs, and what leaves out half of that."""
+    if shutil.which("go") is None:
+        pytest.skip("there is no go on PATH")
+    folder = tmp_path / "from"
+    upstream, trim = folder / "upstream" / "heavy", folder / "trim" / "example.test" / "upstream" / "heavy"
+    upstream.mkdir(parents=True)
+    trim.mkdir(parents=True)
+    (folder / "go.mod").write_text(
+        "module example.test/tool\n\ngo 1.25\n\nrequire (\n\texample.test/upstream v1.0.0\n)\n\n"
+        "replace example.test/upstream => ./upstream\n",
+        encoding="utf-8",
+    )
+    (upstream.parent / "go.mod").write_text("module example.test/upstream\n\ngo 1.25\n", encoding="utf-8")
+    (upstream / "kept.go").write_text("package heavy\n", encoding="utf-8")
+    (upstream / "dropped.go").write_text('package heavy\n\nfunc Do() string { return "whole" }\n', encoding="utf-8")
+    (trim / "left_out.go").write_text(
+        '// Replaces: dropped.go\npackage heavy\n\nfunc Do() string { return "left out" }\n', encoding="utf-8"
+    )
+    (folder / "main.go").write_text(
+        'package main\n\nimport "example.test/upstream/heavy"\n\nfunc main() { print(heavy.Do()) }\n', encoding="utf-8"
+    )
+    return folder
+
+
+def trimmed(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [CHECKOUT / "supply" / "closed_network" / "trimmed", folder, folder.parent / "to"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_what_is_left_out_is_replaced(module: Path) -> None:
+    assert trimmed(module).returncode == 0
+    copy = module.parent / "to" / "modules" / "example.test" / "upstream" / "heavy"
+    assert {file.name for file in copy.iterdir()} == {"kept.go", "left_out.go"}
+    ran = subprocess.run(["go", "run", "."], cwd=module.parent / "to", capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "left out")
+
+
+@pytest.mark.parametrize("replaced", ["renamed.go", "all"])
+def test_what_upstream_no_longer_has_is_not_left_out_in_silence(module: Path, replaced: str) -> None:
+    trim = module / "trim" / "example.test" / "upstream" / "gone" / "left_out.go"
+    trim.parent.mkdir()
+    trim.write_text(f"// Replaces: {replaced}\npackage gone\n", encoding="utf-8")
+    done = trimmed(module)
+    assert done.returncode != 0
+    assert "upstream no longer has" in done.stderr
