@@ -2,6 +2,17 @@
 
 import gc
 
+import pytest
+
+from tests.unit.values import remembered
+
+
+@pytest.fixture(autouse=True)
+def _no_command_plans_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands take the plans of the project's own environments as they were made once."""
+    monkeypatch.setattr("plan.load_plan", remembered)
+    monkeypatch.setattr("ops.__main__.load_plan", remembered)
+
 
 def pytest_collection_finish() -> None:
     """What the imports made stays: looking through it again and again would be a third of the tests' time."""

@@ -34,7 +34,7 @@ class FakeStack:
 
     `broken` maps a path of an API to the answer given there instead, or the error raised; `requests` and `listings`
     hold what was asked, `removed` what was taken away from engine and Grafana. Its time of day stands still; `slept` is
-    how long (in seconds) somebody waited.
+    how long (in seconds) somebody waited, to whom `haste` makes a moment as long as several.
     """
 
     def __init__(self, wanted: Plan) -> None:
@@ -45,6 +45,7 @@ class FakeStack:
         self.token = TOKEN
         self.permissions = {"folders:create", "dashboards:create", "datasources:create"}
         self.slept = 0.0
+        self.haste = 1
         self.now = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
         self.requests: list[httpx.Request] = []
         self.listings: list[dict[str, Any]] = []
@@ -140,7 +141,7 @@ class FakeStack:
         return httpx.URL(self.settings.published(part)).netloc == request.url.netloc
 
     def _sleep(self, seconds: float) -> None:
-        self.slept += seconds
+        self.slept += seconds * self.haste
         self.on_sleep()
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

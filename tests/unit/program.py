@@ -2,16 +2,21 @@
 
 import runpy
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import pulumi
 import pytest
 
 import components.prepare
-from plan import Plan, plan
+from components.prepare import prepare
+from ops import probes
+from plan import Plan, load_plan, plan
 from stacks.settings import Settings, load_settings
 from tests.unit.fake_stack import PASSWORD, TOKEN, FakeStack
 from tests.unit.recorder import Computed, Run, run
+from tests.unit.values import planned
 
 ROOT: Final = Path(__file__).parents[2]
 SECRETS: Final = {
@@ -33,13 +38,17 @@ class Program:
     def __init__(self, environment: str, patch: pytest.MonkeyPatch, **changed: Any) -> None:
         self.environment = environment
         self.settings: Settings = load_settings(environment).model_copy(update=changed)
-        self.wanted: Plan = plan(self.settings)
+        self.wanted: Plan = plan(self.settings) if changed else planned(environment)
         self.stack = FakeStack(self.wanted)
+        self.stack.haste = 10  # of what stays wrong the program is told after a few looks
         self.stack.install(patch)
         patch.chdir(ROOT)
         patch.delenv("PULUMI_BACKEND_URL", raising=False)  # where the tests run in a shell of `make env`
-        if changed:
-            patch.setattr(components.prepare, "load_plan", lambda *_, **__: self.wanted)
+
+        def load(stack: str, images: Mapping[str, str] | None = None) -> Plan:
+            return self.wanted if stack == environment and images is None else load_plan(stack, images)
+
+        patch.setattr(components.prepare, "load_plan", load)  # once is enough
 
     def run(
         self, *, preview: bool = False, config: Mapping[str, str] | None = None, computed: Computed | None = None
@@ -48,3 +57,16 @@ class Program:
             lambda: runpy.run_path("__main__.py", run_name="__main__"),
             stack=self.environment, config=config, secrets=SECRETS, preview=preview, computed=computed,
         )  # fmt: skip
+
+    def prepare(self) -> Run:
+        """Runs what comes before the first resource, and no more."""
+        return run(
+            lambda: prepare(self.environment, pulumi.Config(), probes.client), stack=self.environment, secrets=SECRETS
+        )
+
+
+@cache
+def deployed(environment: str) -> Run:
+    """A real run of an environment's program, in a stack that is as it should be; made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        return Program(environment, patch).run().succeeded()

@@ -12,9 +12,9 @@ from plan import PlanError, plan
 from rules import JOBS, api
 from rules.catalogue import catalogues
 from rules.checks import series
-from tests.unit.values import settings
+from tests.unit.values import planned, settings
 
-PLAN = plan(settings())
+PLAN = planned()
 MODELS: list[dict[str, Any]] = [json.loads(text) for text in PLAN.dashboards.values()]
 ADDRESSES = ("http://127.0.0.1:9090", "http://127.0.0.1:9093")
 Change = Callable[[dict[str, Any]], object]

@@ -20,9 +20,9 @@ from rules.model import Signal, Unit
 from rules.render import tune
 from stacks.settings import Tuning
 from tests import golden
-from tests.unit.values import settings, values
+from tests.unit.values import planned, settings, values
 
-MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in plan(settings()).dashboards.items()}
+MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in planned().dashboards.items()}
 NO_PAGE = {"__init__", "draw", "checks"}
 # Alerts that show something else on the page that they link to, or nothing, and why.
 BURNS = "the page draws the errors of an hour and of a day, and what is left of the budget"
@@ -121,7 +121,7 @@ def test_no_panel_lies_on_another_or_beside_the_page(uid: str) -> None:
 
 def test_an_alert_leads_to_a_page_that_shows_what_fired() -> None:
     """Each of its conditions, on the page of the link in its message."""
-    files = plan(settings()).files()
+    files = planned().files()
     groups = [group for path, text in files.items() if "/rules/" in path for group in yaml.safe_load(text)["groups"]]
     rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
     links = {rule["alert"]: rule["annotations"]["dashboard_url"] for rule in rules}

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from ops import preflight, recover
+from ops import preflight, recover, truth
 from ops.probes import Login, ProbeError
 from plan import Plan, load_plan, plan
 from stacks.settings import ExistingGrafana, Settings, SettingsError, load_settings
 from tests.unit.fake_stack import TOKEN, FakeCommands, FakeStack, main
-from tests.unit.program import SECRETS, Program
+from tests.unit.program import SECRETS, Program, deployed
 from tests.unit.recorder import (
     CONTAINER,
     DASHBOARD,
@@ -48,6 +48,13 @@ def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     made = FakeStack(wanted)
     made.install(monkeypatch)
     return made
+
+
+@pytest.fixture(scope="module")
+def done() -> Run:
+    """A real run, of a stack that is as it should be."""
+    with pytest.MonkeyPatch.context() as patch:
+        return Program("staging", patch, grafana=existing().grafana).run().succeeded()
 
 
 @pytest.fixture
@@ -128,38 +135,34 @@ def content(run: Run) -> list[Recorded]:
     return [resource for kind in (FOLDER, DATASOURCE, DASHBOARD, PREFERENCES) for resource in run.of(kind)]
 
 
-def test_no_container_volume_port_image_or_preference_is_made(program: Program) -> None:
-    done = program.run().succeeded()
+def test_no_container_volume_port_image_or_preference_is_made(done: Run, wanted: Plan) -> None:
     for kind in (CONTAINER, VOLUME, IMAGE, PREFERENCES):
         assert not [resource.name for resource in done.of(kind) if "grafana" in resource.name or kind == PREFERENCES]
     assert {resource.name for resource in content(done)} == {
         "folder", "datasource-prometheus", "datasource-alertmanager",
-        *(f"dashboard-{uid}" for uid in program.wanted.dashboards),
+        *(f"dashboard-{uid}" for uid in wanted.dashboards),
     }  # fmt: skip
     assert done.outputs["verified"].endswith(": live")
     assert done.outputs["grafana"] == URL
 
 
-def test_its_content_is_really_deleted_with_the_stack_and_what_others_put_there_is_not(program: Program) -> None:
-    done = program.run().succeeded()
+def test_its_content_is_really_deleted_with_the_stack_and_what_others_put_there_is_not(done: Run) -> None:
     assert {resource.deleted_with for resource in content(done)} == {""}
     assert not any(resource.retain_on_delete for resource in content(done))
     assert done.one(FOLDER, "folder").inputs["preventDestroyIfNotEmpty"] is True
 
 
-def test_nothing_of_it_is_taken_for_what_is_in_an_own_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_it_is_taken_for_what_is_in_an_own_one(done: Run) -> None:
     """Who changes from the one to the other has everything made there, and removed here."""
-    own = Program("staging", monkeypatch).run().succeeded()
-    there = Program("staging", monkeypatch, grafana=existing().grafana).run().succeeded()
-    (provider,) = there.of("pulumi:providers:grafana")
+    own = deployed("staging")
+    (provider,) = done.of("pulumi:providers:grafana")
     assert provider.inputs["url"] == URL and plain(provider.inputs["auth"]) == TOKEN
-    assert {r.name for r in content(there)} < {r.name for r in content(own)}
-    assert not {r.urn for r in content(there)} & {r.urn for r in content(own)}
+    assert {r.name for r in content(done)} < {r.name for r in content(own)}
+    assert not {r.urn for r in content(done)} & {r.urn for r in content(own)}
     assert provider.urn not in {r.urn for r in own.resources}
 
 
-def test_the_token_is_nowhere_but_in_the_provider(program: Program) -> None:
-    done = program.run().succeeded()
+def test_the_token_is_nowhere_but_in_the_provider(done: Run) -> None:
     found = [(r.name, path, secret) for r in done.resources for path, text, secret in texts(r.inputs) if TOKEN in text]
     assert found == [("grafana-api", ".auth", True)]
     shown = [text for value in done.outputs.values() for _, text, secret in texts(value) if not secret]
@@ -169,7 +172,7 @@ def test_the_token_is_nowhere_but_in_the_provider(program: Program) -> None:
 
 def test_the_token_is_asked_for_and_the_password_is_not(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(SECRETS, "grafana_admin_password")
-    program.run(preview=True).succeeded()
+    program.prepare().succeeded()
     monkeypatch.delitem(SECRETS, "grafana_token")
     done = program.run(preview=True)
     assert str(done.error).endswith("set each with:\n  pulumi config set --stack staging --secret grafana_token")
@@ -282,12 +285,12 @@ def test_a_bad_answer_ends_the_update_before_anything_is_registered(
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_it_is_told_with_what_to_do(
-    path: str, answer: httpx.Response, part: str, told: str, program: Program
+    path: str, answer: httpx.Response, part: str, told: str, stack: FakeStack, wanted: Plan
 ) -> None:
-    program.stack.broken[path] = answer
-    done = program.run()
-    assert "deployed, but not as declared (1 problems)" in str(done.error)
-    assert f"  {part}: " in str(done.error) and told in str(done.error)
+    stack.broken[path] = answer
+    with stack.client() as http:
+        (problem,) = truth.problems(wanted.expected, stack.access(), http)
+    assert str(problem).startswith(f"{part}: ") and told in str(problem)
 
 
 # The commands

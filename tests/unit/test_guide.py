@@ -12,7 +12,6 @@ from prometheus_client.metrics_core import Metric
 from pydantic import ValidationError
 
 from demo.metrics import AS_WRITTEN, Metrics
-from plan import plan
 from rules import ALERTS, JOBS
 from rules.model import CHECKLIST, Alert, Severity
 from stacks import receivers
@@ -20,7 +19,7 @@ from stacks.notifications import Notifications, Way
 from stacks.settings import Settings
 from tests.checkers import ROOT
 from tests.unit.test_routing import EVERY
-from tests.unit.values import planned, settings, values
+from tests.unit.values import planned, values
 
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "docs/guide.md", *sorted((ROOT / "docs/runbooks").glob("*.md"))]
@@ -62,7 +61,7 @@ def test_the_alerts_are_the_checklists() -> None:
 
 
 def test_the_dashboards_are_those_that_are_deployed() -> None:
-    titles = {uid: json.loads(text)["title"] for uid, text in plan(settings()).dashboards.items()}
+    titles = {uid: json.loads(text)["title"] for uid, text in planned().dashboards.items()}
     assert {row[0].strip("`"): row[1] for row in table(section("Dashboards"))} == titles
 
 
@@ -86,7 +85,7 @@ def test_every_query_is_promql_and_reads_jobs_that_there_are(page: Path) -> None
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
 def test_every_container_in_the_texts_is_of_the_dev_stack(page: Path) -> None:
-    made = plan(settings())
+    made = planned()
     prefix = made.settings.prefix
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(rf"\b{prefix}-([a-z-]*[a-z])(?![a-z-]*\*)", text))
@@ -140,7 +139,7 @@ def test_every_receiver_and_its_secrets_are_in_the_guide() -> None:
     text = section("Who is told")
     named = [name for name, field in Notifications.model_fields.items() if "receivers" in str(field.annotation)]
     assert len(named) >= 4
-    every = plan(settings(notifications=EVERY)).routes.secrets
+    every = planned(notifications=EVERY).routes.secrets
     assert all(f"`{name}`" in text for name in (*named, *every, "webhook_url", "slack_bot_token"))
 
 

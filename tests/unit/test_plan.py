@@ -1,6 +1,7 @@
 """The plan: what each stack gets, that it is the same every time, and that every check catches its fault."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from rules.model import Alert, Severity
 from stacks.matchers import Matcher
 from stacks.settings import SettingsError, load_settings
 from tests.checkers import ROOT, STACKS
-from tests.unit.values import settings, values
+from tests.unit.values import planned, settings, values
 
 NINE = {
     "ApiDown": "critical", "HighErrorRate": "critical", "DatabaseDown": "critical", "RedisDown": "critical",
@@ -67,12 +68,12 @@ def broken(which: str, expr: str) -> tuple[Alert, ...]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_stack_can_be_planned(stack: str) -> None:
-    assert plan(load_settings(stack)).files()
+    assert planned(stack).files()
 
 
 @pytest.mark.parametrize("stack", TRACKED)
 def test_the_eight_jobs_are_scraped(stack: str) -> None:
-    made = plan(load_settings(stack))
+    made = planned(stack)
     jobs = prometheus(made)["scrape_configs"]
     assert {job["job_name"] for job in jobs} == EIGHT
     scraped = {(j["job_name"], c["labels"]["instance"]) for j in jobs for c in j["static_configs"]}
@@ -82,7 +83,7 @@ def test_the_eight_jobs_are_scraped(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", TRACKED)
 def test_the_checklists_nine_alerts_are_all_of_the_group_softfactory(stack: str) -> None:
-    made = plan(load_settings(stack))
+    made = planned(stack)
     rules = rules_of(made, "softfactory")
     assert {rule["alert"]: rule["labels"]["severity"] for rule in rules} == NINE
     assert len(rules) == 9
@@ -92,7 +93,7 @@ def test_the_checklists_nine_alerts_are_all_of_the_group_softfactory(stack: str)
 
 
 def test_prometheus_knows_its_alertmanager_rules_and_environment() -> None:
-    made = prometheus(plan(settings()))
+    made = prometheus(planned())
     assert made["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
     assert made["rule_files"] == ["/etc/prometheus/current/rules/*.yml"]  # by the link that stays
     assert made["global"] == {
@@ -101,7 +102,7 @@ def test_prometheus_knows_its_alertmanager_rules_and_environment() -> None:
 
 
 def test_a_targets_instance_is_what_is_watched_and_not_its_exporter() -> None:
-    jobs = {job["job_name"]: job for job in prometheus(plan(load_settings("prod")))["scrape_configs"]}
+    jobs = {job["job_name"]: job for job in prometheus(planned("prod"))["scrape_configs"]}
     assert jobs["postgres"]["static_configs"] == [
         {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres", "subject": "postgres"}}
     ]
@@ -109,7 +110,7 @@ def test_a_targets_instance_is_what_is_watched_and_not_its_exporter() -> None:
 
 
 def test_two_data_sources_are_reached_by_their_alias_in_the_stacks_network() -> None:
-    sources = {source.uid: source for source in plan(settings()).datasources}
+    sources = {source.uid: source for source in planned().datasources}
     assert {uid: source.url for uid, source in sources.items()} == {
         "prometheus": "http://prometheus:9090", "alertmanager": "http://alertmanager:9093",
     }  # fmt: skip
@@ -117,7 +118,7 @@ def test_two_data_sources_are_reached_by_their_alias_in_the_stacks_network() -> 
 
 
 def test_what_must_be_live_in_dev() -> None:
-    expected = plan(settings()).expected
+    expected = planned().expected
     assert expected.services == {
         "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
         "elasticsearch-exporter", "postgres", "redis", "elasticsearch", "api", "inbox",
@@ -132,7 +133,7 @@ def test_what_must_be_live_in_dev() -> None:
 
 
 def test_without_a_demo_its_parts_are_not_expected() -> None:
-    assert plan(load_settings("prod")).expected.services == {
+    assert planned("prod").expected.services == {
         "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
         "elasticsearch-exporter",
     }  # fmt: skip
@@ -176,7 +177,7 @@ def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
     ],
 )
 def test_the_secrets_are_those_that_the_services_read(stack: str, secrets: tuple[str, ...]) -> None:
-    made = plan(load_settings(stack))
+    made = planned(stack)
     assert made.secret_names == secrets
     others = {"grafana_admin_password", "postgres_password", "redis_password"}
     assert made.secrets["alertmanager"] == tuple(name for name in secrets if name not in others)
@@ -186,8 +187,8 @@ def test_the_secrets_are_those_that_the_services_read(stack: str, secrets: tuple
 
 
 def test_a_rule_says_which_release_is_live_and_is_not_part_of_the_releases_own_hash() -> None:
-    made = plan(settings()).prometheus
-    (rule,) = rules_of(plan(settings()), "release")
+    made = planned().prometheus
+    (rule,) = rules_of(planned(), "release")
     assert rule == {"record": "monitoring_release_info", "expr": "vector(1)", "labels": {"release": made.hash}}
     assert made.confirmation == made.hash
 
@@ -205,7 +206,7 @@ def test_a_rule_says_which_release_is_live_and_is_not_part_of_the_releases_own_h
 def test_a_change_makes_a_release_of_the_service_that_reads_it_and_of_no_other(
     changes: dict[str, Any], service: str
 ) -> None:
-    before, after = plan(settings()), plan(settings(**changes))
+    before, after = planned(), planned(**changes)
     moved = {
         name
         for name in ("prometheus", "alertmanager")
@@ -218,7 +219,7 @@ def test_a_change_makes_a_release_of_the_service_that_reads_it_and_of_no_other(
 def test_a_changed_template_is_a_release_that_alertmanager_confirms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = plan(settings()).alertmanager
+    before = planned().alertmanager
     (tmp_path / "message.tmpl").write_text("other words", encoding="utf-8")
     monkeypatch.setattr(routing.render, "TEMPLATES", tmp_path)
     after = plan(settings()).alertmanager
@@ -233,17 +234,14 @@ def test_the_plan_is_the_same_in_every_process() -> None:
         "print(made.prometheus.hash, made.alertmanager.hash, made.secret_names, "
         "hashlib.sha256(json.dumps(made.files()).encode()).hexdigest())"
     )
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed},
-            stdout=subprocess.PIPE, text=True,
-        )
-        for seed in ("1", "2")
-    ]  # fmt: skip
-    one, two = (process.communicate(timeout=60)[0] for process in running)
-    assert [process.returncode for process in running] == [0, 0]
-    assert one == two
-    assert one.startswith(plan(load_settings("dev")).prometheus.hash)
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    there = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed},
+        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    made = plan(load_settings("dev"))
+    files = hashlib.sha256(json.dumps(made.files()).encode()).hexdigest()
+    assert there.stdout == f"{made.prometheus.hash} {made.alertmanager.hash} {made.secret_names} {files}\n"
 
 
 def test_alertmanagers_hash_is_the_first_six_bytes_of_the_md5_little_endian() -> None:
@@ -254,7 +252,7 @@ def test_alertmanagers_hash_is_the_first_six_bytes_of_the_md5_little_endian() ->
 
 
 def test_alertmanagers_confirmation_is_the_hash_of_its_file() -> None:
-    made = plan(settings()).alertmanager
+    made = planned().alertmanager
     digest = hashlib.md5(made.files["alertmanager.yml"].encode(), usedforsecurity=False).digest()
     assert made.confirmation == str(sum(byte << 8 * place for place, byte in enumerate(digest[:6])))
 
@@ -364,7 +362,7 @@ def test_a_threshold_that_an_objective_sets(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_recordings_are_those_of_the_jobs_that_there_are() -> None:
-    names = [rule["record"] for rule in rules_of(plan(settings()), "objectives") if "record" in rule]
+    names = [rule["record"] for rule in rules_of(planned(), "objectives") if "record" in rule]
     assert names == [made.name for made in RECORDINGS]
     without = plan(settings(targets={}))
     assert "rules/objectives.yml" not in without.prometheus.files

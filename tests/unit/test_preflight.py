@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from dataclasses import replace
 from ipaddress import IPv4Address
 from types import SimpleNamespace
 
@@ -10,8 +11,8 @@ import pytest
 
 from ops import preflight
 from ops.probes import Login
-from plan import Plan, plan
-from stacks.settings import Ports, Settings
+from plan import Plan
+from stacks.settings import Ports
 from tests.unit.fake_stack import PASSWORD, FakeStack
 from tests.unit.program import Program
 from tests.unit.values import planned
@@ -73,8 +74,8 @@ def test_a_port_that_a_program_of_this_machine_holds_is_named(
         listener.listen()
         free = Ports(prometheus=1, alertmanager=2, grafana=listener.getsockname()[1], api=3, inbox=4)
         settings = wanted.settings.model_copy(update={"ports": free})
-        found = [problem for problem in problems(stack, plan(settings)) if problem.startswith("ports.grafana")]
-    assert "taken by another program" in found[0]
+        found = problems(stack, replace(wanted, settings=settings))
+    assert "taken by another program" in next(problem for problem in found if problem.startswith("ports.grafana"))
 
 
 @pytest.mark.parametrize(
@@ -116,11 +117,11 @@ def test_this_machines_ports_say_nothing_of_an_engine_elsewhere(
 ) -> None:
     monkeypatch.setattr(preflight, "_is_free", lambda *_: False)
     stack.engine_address = "http+docker://ssh"
-    assert problems(stack, plan(bound_to(wanted, "10.0.0.5"))) == []
+    assert problems(stack, bound_to(wanted, "10.0.0.5")) == []
 
 
-def bound_to(wanted: Plan, address: str) -> Settings:
-    return wanted.settings.model_copy(update={"bind_address": IPv4Address(address)})
+def bound_to(wanted: Plan, address: str) -> Plan:
+    return replace(wanted, settings=wanted.settings.model_copy(update={"bind_address": IPv4Address(address)}))
 
 
 @pytest.mark.parametrize("engine", ["http+docker://ssh", "http://engine.invalid:2375", "https://10.0.0.5:2376"])
@@ -131,7 +132,7 @@ def test_where_an_engine_elsewhere_cannot_be_reached_is_the_one_obstacle_told(
     stack.engine_address = engine
     stack.missing_images = {wanted.settings.images.reference("redis")}
     stack.volumes = {"softfactory-grafana-data": None}
-    (problem,) = problems(stack, plan(bound_to(wanted, address)))
+    (problem,) = problems(stack, bound_to(wanted, address))
     what = "all addresses" if address == "0.0.0.0" else "the loopback"
     assert problem.startswith(f"bind_address: {address} is {what} of the engine's own host")
     assert "give one address of that host" in problem
@@ -145,7 +146,7 @@ def test_an_engine_elsewhere_with_an_address_of_its_own_is_looked_at(
     stack.engine_address = engine
     stack.volumes = {"softfactory-grafana-data": None}
     stranger(stack, wanted.settings.ports.api, address="10.0.0.5")
-    found = problems(stack, plan(bound_to(wanted, "10.0.0.5")))
+    found = problems(stack, bound_to(wanted, "10.0.0.5"))
     assert [problem.partition(":")[0] for problem in found] == ["ports.api", "prefix"]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ from components.prepare import GENERATED
 from stacks.images import OFFICIAL
 from stacks.settings import Fate
 from tests.unit import recorder
-from tests.unit.program import SECRETS, Program
+from tests.unit.program import SECRETS, Program, deployed
 from tests.unit.recorder import (
     CONTAINER,
     DASHBOARD,
@@ -31,6 +30,7 @@ from tests.unit.recorder import (
     plain,
     texts,
 )
+from tests.unit.values import planned
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 OWN = {
@@ -67,21 +67,14 @@ DEV_PORTS = PORTS | {"api": {8000: 8000}, "inbox": {8025: 8025}}
 HOST_ACCESS = {"node-exporter"}
 
 
-@pytest.fixture(scope="module")
-def runs() -> Mapping[str, Run]:
-    """One real run per environment, of a stack that is as it should be."""
-    with pytest.MonkeyPatch.context() as patch:
-        return {name: Program(name, patch).run().succeeded() for name in ENVIRONMENTS}
-
-
 @pytest.fixture(params=ENVIRONMENTS)
 def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def done(environment: str, runs: Mapping[str, Run]) -> Run:
-    return runs[environment]
+def done(environment: str) -> Run:
+    return deployed(environment)
 
 
 def services(run: Run) -> list[Recorded]:
@@ -118,8 +111,8 @@ def test_each_environment_has_its_parts_and_no_others(environment: str, done: Ru
     assert rest == {"pulumi:providers:docker", "pulumi:providers:grafana"}
 
 
-def test_what_is_planned_is_what_is_placed(environment: str, done: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = Program(environment, monkeypatch).wanted.expected
+def test_what_is_planned_is_what_is_placed(environment: str, done: Run) -> None:
+    expected = planned(environment).expected
     assert names(services(done)) == expected.services
     assert {source.inputs["uid"] for source in done.of(DATASOURCE)} == expected.datasources
     assert {json.loads(page.inputs["configJson"])["uid"] for page in done.of(DASHBOARD)} == expected.dashboards
@@ -241,9 +234,20 @@ def test_what_is_set_on_a_container_is_in_a_stable_order(done: Run) -> None:
         assert targets == sorted(targets), container.name
 
 
-def test_two_runs_register_the_same(runs: Mapping[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    again = Program("dev", monkeypatch).run().succeeded()
-    assert {r.urn: r.inputs for r in again.resources} == {r.urn: r.inputs for r in runs["dev"].resources}
+def test_two_runs_register_the_same_and_verification_comes_after_everything_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = Program("dev", monkeypatch)
+    asked_before: dict[str, list[str]] = {}
+
+    def note(resource: Recorded) -> dict[str, Any]:
+        asked_before[resource.name] = [path for path in program.stack.paths("grafana") if path != "/api/org"]
+        return {}
+
+    again = program.run(computed=note).succeeded()
+    assert {r.urn: r.inputs for r in again.resources} == {r.urn: r.inputs for r in deployed("dev").resources}
+    assert "/api/datasources" in program.stack.paths("grafana")
+    assert len(asked_before) > 30 and not any(asked_before.values())
 
 
 def test_no_secret_is_anywhere_but_where_it_is_needed_and_marked(environment: str, done: Run) -> None:
@@ -329,16 +333,13 @@ def test_services_start_after_the_release_that_they_run(done: Run) -> None:
         assert f"Container {name}-release" in done.one(CONTAINER, name).depends_on
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize("release", sorted(RELEASES))
-def test_a_refused_release_holds_every_container_back(
-    release: str, environment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_release_holds_every_container_back(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(resource: Recorded) -> dict[str, Any]:
         words = {"exitCode": 1, "containerLogs": "rule 1: parse error"}
         return words if (resource.type, resource.name) == (CONTAINER, release) else {}
 
-    program = Program(environment, monkeypatch)
+    program = Program("dev", monkeypatch)  # which has all that the others have
     done = program.run(computed=refused)
     assert isinstance(done.error, pulumi.RunError) and "rule 1: parse error" in str(done.error)
     assert names(done.of(CONTAINER)) == RELEASES | {"alertmanager-secrets"}  # its release reads these
@@ -350,19 +351,26 @@ def content(run: Run) -> list[Recorded]:
     return [resource for kind in (FOLDER, DATASOURCE, DASHBOARD, PREFERENCES) for resource in run.of(kind)]
 
 
-def test_data_that_is_kept_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = Program("dev", monkeypatch, data=Fate.KEEP).run().succeeded()
-    assert {volume.name for volume in done.of(VOLUME) if volume.retain_on_delete} == DATA["dev"]
+@pytest.fixture(scope="module")
+def other() -> Run:
+    """A second dev stack on the same engine, which keeps its data."""
+    with pytest.MonkeyPatch.context() as patch:
+        return Program("dev", patch, prefix="other", data=Fate.KEEP).run().succeeded()
+
+
+def test_data_that_is_kept_is_kept(other: Run) -> None:
+    assert {volume.name for volume in other.of(VOLUME) if volume.retain_on_delete} == DATA["dev"]
     # Grafana's database stays, so what is in it must really be taken out, or the next update would meet it.
-    assert {resource.deleted_with for resource in content(done)} == {""}
+    assert {resource.deleted_with for resource in content(other)} == {""}
+    assert not any(resource.retain_on_delete for resource in content(other))
+
+
+def test_the_fate_of_data_in_each_environment(environment: str, done: Run) -> None:
+    kept = {volume.name for volume in done.of(VOLUME) if volume.retain_on_delete}
+    assert kept == {"dev": set(), "staging": DATA["staging"], "prod": DATA["prod"]}[environment]
+    with_the_server = {resource.deleted_with for resource in content(done)}
+    assert with_the_server == {"dev": {"grafana"}, "staging": {""}, "prod": {""}}[environment]
     assert not any(resource.retain_on_delete for resource in content(done))
-
-
-def test_the_fate_of_data_in_each_environment(runs: Mapping[str, Run]) -> None:
-    kept = {name: {v.name for v in run.of(VOLUME) if v.retain_on_delete} for name, run in runs.items()}
-    assert kept == {"dev": set(), "staging": DATA["staging"], "prod": DATA["prod"]}
-    with_the_server = {name: {r.deleted_with for r in content(run)} for name, run in runs.items()}
-    assert with_the_server == {"dev": {"grafana"}, "staging": {""}, "prod": {""}}
 
 
 def test_nothing_of_a_volume_may_replace_it_later(done: Run) -> None:
@@ -400,7 +408,7 @@ def test_the_addresses_are_exported(environment: str, done: Run) -> None:
     }
 
 
-def test_two_environments_on_one_engine_share_no_name(runs: Mapping[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_environments_on_one_engine_share_no_name(other: Run) -> None:
     def on_the_engine(done: Run, prefix: str) -> set[tuple[str, str]]:
         shared = {f"image-{key}" for key in OFFICIAL}  # pulled, kept, and the same for everybody
         found = [r for r in done.resources if r.type in (CONTAINER, VOLUME, NETWORK, IMAGE) and r.name not in shared]
@@ -408,8 +416,7 @@ def test_two_environments_on_one_engine_share_no_name(runs: Mapping[str, Run], m
         assert {labels(r)["softfactory.prefix"] for r in found if r.type != IMAGE} == {prefix}
         return {(r.type, r.inputs["name"]) for r in found}
 
-    other = Program("dev", monkeypatch, prefix="other").run().succeeded()
-    assert not on_the_engine(runs["dev"], "softfactory") & on_the_engine(other, "other")
+    assert not on_the_engine(deployed("dev"), "softfactory") & on_the_engine(other, "other")
 
 
 def test_an_image_of_pulumis_configuration_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,19 +483,21 @@ def test_a_secret_that_is_not_set_is_named_before_anything_is_registered(monkeyp
 def test_no_state_or_key_of_prod_lies_in_this_folder(
     backend: str, passphrase: str, lost: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programs = {environment: Program(environment, monkeypatch) for environment in ("prod", "dev")}
+    prod = Program("prod", monkeypatch)
     monkeypatch.setenv("PULUMI_BACKEND_URL", backend)
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", passphrase)
-    done = programs["prod"].run(preview=True)
-    assert (done.error is not None, done.resources == []) == (lost, lost)
     if lost:
-        assert "prod is a prod environment: set PULUMI_BACKEND_URL" in str(done.error)
-    programs["dev"].stack.install(monkeypatch)
-    assert programs["dev"].run(preview=True).error is None
+        done = prod.run()
+        assert "prod is a prod environment: set PULUMI_BACKEND_URL" in str(done.error) and done.resources == []
+    else:
+        prod.prepare().succeeded()
+    dev = Program("dev", monkeypatch)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", backend)
+    dev.prepare().succeeded()
 
 
-def test_prometheus_looks_once_there_is_something_to_see(runs: Mapping[str, Run]) -> None:
-    prometheus = runs["dev"].one(CONTAINER, "prometheus")
+def test_prometheus_looks_once_there_is_something_to_see() -> None:
+    prometheus = deployed("dev").one(CONTAINER, "prometheus")
     exporters = {f"Container {name}-exporter" for name in ("node", "postgres", "redis", "elasticsearch")}
     assert exporters | {"Container api"} <= set(prometheus.depends_on)
 
@@ -516,29 +525,14 @@ def test_an_update_that_cannot_succeed_touches_nothing(monkeypatch: pytest.Monke
     assert done.resources == [] and not any(value in str(done.error) for value in SECRETS.values())
 
 
-@pytest.mark.parametrize("environment", ["dev", "staging"])
-def test_preview_verifies_nothing_and_registers_the_same(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = Program(environment, monkeypatch)
+def test_preview_verifies_nothing_and_registers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program("dev", monkeypatch)
     preview = program.run(preview=True).succeeded()
     # Whether the password is right, and which release is live.
     assert program.stack.paths() == ["/api/org", "/api/v1/rules", "/metrics"]
     assert program.stack.slept == 0
-    assert names(services(preview)) == SERVICES[environment]
-    assert names(one_shots(preview)) == RELEASES | STAGERS[environment]
+    assert {resource.urn for resource in preview.resources} == {resource.urn for resource in deployed("dev").resources}
     assert preview.one(CONTAINER, "redis-exporter").inputs["image"] is UNKNOWN
-
-
-def test_verification_comes_after_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = Program("dev", monkeypatch)
-    asked_before: dict[str, list[str]] = {}
-
-    def note(resource: Recorded) -> dict[str, Any]:
-        asked_before[resource.name] = [path for path in program.stack.paths("grafana") if path != "/api/org"]
-        return {}
-
-    program.run(computed=note).succeeded()
-    assert "/api/datasources" in program.stack.paths("grafana")
-    assert len(asked_before) > 30 and not any(asked_before.values())
 
 
 def test_a_stack_that_is_not_as_declared_fails_the_update(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ EVERY: dict[str, Any] = {
 
 
 def made(stack: str = "dev", **notifications: Any) -> Tree:
-    return plan(settings(stack, notifications=notifications)).routes
+    return planned(stack, notifications=notifications).routes
 
 
 def configuration(stack: str = "dev", **notifications: Any) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def refused(stack: str = "dev", **notifications: Any) -> str:
 
 
 def test_dev_tells_its_inbox_by_webhook() -> None:
-    assert yaml.safe_load(plan(settings()).alertmanager.files["alertmanager.yml"])["receivers"] == [
+    assert yaml.safe_load(planned().alertmanager.files["alertmanager.yml"])["receivers"] == [
         {"name": "webhook", "webhook_configs": [{"url": "http://inbox:8025/webhook", "send_resolved": True}]},
         {"name": "heartbeat", "webhook_configs": [{"url": "http://inbox:8025/heartbeat", "send_resolved": False}]},
     ]
@@ -339,7 +339,7 @@ def test_nothing_critical_is_ever_held_back() -> None:
     ],
 )  # fmt: skip
 def test_an_inhibition_compares_labels_that_both_sides_carry(rule: Inhibition, said: str) -> None:
-    whole = plan(settings())
+    whole = planned()
     assert list(_inhibitions(whole.routes, whole.labels, whole.labels)) == []
     found = list(_inhibitions(replace(whole.routes, inhibitions=(rule,)), whole.labels, whole.labels))
     assert any(line.endswith(said) for line in found), found

@@ -27,16 +27,11 @@ LOAD = Signal(
 )  # fmt: skip
 
 
+EACH_MODULE = pytest.mark.parametrize("module", SUBJECTS, ids=lambda module: str(module.__name__))
+
+
 def signals(module: ModuleType) -> dict[str, Signal]:
     return {name: value for name, value in vars(module).items() if isinstance(value, Signal)}
-
-
-def every_signal() -> list[Any]:
-    return [
-        pytest.param(signal, id=f"{module.__name__}.{name}")
-        for module in SUBJECTS
-        for name, signal in signals(module).items()
-    ]
 
 
 def alert(**changes: Any) -> Alert:
@@ -66,7 +61,7 @@ def test_every_file_of_rules_is_listed() -> None:
     assert {module.__name__.removeprefix("rules.") for module in SUBJECTS} == files
 
 
-@pytest.mark.parametrize("module", SUBJECTS, ids=lambda module: str(module.__name__))
+@EACH_MODULE
 def test_a_modules_name_is_its_subject_and_all_in_it_is_of_its_job(module: ModuleType) -> None:
     assert module.JOB.subject == module.__name__.removeprefix("rules.")
     assert {signal.job for signal in signals(module).values()} == {module.JOB}
@@ -111,22 +106,23 @@ def test_a_placeholder_that_does_not_exist_is_an_error() -> None:
         replace(LOAD, expr="up{$job}").for_rule()
 
 
-@pytest.mark.parametrize("signal", every_signal())
-def test_every_signal_is_promql_in_both_renderings_and_says_what_it_means(signal: Signal) -> None:
-    promql_parser.parse(signal.for_rule())
-    promql_parser.parse(signal.for_panel().replace("$__rate_interval", "5m"))
-    assert signal.title[0].isupper() and not signal.title.endswith(".")
-    assert signal.description.endswith(".")
+@EACH_MODULE
+def test_every_signal_is_promql_in_both_renderings_and_says_what_it_means(module: ModuleType) -> None:
+    for name, signal in signals(module).items():
+        promql_parser.parse(signal.for_rule())
+        promql_parser.parse(signal.for_panel().replace("$__rate_interval", "5m"))
+        assert signal.title[0].isupper() and not signal.title.endswith("."), name
+        assert signal.description.endswith("."), name
 
 
-@pytest.mark.parametrize("signal", every_signal())
-def test_every_series_that_a_signal_reads_is_of_its_job(signal: Signal) -> None:
-    parts = re.findall(r"[a-z_:]+\{([^}]*)\}", signal.for_rule())
-    if "$scope" not in signal.expr:
-        assert signal.job is prometheus.JOB  # which alone can be asked about all targets
-        return
-    assert parts
-    assert all(f'job="{signal.job.name}"' in part for part in parts)
+@EACH_MODULE
+def test_every_series_that_a_signal_reads_is_of_its_job(module: ModuleType) -> None:
+    for name, signal in signals(module).items():
+        parts = re.findall(r"[a-z_:]+\{([^}]*)\}", signal.for_rule())
+        if "$scope" not in signal.expr:
+            assert signal.job is prometheus.JOB, name  # which alone can be asked about all targets
+        else:
+            assert parts and all(f'job="{signal.job.name}"' in part for part in parts), name
 
 
 def test_a_signal_is_a_value() -> None:
@@ -160,7 +156,7 @@ def test_with_a_probe_both_must_answer_and_a_probe_that_is_gone_counts_as_0() ->
     promql_parser.parse(reachable(JOB, "thing_up{$scope}").for_rule())
 
 
-@pytest.mark.parametrize("module", SUBJECTS, ids=lambda module: str(module.__name__))
+@EACH_MODULE
 def test_every_subject_can_be_asked_whether_it_is_reachable(module: ModuleType) -> None:
     assert module.REACHABLE.unit is Unit.UP
 
@@ -168,12 +164,12 @@ def test_every_subject_can_be_asked_whether_it_is_reachable(module: ModuleType) 
 # --- alerts ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("made", ALERTS, ids=lambda made: str(made.name))
-def test_every_alert_is_promql_and_tells_where_and_what(made: Alert) -> None:
-    promql_parser.parse(made.expr())
-    assert ("{{ $labels.instance }}" in made.summary) == ("instance" in made.when.signal.by)
-    assert made.description.endswith(".")
-    assert re.fullmatch(r"[A-Z][A-Za-z]+", made.name)
+def test_every_alert_is_promql_and_tells_where_and_what() -> None:
+    for made in ALERTS:
+        promql_parser.parse(made.expr())
+        assert ("{{ $labels.instance }}" in made.summary) == ("instance" in made.when.signal.by), made.name
+        assert made.description.endswith("."), made.name
+        assert re.fullmatch(r"[A-Z][A-Za-z]+", made.name)
 
 
 @pytest.mark.parametrize("made", [made for made in ALERTS if made.name in OUTAGES], ids=lambda made: str(made.name))

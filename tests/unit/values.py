@@ -1,12 +1,14 @@
 """Settings for unit tests: the dev stack's, with changes."""
 
+import json
 from functools import cache
 from typing import Any
 
 import yaml
 
-from plan import Plan, load_plan
+from plan import Plan, load_plan, plan
 from stacks.settings import FOLDER, Settings
+from tests.checkers import STACKS
 
 
 def values(stack: str = "dev", **changes: Any) -> dict[str, Any]:
@@ -19,7 +21,16 @@ def settings(stack: str = "dev", **changes: Any) -> Settings:
     return Settings.model_validate(values(stack, **changes))
 
 
+def planned(stack: str = "dev", **changes: Any) -> Plan:
+    """The plan of `settings(...)`; each is made once, so this is not for tests that change the model."""
+    return _planned(stack, json.dumps(changes))
+
+
+def remembered(stack: str, *given: Any, **named: Any) -> Plan:
+    """`load_plan`, which makes the plans of the project's own environments once."""
+    return planned(stack) if stack in STACKS and not (given or named) else load_plan(stack, *given, **named)
+
+
 @cache
-def planned(stack: str) -> Plan:
-    """The plan of one of the project's own environments; made once, so not for tests that change the model."""
-    return load_plan(stack)
+def _planned(stack: str, changes: str) -> Plan:
+    return plan(settings(stack, **json.loads(changes))) if changes != "{}" else load_plan(stack)
