@@ -246,6 +246,12 @@ def test_the_labels_of_a_result_follow_from_its_expression(expr: str, by: tuple[
     assert found(quiet) == []
 
 
+def test_a_label_that_is_missing_is_told_where_it_is_first_asked_for_and_not_again() -> None:
+    assert told("sum by ($by) (things_total{$scope})", by=("instance", "colour")) == [
+        "what `sum by` goes over has no label colour; it has: color, instance, job, size, subject"
+    ]
+
+
 def test_a_further_condition_is_read_too() -> None:
     other = replace(BUSY, title="Other", by=("instance", "colour"))
     lines = found(replace(ALERT, also=(other.below(0.5),)))

@@ -132,7 +132,8 @@ def test_what_is_as_declared_is_live(strictness: Strictness, program: Program) -
     done = end(strictness, program.stack, program).succeeded()
     expected = program.wanted.expected
     assert done.outputs["verified"] == (
-        f"{len(expected.targets)} targets, {len(expected.rules)} rules, 2 data sources, 8 dashboards: live"
+        f"{len(expected.targets)} targets, {len(expected.rules)} rules, {len(expected.datasources)} data sources, "
+        f"{len(expected.dashboards)} dashboards: live"
     )
     assert [text for level, text in done.log if level == "warning"] == []
 

@@ -57,6 +57,36 @@ def told(folder: Path) -> list[str]:
     return (folder / "told").read_text(encoding="utf-8").splitlines()
 
 
+CHECKS = ("ruff", "mypy", "lint-imports")
+
+
+@pytest.fixture
+def tools(folder: Path) -> Path:
+    """The same, with the tools of `make check unit`; mypy and pytest end well only when both have begun."""
+    wait = "for _ in 1 2 3 4 5 6 7 8 9 10; do [ -e {other} ] && exit ${{{me}_EXIT:-0}}; sleep 0.5; done; exit 1"
+    for name, text in {
+        **dict.fromkeys(CHECKS, "echo checked"),
+        "mypy": f"touch mypy; echo said; {wait.format(me='MYPY', other='pytest')}",
+        "pytest": f"touch pytest; echo tested; {wait.format(me='PYTEST', other='mypy')}",
+    }.items():
+        tool = folder / ".venv/bin" / name
+        tool.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        tool.chmod(0o755)
+    return folder
+
+
+def test_checks_and_unit_tests_run_at_the_same_time_and_whole(tools: Path) -> None:
+    done = make(tools, "check", "unit")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(".venv")]
+    assert sorted(lines) == ["checked", "checked", "checked", "said", "tested"]
+
+
+@pytest.mark.parametrize("fails", ["MYPY", "PYTEST"])
+def test_check_and_unit_fail_where_one_of_them_does(fails: str, tools: Path) -> None:
+    assert make(tools, "check", "unit", **{f"{fails}_EXIT": "1"}).returncode != 0
+
+
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 @pytest.mark.parametrize("command", ["up", "preview", "down"])
 def test_what_pulumi_fails_with_fails_the_command(command: str, stack: str, folder: Path) -> None:

@@ -18,6 +18,10 @@ from tests.unit.program import Program
 from tests.unit.values import planned
 
 IS_FREE = preflight._is_free  # a fake stack has another, which binds nothing
+Labels = dict[str, str] | None
+NOT_OURS = pytest.mark.parametrize(
+    "labels", [None, {}, {"softfactory.prefix": "other"}], ids=["no labels", "none of ours", "another stack's"]
+)
 
 
 @pytest.fixture
@@ -32,11 +36,13 @@ def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     return made
 
 
-def stranger(stack: FakeStack, port: int, inner: str = "80/tcp", address: str = "127.0.0.1") -> None:
-    """A running container that is not of this project, with one published port."""
+def stranger(
+    stack: FakeStack, port: int, inner: str = "80/tcp", address: str = "127.0.0.1", labels: Labels = None
+) -> None:
+    """A running container that is not of this stack, with one published port."""
     stack.containers["stranger"] = {
         "Name": "/somebodys",
-        "Config": {"Labels": {}},
+        "Config": {"Labels": labels},
         "State": {"Running": True},
         "NetworkSettings": {"Ports": {inner: [{"HostIp": address, "HostPort": str(port)}], "81/tcp": None}},
     }
@@ -51,9 +57,12 @@ def test_a_good_start_has_no_obstacle(stack: FakeStack, wanted: Plan) -> None:
     assert problems(stack, wanted) == []
 
 
-def test_a_port_that_another_container_holds_is_named_with_its_holder(stack: FakeStack, wanted: Plan) -> None:
+@NOT_OURS
+def test_a_port_that_another_container_holds_is_named_with_its_holder(
+    labels: Labels, stack: FakeStack, wanted: Plan
+) -> None:
     del stack.containers["grafana"]
-    stranger(stack, wanted.settings.ports.grafana, address="0.0.0.0")
+    stranger(stack, wanted.settings.ports.grafana, address="0.0.0.0", labels=labels)
     (problem,) = problems(stack, wanted)
     assert problem.startswith("ports.grafana: 3000 on 127.0.0.1 is taken by the container somebodys")
     assert stack.paths("grafana") == []  # a stranger is not shown the password
@@ -110,6 +119,15 @@ def test_only_a_port_in_use_is_taken(reason: int, free: bool, monkeypatch: pytes
     faked = {name: getattr(socket, name) for name in ("AF_INET", "SOCK_STREAM", "SOL_SOCKET", "SO_REUSEADDR")}
     monkeypatch.setattr(preflight, "socket", SimpleNamespace(socket=lambda *_: Socket(), **faked))
     assert IS_FREE("127.0.0.1", 80) is free
+
+
+def test_a_container_of_somebody_else_that_starts_again_and_again_does_not_hold_our_port(
+    stack: FakeStack, wanted: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != wanted.settings.ports.prometheus)
+    stack.containers["prometheus"]["State"] = {"Running": False, "Restarting": True}
+    stack.containers["prometheus"]["Config"]["Labels"] = {"softfactory.prefix": "other"}
+    assert [problem.partition(":")[0] for problem in problems(stack, wanted)] == ["ports.prometheus", "prefix"]
 
 
 def test_this_machines_ports_say_nothing_of_an_engine_elsewhere(
@@ -265,9 +283,12 @@ def test_any_other_stopped_container_is_the_business_of_the_updates_end(stack: F
     assert problems(stack, wanted) == []
 
 
+@NOT_OURS
 @pytest.mark.parametrize("running", [True, False])
-def test_a_container_of_somebody_else_with_our_name_is_named(running: bool, stack: FakeStack, wanted: Plan) -> None:
-    stack.containers["redis"]["Config"]["Labels"] = None
+def test_a_container_of_somebody_else_with_our_name_is_named(
+    running: bool, labels: Labels, stack: FakeStack, wanted: Plan
+) -> None:
+    stack.containers["redis"]["Config"]["Labels"] = labels
     stack.containers["redis"]["State"] = {"Running": running}
     (problem,) = problems(stack, wanted)
     assert problem.startswith("prefix: the container softfactory-redis is not of this stack")

@@ -33,24 +33,9 @@ from tests.unit.recorder import (
 from tests.unit.values import planned
 
 ENVIRONMENTS = ("dev", "staging", "prod")
-OWN = {
-    "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
-    "elasticsearch-exporter",
-}  # fmt: skip
-SERVICES = {
-    "dev": OWN | {"postgres", "redis", "elasticsearch", "api", "inbox"},
-    "staging": OWN,
-    "prod": OWN,
-}
 RELEASES = {"prometheus-release", "alertmanager-release"}
-STAGERS = {
-    "dev": {
-        f"{name}-secrets"
-        for name in ("grafana", "alertmanager", "postgres-exporter", "redis-exporter", "postgres", "redis", "api")
-    },
-    "staging": {f"{name}-secrets" for name in ("grafana", "postgres-exporter", "redis-exporter", "alertmanager")},
-    "prod": {f"{name}-secrets" for name in ("grafana", "postgres-exporter", "redis-exporter", "alertmanager")},
-}
+SERVICES = {name: planned(name).expected.services for name in ENVIRONMENTS}
+STAGERS = {name: {f"{service}-secrets" for service in planned(name).secrets} for name in ENVIRONMENTS}
 DATA = {
     "dev": {f"{name}-data" for name in ("prometheus", "alertmanager", "grafana", "postgres", "elasticsearch")},
     "staging": {f"{name}-data" for name in ("prometheus", "alertmanager", "grafana")},
@@ -62,7 +47,6 @@ CONFIG = {
     "prod": {"prometheus-config", "alertmanager-config"},
 }
 PORTS = {"prometheus": {9090: 9090}, "alertmanager": {9093: 9093}, "grafana": {3000: 3000}}
-PAGES = ("overview", "api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager")
 DEV_PORTS = PORTS | {"api": {8000: 8000}, "inbox": {8025: 8025}}
 HOST_ACCESS = {"node-exporter"}
 
@@ -103,7 +87,7 @@ def test_each_environment_has_its_parts_and_no_others(environment: str, done: Ru
     assert names(done.of(NETWORK)) == {"network"}
     assert names(done.of(FOLDER)) == {"folder"}
     assert names(done.of(DATASOURCE)) == {"datasource-prometheus", "datasource-alertmanager"}
-    assert names(done.of(DASHBOARD)) == {f"dashboard-{uid}" for uid in PAGES}
+    assert names(done.of(DASHBOARD)) == {f"dashboard-{uid}" for uid in planned(environment).dashboards}
     assert names(done.of(PREFERENCES)) == {"home"}
     assert names(done.of(STASH)) == {"plan"}
     known = {CONTAINER, VOLUME, NETWORK, FOLDER, DATASOURCE, DASHBOARD, PREFERENCES, IMAGE, STASH}
@@ -219,7 +203,7 @@ def test_images_are_pinned_and_containers_run_exactly_those(environment: str, do
     assert {image.name for image in done.of(IMAGE)} == (
         {f"image-{key}" for key in OFFICIAL} | {"image-demo"}
         if environment == "dev"
-        else {f"image-{key}" for key in OWN}
+        else {f"image-{key}" for key in planned(environment).images}
     )
     for container in services(done):
         of = {"api": "demo", "inbox": "demo"}.get(container.name, container.name)

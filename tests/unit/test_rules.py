@@ -76,10 +76,9 @@ def test_all_that_the_modules_define_is_gathered_and_has_a_name_of_its_own() -> 
 
 
 def test_jobs_and_ports_are_told_apart() -> None:
-    assert [job.name for job in JOBS] == [
-        "softfactory-api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager", "grafana",
-    ]  # fmt: skip
-    assert len({job.subject for job in JOBS}) == len({job.port for job in JOBS}) == len(JOBS)
+    assert {module.JOB for module in SUBJECTS} == set(JOBS)
+    for told_apart_by in ("name", "subject", "port"):
+        assert len({getattr(job, told_apart_by) for job in JOBS}) == len(JOBS), told_apart_by
 
 
 # --- signals ---------------------------------------------------------------------------------------------------------

@@ -150,7 +150,7 @@ def assert_is_for_people(message: str) -> None:
             assert len(problem) < 500
 
 
-@bounded(60)
+@bounded(30)
 @given(tree=st.dictionaries(KEYS, ANYTHING, max_size=5) | ANYTHING, images=st.none() | ANYTHING)
 @example(tree={"environment": "dev"}, images={"redis": "r:1"})
 @example(tree={"environment": "dev", "images": {"overrides": 0}}, images={"redis": "r:1"})
@@ -159,7 +159,7 @@ def test_any_values_are_a_plan_or_a_message(folder: Path, tree: Any, images: Any
     outcome(folder, dumped(tree), images)
 
 
-@bounded(120)
+@bounded(60)
 @given(content=YAML_LIKE.map(str.encode) | st.binary(max_size=50) | st.text(max_size=50).map(str.encode))
 @example(content=b"")
 @example(content=b"a: &a [*a]\nenvironment: *a")
@@ -169,13 +169,13 @@ def test_any_text_or_bytes_are_a_plan_or_a_message(folder: Path, content: bytes)
     outcome(folder, content)
 
 
-@bounded(50)
+@bounded(25)
 @given(content=mutated())
 def test_real_values_with_a_change_anywhere_are_a_plan_or_a_message(folder: Path, content: bytes) -> None:
     outcome(folder, content)
 
 
-@bounded(30)
+@bounded(15)
 @given(stack=st.text(max_size=30) | st.sampled_from(STRANGE))
 def test_any_name_is_a_stack_or_a_message(folder: Path, stack: str) -> None:
     with pytest.raises(SettingsError, match="has no settings file"):
@@ -243,7 +243,7 @@ def faults() -> st.SearchStrategy[dict[Place, Any]]:
     )
 
 
-@bounded(30)
+@bounded(15)
 @given(planted=faults())
 @example(planted={place: wrong[0] for place, wrong in FAULTS.items()})
 @example(planted={place: wrong[-1] for place, wrong in FAULTS.items()})
