@@ -107,7 +107,7 @@ tools: ## Rule tests by promtool, routing by amtool, the stand-in against its co
 	$(RUN) pytest supply/closed_network/grafana/tests
 	$(RUN) pytest supply/tests
 
-e2e: ## The end-to-end test, on stacks of its own
+e2e: ## The end-to-end test, on stacks of its own; FULL=1 adds repetitions that need minutes
 	@supply/setup tools
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder tests/e2e --ignore tests/e2e/test_engine.py
 	$(RUN) pytest tests/e2e/test_engine.py
