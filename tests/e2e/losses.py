@@ -44,7 +44,7 @@ def lost(stack: Stack, before: Samples, outage: Outage) -> list[str]:
         now = samples(stack, since)
         return all(max(now.get(target, {0.0})) > outage.ended for target in before)
 
-    eventually(is_scraped, "every target is scraped again", seconds=4 * INTERVAL)
+    eventually(is_scraped, "every target is scraped again")
     return differences(before, samples(stack, since), outage)
 
 
