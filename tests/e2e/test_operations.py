@@ -171,7 +171,7 @@ def test_each_secret_is_rotated_by_one_command(stack: Stack, values: dict[str, l
     inbox = stack.url("inbox") + "/api/messages"
     eventually(lambda: "AfterRotation" in stack.http.get(inbox).text, "the new address is told of an alert", seconds=90)
     stack.calm()
-    stack.becomes_healthy()
+    stack.becomes_healthy(120)
 
 
 def _alert(stack: Stack, name: str) -> None:

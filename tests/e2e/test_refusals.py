@@ -347,4 +347,4 @@ def test_a_stack_that_was_never_made_is_refused(stack: Stack) -> None:
 
 def test_after_all_this_the_next_good_update_leaves_a_healthy_stack(stack: Stack) -> None:
     stack.up()
-    stack.becomes_healthy()
+    stack.becomes_healthy(120)

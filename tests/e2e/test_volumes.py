@@ -133,7 +133,7 @@ def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored_nor_anoth
         assert losses.beyond_start(lost) == [], "what was stored since is there to stay"
     assert leftovers(stack.engine, NEIGHBOUR) == []
     assert {service: stack.identity(service) for service in services} == neighbours
-    stack.becomes_healthy()
+    stack.becomes_healthy(120)
 
 
 @contextmanager
