@@ -138,8 +138,7 @@ def values(stack: Stack) -> Iterator[dict[str, list[str]]]:
         yield had
     finally:  # or no test after this one could update
         stack.write_settings(settings)
-    for name in set(names) - set(stack.passwords):
-        stack.pulumi("config", "rm", name, "--stack", NAME)
+    stack.pulumi("config", "rm-all", *(set(names) - set(stack.passwords)), "--stack", NAME)
     stack.up()
 
 
@@ -229,5 +228,5 @@ def _configured(stack: Stack, values: dict[str, str]) -> Iterator[None]:
 
 
 def _set(stack: Stack, values: dict[str, str]) -> None:
-    for name, value in values.items():
-        stack.pulumi("config", "set", "--secret", name, "--stack", NAME, stdin=value)
+    given = [word for name, value in values.items() for word in ("--secret", f"{name}={value}")]
+    stack.pulumi("config", "set-all", "--stack", NAME, *given)
