@@ -1,19 +1,21 @@
 """What the tests share: the checkers of configuration, each from the image that the stacks run."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.checkers import Checker, CheckerError
+if TYPE_CHECKING:  # the process that hands unit tests out to others need not wait for what they import
+    from tests.checkers import Checker
 
 
 @pytest.fixture(scope="session")
-def promtool() -> Iterator[Checker]:
+def promtool() -> "Iterator[Checker]":
     yield from _checker("prometheus")
 
 
 @pytest.fixture(scope="session")
-def amtool() -> Iterator[Checker]:
+def amtool() -> "Iterator[Checker]":
     yield from _checker("alertmanager")
 
 
@@ -24,7 +26,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{name}: {figures}")
 
 
-def _checker(image: str) -> Iterator[Checker]:
+def _checker(image: str) -> "Iterator[Checker]":
+    from tests.checkers import Checker, CheckerError
+
     try:
         checker = Checker(image)
     except CheckerError as error:
