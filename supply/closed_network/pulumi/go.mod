@@ -431,3 +431,6 @@ replace github.com/hashicorp/terraform-plugin-sdk/v2 => github.com/pulumi/terraf
 replace github.com/terraform-providers/terraform-provider-docker => github.com/kreuzwerker/terraform-provider-docker v0.0.0-20260916201441-96d331c98ff4
 
 replace github.com/terraform-providers/terraform-provider-docker/shim => ./shim
+
+// What the CLI is written against; its dependencies name one that has another interface.
+replace github.com/olekukonko/tablewriter => github.com/olekukonko/tablewriter v0.0.5
