@@ -1,15 +1,16 @@
-"""promtool and amtool, run in short-lived containers of the pinned images, and the images that this checkout uses."""
+"""promtool and amtool, run in containers of the pinned images, and the images that this checkout uses."""
 
 import io
 import json
 import logging
 import tarfile
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import docker
 import docker.errors
@@ -23,8 +24,9 @@ from stacks.settings import FOLDER, Target, load_settings
 ROOT: Final = Path(__file__).parents[1]
 STACKS: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith("Pulumi.")))
 PROGRAMS: Final = {"prometheus": "promtool", "alertmanager": "amtool"}
-HOME: Final = "/checkout"  # where the files lie in the container, as they lie in a checkout
-TIME_LIMIT: Final = 300  # seconds, for one run; the mutants of one alert need up to half a minute of an idle machine
+HOME: Final = "/checkout"  # the files of each run lie in a folder of it, as they lie in a checkout
+TIME_LIMIT: Final = 300  # seconds, for one run
+LIFETIME: Final = 3600  # seconds, after which a container goes even if the tests were killed
 
 
 class CheckerError(Exception):
@@ -43,17 +45,19 @@ class Outcome:
 class Checker:
     """promtool or amtool, as it lies in the image that a stack runs.
 
-    Files go in as an archive, not as a mount, so the engine may be on another machine. The container has no network,
-    no privileges, and is always removed.
+    One container serves all runs, as starting one takes longer than most of them. Files go in as an archive, not as a
+    mount, so the engine may be on another machine. The container has no network, no privileges, and is removed by
+    `close`.
     """
 
     def __init__(self, image: str, stack: str = "dev") -> None:
         """`image` is a key of stacks/images.py, `prometheus` or `alertmanager`.
 
-        Raises CheckerError where no engine answers.
+        Raises CheckerError where no engine answers, or the image cannot be had.
         """
         self.program = PROGRAMS[image]
         self.reference = load_settings(stack, images=overrides()).images.reference(image)
+        self._runs = count(1)
         try:
             self._engine = docker.from_env(timeout=TIME_LIMIT, use_ssh_client=True)
             self._engine.ping()
@@ -61,46 +65,48 @@ class Checker:
             raise CheckerError(
                 f"{self.program} runs on a Docker engine, and none answers: start one, or run `make tools` ({error})"
             ) from error
+        try:
+            self._container = self._start()
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise CheckerError(f"{self.reference} could not be started: {error}") from error
 
     def close(self) -> None:
+        with suppress(docker.errors.NotFound):
+            self._container.remove(force=True, v=True)
         self._engine.close()
 
     def run(self, *arguments: str, files: Mapping[str, str]) -> Outcome:
-        """Runs the program in a folder that holds `files`, relative path to text."""
-        return self._run([self.program], arguments, files)
+        """Runs the program in a folder that holds `files`, relative path to text, and nothing else."""
+        return self._run([self.program, *arguments], files)
 
     def script(self, text: str, files: Mapping[str, str]) -> Outcome:
         """Runs the shell of the program's image on a script: for a program that answers one question at a time."""
-        return self._run(["sh"], ("script.sh",), {**files, "script.sh": text})
+        return self._run(["sh", "script.sh"], {**files, "script.sh": text})
 
-    def _run(self, entrypoint: list[str], arguments: tuple[str, ...], files: Mapping[str, str]) -> Outcome:
+    def _run(self, command: list[str], files: Mapping[str, str]) -> Outcome:
+        folder = f"{HOME}/{next(self._runs)}"
         try:
-            with self._container(entrypoint, arguments) as container:
-                if not container.put_archive("/", _archive(files)):
-                    raise CheckerError(f"the engine did not take the files for {self.program}")
-                container.start()
-                exit_code = int(container.wait(timeout=TIME_LIMIT)["StatusCode"])
-                output, stdout = container.logs(), container.logs(stderr=False)
-                return Outcome(
-                    exit_code=exit_code,
-                    output=output.decode("utf-8", "replace"),
-                    stdout=stdout.decode("utf-8", "replace"),
-                )
+            if not self._container.put_archive("/", _archive(folder, files)):
+                raise CheckerError(f"the engine did not take the files for {self.program}")
+            done = self._container.exec_run(command, workdir=folder, demux=True)
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise CheckerError(f"{self.program} in {self.reference} could not be run: {error}") from error
+        if done.exit_code is None:
+            raise CheckerError(f"{self.program} in {self.reference} did not end, or its container is gone")
+        stdout, stderr = (
+            (part or b"").decode("utf-8", "replace") for part in cast(tuple[bytes | None, bytes | None], done.output)
+        )
+        return Outcome(exit_code=done.exit_code, output=stdout + stderr, stdout=stdout)
 
-    @contextmanager
-    def _container(self, entrypoint: list[str], arguments: tuple[str, ...]) -> Iterator[Container]:
-        # /tmp counts as memory, and promtool keeps days of samples in half a gigabyte of it.
-        container = self._engine.containers.create(
-            self._present(), command=list(arguments), entrypoint=entrypoint, working_dir=HOME,
+    def _start(self) -> Container:
+        # /tmp counts as memory, and promtool keeps days of samples in half a gigabyte of it. With little live memory
+        # it collects garbage all the time, unless it is told to let the heap grow.
+        return self._engine.containers.run(
+            self._present(), command=[str(LIFETIME)], entrypoint=["sleep"], detach=True, auto_remove=True,
             name=f"softfactory-check-{uuid.uuid4().hex[:12]}", network_mode="none", cap_drop=["ALL"],
             security_opt=["no-new-privileges"], tmpfs={"/tmp": ""}, mem_limit="1g", pids_limit=128,
+            environment={"GOGC": "400"},
         )  # fmt: skip
-        try:
-            yield container
-        finally:
-            container.remove(force=True, v=True)
 
     def _present(self) -> str:
         try:
@@ -144,13 +150,13 @@ def rendered_rules() -> dict[str, str]:
     return {f"out/dev/prometheus/{path}": text for path, text in whole.prometheus.files.items() if "rules/" in path}
 
 
-def _archive(files: Mapping[str, str]) -> bytes:
-    """A tar archive of the files under HOME, readable by whichever user the image has."""
+def _archive(folder: str, files: Mapping[str, str]) -> bytes:
+    """A tar archive of the files in a folder, readable by whichever user the image has."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path, text in files.items():
             data = text.encode()
-            entry = tarfile.TarInfo(f"{HOME.lstrip('/')}/{path}")
+            entry = tarfile.TarInfo(f"{folder.lstrip('/')}/{path}")
             entry.size, entry.mode = len(data), 0o644
             archive.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()

@@ -19,7 +19,7 @@ from rules.model import Severity
 from stacks import receivers
 from stacks.matchers import LabelSet
 from stacks.settings import load_settings
-from tests.checkers import HOME, ROOT, STACKS, Checker, Outcome, rendered
+from tests.checkers import ROOT, STACKS, Checker, Outcome, rendered
 from tests.unit.test_guide import blocks
 from tests.unit.test_routing import EVERY, WORK
 from tests.unit.values import settings
@@ -183,7 +183,7 @@ def _texts(amtool: Checker, data: Mapping[str, Any], *names: str) -> list[str]:
 def _render(amtool: Checker, data: Mapping[str, Any], text: str, **more: str) -> Outcome:
     files = {**_files(PLANS["everything"]), **more, "data.json": json.dumps(data)}
     return amtool.run(
-        "template", "render", "--template.glob=templates/*.tmpl", f"--template.data={HOME}/data.json",
+        "template", "render", "--template.glob=templates/*.tmpl", "--template.data=data.json",
         f"--template.text={text}", files=files,
     )  # fmt: skip
 

@@ -1,13 +1,15 @@
 """The alerts' cases can fail: each rule is put wrong in every way that it has, and a case must notice.
 
 The rules are those of `make render STACK=dev`, with a target of every job. One run of promtool judges all mutants of an
-alert, and the rule itself as a control. A mutant that no case notices shows a case that is missing, or stands in
-EXCUSED with the proof that it behaves as the rule does.
+alert, and the rule itself as a control: each is an alert with a name of its own, of which the same is asked, so the
+samples are stored and the recordings evaluated once. A mutant that no case notices shows a case that is missing, or
+stands in EXCUSED with the proof that it behaves as the rule does.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, product
 from typing import Any, Final
 from xml.etree import ElementTree
 
@@ -37,6 +39,7 @@ EXCUSED: Final[Mapping[tuple[str, str], str]] = {
 SHARE: Final = 0.05  # of all mutants, that may be excused
 CONTROL: Final = "nothing"
 MANY: Final = 300  # evaluations in one case
+FAILURE: Final = re.compile(r"alertname: (\w+), time: |rule: (\w+), time: .*, err: ")
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert.name))
@@ -71,28 +74,38 @@ def _mutants_of(alert: Alert) -> tuple[Mutant, ...]:
 def _survivors(promtool: Checker, name: str, wrong: tuple[Mutant, ...]) -> set[str]:
     """What is wrong with the mutants that pass all cases of the alert; CONTROL where the rule itself does."""
     rule = _rule(name)
-    left = (Mutant(what=CONTROL, rule={**rule, "expr": printed(rule["expr"])}), *wrong)
+    control = Mutant(what=CONTROL, rule={**rule, "expr": printed(rule["expr"])})
+    left = {f"{name}_{number}": mutant for number, mutant in enumerate((control, *wrong))}
     for path, content in sorted(_cases(name).items(), key=lambda file: _evaluations(file[1])):
-        files: dict[str, str] = {}
-        for number, mutant in enumerate(left):
-            contents = {**_rule_files(mutant.rule), path: content}
-            files |= {f"{number}/{each}": _text(content) for each, content in contents.items()}
-        tests = [f"{number}/{path}" for number in range(len(left))]
-        result = promtool.run("test", "rules", "--junit=/dev/stdout", *tests, files=files)
+        alerts = [{**mutant.rule, "alert": alias} for alias, mutant in left.items()]
+        contents = {**_rule_files(name, alerts), path: _asking(content, left)}
+        files = {each: _text(content) for each, content in contents.items()}
+        result = promtool.run("test", "rules", "--junit=/dev/stdout", path, files=files)
         assert "</testsuites>" in result.stdout, result.output
         failed = set(_failed(result.stdout))
-        left = tuple(mutant for test, mutant in zip(tests, left, strict=True) if test not in failed)
-    return {mutant.what for mutant in left}
+        left = {alias: mutant for alias, mutant in left.items() if alias not in failed}
+    return {mutant.what for mutant in left.values()}
 
 
 def _failed(report: str) -> Iterator[str]:
-    """The test files with a case that fails, of a JUnit report that follows promtool's own words."""
-    for suite in ElementTree.fromstring(report[report.index("<testsuites") :]):
-        for failure in suite.iter("failure"):
-            said = failure.text or ""
-            # Not what promtool says of a file that it cannot read: a case has another answer, or the rule has none.
-            assert "alertname: " in said or ", err: " in said, said
-            yield suite.attrib["name"]
+    """The alerts of which a case fails, of a JUnit report that follows promtool's own words."""
+    for failure in ElementTree.fromstring(report[report.index("<testsuites") :]).iter("failure"):
+        # Not what promtool says of a file that it cannot read: a case has another answer, or the rule has none.
+        found = FAILURE.search(failure.text or "")
+        assert found, failure.text
+        yield found[1] or found[2]
+
+
+def _asking(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Cases that ask of each of these alerts what they ask of theirs."""
+
+    def asking(questions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [{**question, "alertname": name} for question, name in product(questions, names)]
+
+    return {
+        **content,
+        "tests": [{**case, "alert_rule_test": asking(case["alert_rule_test"])} for case in content["tests"]],
+    }
 
 
 def _cases(name: str) -> dict[str, dict[str, Any]]:
@@ -126,23 +139,24 @@ def _evaluations(content: Mapping[str, Any]) -> float:
     return sum(last) / seconds(content["evaluation_interval"])
 
 
-def _rule_files(alert: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rule files, path to content, with nothing but this alert and the recordings that it reads."""
+def _rule_files(name: str, alerts: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rule files, path to content, with nothing but these in the place of an alert, and the recordings that they
+    read.
+    """
     every = [rule for groups in _all_groups().values() for group in groups for rule in group["rules"]]
-    wanted = {str(alert["alert"])}
-    read = metrics(alert["expr"])
+    wanted: set[str] = set()
+    read = {metric for alert in alerts for metric in metrics(alert["expr"])}
     while read - wanted:
         wanted |= read
-        read = {name for rule in every if rule.get("record") in wanted for name in metrics(rule["expr"])}
+        read = {metric for rule in every if rule.get("record") in wanted for metric in metrics(rule["expr"])}
+
+    def kept(rule: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        return alerts if rule.get("alert") == name else [rule] if rule.get("record") in wanted else []
+
     return {
-        path: {"groups": [{**group, "rules": _only(group["rules"], wanted, alert)} for group in groups]}
+        path: {"groups": [{**group, "rules": list(chain.from_iterable(map(kept, group["rules"])))} for group in groups]}
         for path, groups in _all_groups().items()
     }
-
-
-def _only(rules: list[dict[str, Any]], wanted: set[str], alert: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    there = [rule for rule in rules if rule.get("record", rule.get("alert")) in wanted]
-    return [alert if rule.get("alert") == alert["alert"] else rule for rule in there]
 
 
 def _rule(name: str) -> dict[str, Any]:
