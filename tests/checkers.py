@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import docker
 import docker.errors
@@ -20,6 +20,7 @@ from docker.models.containers import Container
 from plan import plan, scrape_targets
 from rules import JOBS
 from stacks.settings import FOLDER, Target, load_settings
+from stacks.values import seconds
 
 ROOT: Final = Path(__file__).parents[1]
 STACKS: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith("Pulumi.")))
@@ -148,6 +149,13 @@ def rendered_rules() -> dict[str, str]:
     nowhere = {j.name: (Target(address=f"nowhere:{j.port}", instance="nowhere"),) for j in JOBS if j.name not in there}
     whole = plan(settings.model_copy(update={"targets": {**settings.targets, **nowhere}, "alerts": {}}))
     return {f"out/dev/prometheus/{path}": text for path, text in whole.prometheus.files.items() if "rules/" in path}
+
+
+def evaluation_interval(content: Mapping[str, Any], case: Mapping[str, Any]) -> float:
+    """Seconds between the evaluations of a case: those of its file (promtool's YAML), or a minute where its samples are
+    a minute apart or more, as cases of hours have them, which are most of the work.
+    """
+    return max(seconds(content["evaluation_interval"]), min(seconds(case["interval"]), 60))
 
 
 def _archive(folder: str, files: Mapping[str, str]) -> bytes:

@@ -19,7 +19,7 @@ import yaml
 from rules import ALERTS
 from rules.model import Alert, Unit
 from stacks.values import seconds
-from tests.checkers import ROOT, Checker, rendered_rules
+from tests.checkers import ROOT, Checker, evaluation_interval, rendered_rules
 from tests.mutants import Mutant, metrics, mutants, printed
 
 pytestmark = pytest.mark.engine
@@ -111,15 +111,14 @@ def _asking(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 def _cases(name: str) -> dict[str, dict[str, Any]]:
     """The cases that ask for an alert, and nothing else in them, as files by their path.
 
-    Cases of hours are most of the work. With samples a minute apart they are evaluated each minute, and each has a file
-    of its own, so that it is asked only about the mutants that the others did not notice.
+    A case of hours has a file of its own, so that it is asked only about the mutants that the others did not notice.
     """
     found: dict[str, dict[str, Any]] = {}
     for path, content in _all_cases().items():
         for number, case in enumerate(content["tests"]):
             questions = [question for question in case.get("alert_rule_test", []) if question["alertname"] == name]
             if questions:
-                interval = max(seconds(content["evaluation_interval"]), min(seconds(case["interval"]), 60))
+                interval = evaluation_interval(content, case)
                 file = {**content, "evaluation_interval": f"{interval:.0f}s", "tests": []}
                 asked = {**case, "alert_rule_test": questions, "promql_expr_test": []}
                 own = f".{number}" if _evaluations({**file, "tests": [asked]}) > MANY else ""

@@ -3,9 +3,12 @@
 tests/promtool/<subject>.test.yaml holds the cases. That they can fail is shown in test_mutation.py.
 """
 
-import pytest
+from typing import Any
 
-from tests.checkers import ROOT, STACKS, Checker, rendered, rendered_rules
+import pytest
+import yaml
+
+from tests.checkers import ROOT, STACKS, Checker, evaluation_interval, rendered, rendered_rules
 
 pytestmark = pytest.mark.engine
 
@@ -41,6 +44,20 @@ def test_promtool_refuses_a_configuration_that_is_wrong(promtool: Checker) -> No
 
 @pytest.mark.parametrize("cases", CASES)
 def test_the_alerts_fire_and_keep_quiet_as_the_cases_say(promtool: Checker, cases: str) -> None:
-    path = f"tests/promtool/{cases}"
-    result = promtool.run("test", "rules", path, files={**rendered_rules(), path: CASES[cases]})
+    files = _by_interval(cases)
+    result = promtool.run("test", "rules", *files, files={**rendered_rules(), **files})
     assert result.exit_code == 0, result.output
+
+
+def _by_interval(cases: str) -> dict[str, str]:
+    """A file of cases as files by path, one for each interval at which its cases are evaluated."""
+    content = yaml.load(CASES[cases], Loader=yaml.CSafeLoader)
+    found: dict[float, list[dict[str, Any]]] = {}
+    for case in content["tests"]:
+        found.setdefault(evaluation_interval(content, case), []).append(case)
+    return {
+        f"tests/promtool/{interval:.0f}s.{cases}": yaml.dump(
+            {**content, "evaluation_interval": f"{interval:.0f}s", "tests": tests}, Dumper=yaml.CSafeDumper
+        )
+        for interval, tests in found.items()
+    }
