@@ -221,7 +221,7 @@ def client(timeout: float = 10) -> httpx.Client:
     return httpx.Client(timeout=timeout, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 
 
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     """The condition's first true value; fails, saying what was waited for, when there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
