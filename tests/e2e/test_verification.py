@@ -3,6 +3,7 @@ the update where the settings say so.
 """
 
 import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,6 +15,7 @@ import pytest
 from ops import probes, truth
 from plan import load_plan
 from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
+from tests.e2e.killed import send
 
 pytestmark = pytest.mark.engine
 
@@ -81,12 +83,12 @@ def is_up(stack: Stack, job: str) -> bool:
 @contextmanager
 def hung(stack: Stack, service: str, job: str) -> Iterator[None]:
     """A process that is there but does nothing any more: the kernel takes its connections, and nobody answers."""
-    stack.container(service).kill("SIGSTOP")
+    send(stack, signal.SIGSTOP, service)
     try:
         eventually(lambda: not is_up(stack, job), f"the scrape of {job} fails")
         yield
     finally:
-        stack.container(service).kill("SIGCONT")
+        send(stack, signal.SIGCONT, service)
         eventually(lambda: is_up(stack, job), f"{job} is scraped again")
 
 
