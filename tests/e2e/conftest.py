@@ -261,8 +261,8 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="session")
-def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack `e2e`, up and verified. Whatever an aborted run left of it on the engine is cleared first."""
+def project(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack `e2e`, not up. Whatever an aborted run left of it on the engine is cleared first."""
     clear(engine)
     folder = tmp_path_factory.mktemp("project") / "softfactory"
     copy_project(folder)
@@ -278,17 +278,31 @@ def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
         values = yaml.safe_load((folder / "stacks" / "dev.yaml").read_text(encoding="utf-8"))
         made.write_settings({**values, "prefix": PREFIX, "ports": PORTS, "alerts": HOLDS})
         made.pulumi("stack", "init", NAME)
-        images = ROOT / ".local" / "images.json"
-        if images.is_file() and json.loads(images.read_text(encoding="utf-8")):
-            made.pulumi("config", "set", "images", images.read_text(encoding="utf-8"), "--stack", NAME)
+        if images := image_overrides():
+            made.pulumi("config", "set", "images", json.dumps(images), "--stack", NAME)
         for name, password in passwords.items():
             made.pulumi("config", "set", "--secret", name, "--stack", NAME, stdin=password)
         try:
-            made.up()
             yield made
         finally:
-            made.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview", check=False)
             clear(engine)
+
+
+@pytest.fixture(scope="session")
+def stack(project: Stack) -> Iterator[Stack]:
+    """The stack `e2e`, up and verified."""
+    try:
+        project.up()
+        yield project
+    finally:
+        project.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview", check=False)
+
+
+def image_overrides() -> dict[str, str]:
+    """The images that set-up made instead of the official ones, key to reference."""
+    file = ROOT / ".local" / "images.json"
+    made: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return made
 
 
 def copy_project(folder: Path) -> None:
