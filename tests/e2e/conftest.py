@@ -276,7 +276,11 @@ def project(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactor
     with client() as http:
         made = Stack(folder=folder, environment=environment, passwords=passwords, engine=engine, http=http)
         values = yaml.safe_load((folder / "stacks" / "dev.yaml").read_text(encoding="utf-8"))
-        made.write_settings({**values, "prefix": PREFIX, "ports": PORTS, "alerts": HOLDS})
+        # What is critical, an outage's end above all, is told soon: usually its group is looked at once in a minute.
+        notifications = {**values["notifications"], "ways": {"critical": {"interval": "5s"}}}
+        made.write_settings(
+            {**values, "prefix": PREFIX, "ports": PORTS, "alerts": HOLDS, "notifications": notifications}
+        )
         made.pulumi("stack", "init", NAME)
         if images := image_overrides():
             made.pulumi("config", "set", "images", json.dumps(images), "--stack", NAME)
