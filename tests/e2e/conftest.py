@@ -214,7 +214,7 @@ class Stack:
         return sum(float(row["value"][1]) for row in probes.query(self.http, self.url("prometheus"), expr))
 
 
-def client(timeout: float = 10) -> httpx.Client:
+def client(timeout: float = 30) -> httpx.Client:
     """Asks each question over a connection of its own: the server may close one that is kept open just as the next
     question is on its way, and nothing then tells whether that was answered.
     """
