@@ -12,7 +12,7 @@ import pytest
 
 from ops import probes
 from rules import ALERTS
-from tests.e2e.conftest import NAME, PREFIX, ROOT, Stack, eventually
+from tests.e2e.conftest import FULL, NAME, PREFIX, ROOT, Stack, eventually
 
 pytestmark = pytest.mark.engine
 
@@ -240,7 +240,7 @@ def test_grafana_keeps_its_contract(stack: Stack) -> None:
     against its code; what the container adds to that is how it is reached.
     """
     is_stand_in = "standIn" in stack.http.get(stack.url("grafana") + "/api/health").json()
-    part = "/test_api.py" if is_stand_in and not os.environ.get("FULL") else ""
+    part = "/test_api.py" if is_stand_in and not FULL else ""
     environment = {
         **stack.environment,
         "GRAFANA_URL": stack.url("grafana"),
