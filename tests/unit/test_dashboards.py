@@ -90,6 +90,15 @@ def test_an_environment_without_a_subject_has_no_page_and_no_panel_of_it() -> No
     assert "redis_up" in asked and "elasticsearch_" not in asked
 
 
+def test_a_new_title_of_a_page_changes_no_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alerts link to pages by uid."""
+    before, build = plan(settings()), dashboards.redis.build
+    monkeypatch.setattr(dashboards.redis, "build", lambda draw: build(draw).title("The cache"))
+    renamed = plan(settings())
+    assert json.loads(renamed.dashboards["redis"])["title"] == "The cache"
+    assert renamed.expected.releases == before.expected.releases
+
+
 def test_the_text_is_the_same_every_time_and_its_keys_are_sorted() -> None:
     first, second = plan(settings()).dashboards, plan(settings()).dashboards
     assert first == second
