@@ -102,10 +102,9 @@ unit: python ## Unit tests: no engine, no network, and no supply/ where a .venv 
 
 tools: ## Rule tests by promtool, routing by amtool, the stand-in against its contract
 	@supply/setup tools
-	$(RUN) pytest tests/test_promtool.py tests/test_amtool.py tests/test_contributing.py tests/test_without_supply.py tests/test_scale.py
-	$(RUN) pytest -n auto tests/test_mutation.py
-	$(RUN) pytest supply/closed_network/grafana/tests
-	$(RUN) pytest supply/tests
+	$(RUN) pytest -n auto --dist worksteal supply/closed_network/grafana/tests tests/test_without_supply.py \
+	  tests/test_contributing.py tests/test_promtool.py tests/test_mutation.py tests/test_amtool.py tests/test_scale.py \
+	  supply/tests
 
 e2e: ## The end-to-end test, on stacks of its own; FULL=1 adds repetitions that need minutes
 	@supply/setup tools

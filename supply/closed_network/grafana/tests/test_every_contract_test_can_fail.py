@@ -213,12 +213,12 @@ def _function(nodeid: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(stand_in: Running, prometheus: str) -> Iterator[Callable[[str, dict[str, Wrap]], Outcome]]:
+def run(stand_in: Running, prometheus: str) -> Iterator[Callable[..., Outcome]]:
     """Run a file of contract tests, or one of them, in this process against its server."""
 
-    def once(tests: str, defects: dict[str, Wrap]) -> Outcome:
+    def once(tests: str, defects: dict[str, Wrap], *options: str) -> Outcome:
         outcome = Outcome(stand_in, defects)
-        pytest.main([str(CONTRACT / tests), "-q", "-p", "no:cacheprovider"], plugins=[outcome])
+        pytest.main([str(CONTRACT / tests), "-q", "-p", "no:cacheprovider", *options], plugins=[outcome])
         return outcome
 
     with pytest.MonkeyPatch.context() as patch:
@@ -230,19 +230,13 @@ def run(stand_in: Running, prometheus: str) -> Iterator[Callable[[str, dict[str,
         yield once
 
 
-@pytest.fixture(scope="module")
-def broken(run: Callable[[str, dict[str, Wrap]], Outcome]) -> Outcome:
-    """The outcome with each test's own defect."""
-    return run("test_api.py", DEFECTS)
-
-
 def _failed_by_assertion(outcome: Outcome, name: str) -> None:
     assert name in outcome.failed, f"{name} passed in spite of its defect"
     assert outcome.failed[name].startswith(("AssertionError", "assert ", "Failed: DID NOT RAISE")), outcome.failed[name]
 
 
 def test_every_contract_test_has_a_defect_and_passes_without_it(
-    run: Callable[[str, dict[str, Wrap]], Outcome],
+    run: Callable[..., Outcome],
 ) -> None:
     outcome = run("test_api.py", {})
     assert not outcome.failed
@@ -250,9 +244,10 @@ def test_every_contract_test_has_a_defect_and_passes_without_it(
     assert outcome.collected == set(DEFECTS)
 
 
-@pytest.mark.parametrize("name", DEFECTS)
-def test_the_contract_test_fails_on_its_defect(broken: Outcome, name: str) -> None:
-    _failed_by_assertion(broken, name)
+def test_each_contract_test_fails_on_its_defect(run: Callable[..., Outcome]) -> None:
+    outcome = run("test_api.py", DEFECTS)
+    for name in DEFECTS:
+        _failed_by_assertion(outcome, name)
 
 
 # The plugin, driven by the real CLI
@@ -263,30 +258,32 @@ needs_cli = pytest.mark.skipif(
 
 
 @pytest.fixture
-def run_plugin(
-    run: Callable[[str, dict[str, Wrap]], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str, str], Outcome]:
+def run_plugin(run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Run the plugin's contract tests, or one of them, with the plugin's defect of that name, or none."""
     (tmp_path / "pulumi-resource-grafana").symlink_to(broken_plugin.__file__)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
-    def once(tests: str, defect: str) -> Outcome:
+    def once(tests: str, defect: str, *options: str) -> Outcome:
         monkeypatch.setenv(broken_plugin.DEFECT, defect)
-        return run(tests, {})
+        return run(tests, {}, *options)
 
     return once
 
 
 @needs_cli
-def test_every_plugin_test_has_a_defect_and_passes_without_it(run_plugin: Callable[[str, str], Outcome]) -> None:
-    outcome = run_plugin("test_plugin.py", "")
-    assert not outcome.failed
-    assert not outcome.skipped
-    assert outcome.collected == set(broken_plugin.DEFECTS.values())
+def test_every_plugin_test_has_a_defect(run_plugin: Callable[..., Outcome]) -> None:
+    assert run_plugin("test_plugin.py", "", "--collect-only").collected == set(broken_plugin.DEFECTS.values())
+
+
+@needs_cli
+@pytest.mark.parametrize("name", sorted(set(broken_plugin.DEFECTS.values())))
+def test_the_plugin_test_passes_without_a_defect(run_plugin: Callable[..., Outcome], name: str) -> None:
+    outcome = run_plugin(f"test_plugin.py::{name}", "")
+    assert (outcome.collected, outcome.failed, outcome.skipped) == ({name}, {}, set())
 
 
 @needs_cli
 @pytest.mark.parametrize("defect", broken_plugin.DEFECTS, ids=lambda defect: defect.__name__)
-def test_the_plugin_test_fails_on_its_defect(run_plugin: Callable[[str, str], Outcome], defect: type[Kind]) -> None:
+def test_the_plugin_test_fails_on_its_defect(run_plugin: Callable[..., Outcome], defect: type[Kind]) -> None:
     name = broken_plugin.DEFECTS[defect]
     _failed_by_assertion(run_plugin(f"test_plugin.py::{name}", defect.__name__), name)
