@@ -122,7 +122,7 @@ class Stack:
             pending = {rule.name for rule in loaded if rule.state not in ("", "inactive")} - set(NEVER_TOLD)
             return (pending | set(probes.alerts(self.http, self.url("alertmanager")))) - {WATCHDOG}
 
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 180
         while (names := loud()) and time.monotonic() < deadline:
             time.sleep(0.5)
         assert not names, "still pending, firing or told"
