@@ -36,7 +36,7 @@ NOTIFICATIONS: dict[str, Any] = {
     "pagerduty": {"url": f"{INBOX}/pagerduty/v2/enqueue"},
     "incidentio": {"url": f"{INBOX}/incidentio/v2/alert_events/alertmanager/1"},
     # Prod's order, but sooner: what is tried is the way, and not anybody's patience.
-    "ways": {severity: {"wait": "1s", "interval": "5s"} for severity in ("critical", "warning")},
+    "ways": {severity: {"wait": "3s", "interval": "5s"} for severity in ("critical", "warning")},
 }  # fmt: skip
 SECRETS = {"slack_url": f"{INBOX}/slack?token={{}}", "pagerduty_routing_key": "{}", "incidentio_token": "{}"}
 
@@ -190,7 +190,7 @@ def test_a_killed_alertmanager_loses_neither_silences_nor_what_was_told(told: St
     post(told, "Silenced", "one")
     post(told, "After", "one")
     everybody(told, "After")
-    time.sleep(7)  # longer than a group's wait and its interval
+    time.sleep(9)  # longer than a group's wait and its interval
     assert about(told, "Told") == {} and about(told, "Silenced") == {}
     assert silence in told.ops("silence", "list", "--stack", NAME).stdout
     assert told.ops("silence", "expire", silence, "--stack", NAME).returncode == 0
