@@ -106,7 +106,7 @@ tools: ## Rule tests by promtool, routing by amtool, the stand-in against its co
 	  tests/test_contributing.py tests/test_promtool.py tests/test_mutation.py tests/test_amtool.py tests/test_scale.py \
 	  supply/tests
 
-e2e: ## The end-to-end test, on stacks of its own
+e2e: ## The end-to-end test, on stacks of its own; FULL=1 adds repetitions that need minutes
 	@supply/setup tools
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder tests/e2e --ignore tests/e2e/test_engine.py
 	$(RUN) pytest tests/e2e/test_engine.py

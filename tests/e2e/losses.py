@@ -26,25 +26,28 @@ class Outage:
 
 
 def samples(stack: Stack, since: float | None = None) -> Samples:
-    """The good scrapes since then, or of the last minute, as Prometheus tells them now."""
+    """The good scrapes since then, or of the last minute, as Prometheus tells them now. A target without any is left
+    out, such as one that was removed meanwhile.
+    """
     window = LOOK_BACK if since is None else int(time.time() - since) + 1
-    return {
+    found = {
         (row["metric"]["job"], row["metric"]["instance"]): {float(at) for at, value in row["values"] if value == "1"}
         for row in probes.query(stack.http, stack.url("prometheus"), f"up[{window}s]")
     }
+    return {target: times for target, times in found.items() if times}
 
 
 def lost(stack: Stack, before: Samples, outage: Outage) -> list[str]:
     """A line for each sample of `before` that is gone, and for each scrape that is missing before or after the outage,
     next to it. Waits until every target was scraped again.
     """
-    since = min(min(times) for times in before.values() if times)
+    since = min(min(times) for times in before.values())
 
     def is_scraped() -> bool:
         now = samples(stack, since)
         return all(max(now.get(target, {0.0})) > outage.ended for target in before)
 
-    eventually(is_scraped, "every target is scraped again", seconds=4 * INTERVAL)
+    eventually(is_scraped, "every target is scraped again")
     return differences(before, samples(stack, since), outage)
 
 

@@ -34,16 +34,17 @@ def saved_silence(stack: Stack) -> Question:
     return asked
 
 
-def snapshot(stack: Stack, what: str) -> None:
+def snapshot(stack: Stack, *what: str) -> None:
     """Waits until Alertmanager has written `silences` or `nflog` (what it has told) to its volume."""
 
-    def written() -> float:
+    def written() -> dict[str, float]:
         text = stack.http.get(stack.url("alertmanager") + "/metrics").text
-        return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{series} "))
+        fields = (line.split() for line in text.splitlines())
+        return {name: float(value) for name, value, *_ in fields if name in series}
 
-    series = f"alertmanager_{what}_maintenance_total"
+    series = {f"alertmanager_{name}_maintenance_total" for name in what}
     before = written()
-    eventually(lambda: written() > before, f"{series} rises", seconds=30)
+    eventually(lambda: all(now > before[name] for name, now in written().items()), f"{series} rise")
 
 
 def dashboard(stack: Stack) -> Question:

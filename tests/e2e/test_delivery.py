@@ -16,6 +16,7 @@ import pytest
 
 from ops import probes
 from tests.e2e.conftest import NAME, Stack, eventually
+from tests.e2e.killed import kill
 from tests.e2e.marks import snapshot
 
 pytestmark = pytest.mark.engine
@@ -35,7 +36,7 @@ NOTIFICATIONS: dict[str, Any] = {
     "pagerduty": {"url": f"{INBOX}/pagerduty/v2/enqueue"},
     "incidentio": {"url": f"{INBOX}/incidentio/v2/alert_events/alertmanager/1"},
     # Prod's order, but sooner: what is tried is the way, and not anybody's patience.
-    "ways": {severity: {"wait": "2s", "interval": "10s"} for severity in ("critical", "warning")},
+    "ways": {severity: {"wait": "3s", "interval": "5s"} for severity in ("critical", "warning")},
 }  # fmt: skip
 SECRETS = {"slack_url": f"{INBOX}/slack?token={{}}", "pagerduty_routing_key": "{}", "incidentio_token": "{}"}
 
@@ -44,16 +45,15 @@ SECRETS = {"slack_url": f"{INBOX}/slack?token={{}}", "pagerduty_routing_key": "{
 def told(stack: Stack) -> Iterator[Stack]:
     """The stack, with every receiver that there is; none of them was a reason to restart Alertmanager."""
     settings, before = stack.settings(), stack.identity("alertmanager")
-    for name, value in SECRETS.items():
-        value = value.format(secrets.token_urlsafe(24))
-        stack.pulumi("config", "set", "--secret", name, "--stack", NAME, stdin=value)
+    made = {name: value.format(secrets.token_urlsafe(24)) for name, value in SECRETS.items()}
+    given = [word for name, value in made.items() for word in ("--secret", f"{name}={value}")]
+    stack.pulumi("config", "set-all", "--stack", NAME, *given)
     stack.change(notifications=NOTIFICATIONS)
     stack.up()
     assert stack.identity("alertmanager") == before
     yield stack
     stack.write_settings(settings)
-    for name in SECRETS:
-        stack.pulumi("config", "rm", name, "--stack", NAME)
+    stack.pulumi("config", "rm-all", *SECRETS, "--stack", NAME)
     stack.up()
 
 
@@ -148,7 +148,6 @@ def test_an_outage_reaches_every_receiver_and_so_does_its_end(told: Stack, recor
     for text in (attachment["text"], mail["body"], page["payload"]["custom_details"]["firing"], str(page["links"])):
         assert link in text.replace("\n", "")
     assert fired["incidentio"][1]["alerts"][0]["annotations"]["summary"] in attachment["text"]
-    told.becomes_healthy()
 
 
 def test_what_breaks_together_is_one_message(told: Stack) -> None:
@@ -156,7 +155,7 @@ def test_what_breaks_together_is_one_message(told: Stack) -> None:
     found = everybody(told, "Grouped")
     assert len(found["webhook"][1]["alerts"]) == 3
     assert found["email"][1]["subject"] == "[FIRING 3] Grouped"
-    time.sleep(5)
+    time.sleep(6)  # longer than a group's interval
     kept = messages(told)
     assert [len([m for m in kept[place] if "Grouped" in json.dumps(m)]) for place in ("mails", "slack")] == [1, 1]
     post(told, "Grouped", "one", "two", "three", ended=True)
@@ -176,7 +175,7 @@ def test_a_critical_alert_holds_back_what_follows_from_it_and_nothing_else(told:
     post(told, "Elsewhere", "two", ended=True, severity="warning")
 
 
-def test_a_restart_loses_neither_silences_nor_what_was_told(told: Stack) -> None:
+def test_a_killed_alertmanager_loses_neither_silences_nor_what_was_told(told: Stack) -> None:
     post(told, "Told", "one")
     everybody(told, "Told")
     made = told.ops(
@@ -184,36 +183,45 @@ def test_a_restart_loses_neither_silences_nor_what_was_told(told: Stack) -> None
     )
     assert made.returncode == 0, made.stderr
     silence = made.stdout.strip()
-    snapshot(told, "nflog")
-    snapshot(told, "silences")
-    container = told.container("alertmanager")
-    container.restart(timeout=10)
-    eventually(lambda: told.is_healthy("alertmanager"), "Alertmanager is healthy again")
+    snapshot(told, "nflog", "silences")
+    kill(told, "alertmanager")
     told.http.delete(told.url("inbox") + "/api/messages")
     post(told, "Told", "one")  # as Prometheus does
     post(told, "Silenced", "one")
     post(told, "After", "one")
     everybody(told, "After")
-    time.sleep(12)  # longer than a group's wait and its interval
+    time.sleep(9)  # longer than a group's wait and its interval
     assert about(told, "Told") == {} and about(told, "Silenced") == {}
     assert silence in told.ops("silence", "list", "--stack", NAME).stdout
     assert told.ops("silence", "expire", silence, "--stack", NAME).returncode == 0
     everybody(told, "Silenced")
     for name in ("Told", "Silenced", "After"):
         post(told, name, "one", ended=True)
+    for name in ("Told", "Silenced", "After"):
         everybody(told, name, resolved=True)
 
 
 def test_silences_work_while_grafana_is_down(told: Stack) -> None:
     grafana = told.container("grafana")
-    grafana.stop(timeout=5)
+    grafana.pause()
     try:
         made = told.ops("silence", "add", "X", "--for", "1m", "--author", "me", "--reason", "a test", "--stack", NAME)
         assert made.returncode == 0, made.stderr
         assert told.ops("silence", "expire", made.stdout.strip(), "--stack", NAME).returncode == 0
     finally:
-        grafana.start()
-    told.becomes_healthy()
+        grafana.unpause()
+
+
+def test_what_amtool_refuses_leaves_the_old_routing(told: Stack) -> None:
+    address = told.url("alertmanager")
+    before = told.identity("alertmanager"), probes.alertmanager_hash(told.http, address)
+    with told.changed("routing/templates/slack.tmpl", ".CommonLabels.severity", ".CommonLabel.severity"):
+        refused = told.up(check=False)
+    assert refused.returncode != 0
+    assert "can't evaluate field" in refused.stdout and "what was live before is still live" in refused.stdout
+    assert (told.identity("alertmanager"), probes.alertmanager_hash(told.http, address)) == before
+    sent = told.ops("test-alert", "--severity", "critical", "--stack", NAME)
+    assert sent.returncode == 0, sent.stdout + sent.stderr
 
 
 def test_a_changed_channel_counts_at_once_and_without_a_restart(told: Stack) -> None:
@@ -226,26 +234,6 @@ def test_a_changed_channel_counts_at_once_and_without_a_restart(told: Stack) -> 
     post(told, "Channel", "one")
     assert everybody(told, "Channel")["slack"][1]["channel"] == "#after"
     post(told, "Channel", "one", ended=True)
-
-
-@pytest.mark.parametrize(
-    ("path", "old", "new", "said"),
-    [
-        ("stacks/receivers.py", '"channel": self.channel', '"chanel": self.channel', "field chanel not found"),
-        ("routing/templates/slack.tmpl", ".CommonLabels.severity", ".CommonLabel.severity", "can't evaluate field"),
-    ],
-)  # fmt: skip
-def test_what_amtool_refuses_leaves_the_old_routing(told: Stack, path: str, old: str, new: str, said: str) -> None:
-    address = told.url("alertmanager")
-    before = told.identity("alertmanager"), probes.alertmanager_hash(told.http, address)
-    with told.changed(path, old, new):
-        refused = told.up(check=False)
-    assert refused.returncode != 0
-    assert said in refused.stdout and "what was live before is still live" in refused.stdout
-    assert (told.identity("alertmanager"), probes.alertmanager_hash(told.http, address)) == before
-    sent = told.ops("test-alert", "--severity", "critical", "--stack", NAME)
-    assert sent.returncode == 0, sent.stdout + sent.stderr
-    told.up()
 
 
 def test_a_test_alert_tells_what_each_receiver_accepted(told: Stack) -> None:
@@ -272,7 +260,7 @@ def test_a_receiver_that_fails_is_named_and_is_an_alert_itself(told: Stack, reco
         for name in lost:
             post(told, name, "one")
         series = 'ALERTS{alertname="AlertmanagerNotificationsFail",receiver_name="slack"}'
-        eventually(lambda: told.query(series) == 1, "the failing receiver is an alert", seconds=120)
+        eventually(lambda: told.query(series) == 1, "the failing receiver is an alert", seconds=180)
         others = 'ALERTS{alertname="AlertmanagerNotificationsFail",receiver_name!="slack"}'
         assert told.query(others) == 0
         record_property("seconds until the failing receiver is an alert", f"{time.monotonic() - began:.1f}")

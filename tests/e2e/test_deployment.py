@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import pytest
 
 from ops import probes
 from rules import ALERTS
-from tests.e2e.conftest import NAME, PREFIX, ROOT, Stack, eventually
+from tests.e2e.conftest import FULL, NAME, PREFIX, ROOT, Stack, eventually
 
 pytestmark = pytest.mark.engine
 
@@ -26,9 +27,8 @@ RULES = sum(alert.job.name in JOBS for alert in ALERTS)  # the stack has no targ
 def test_up_ends_verified_and_health_agrees(stack: Stack) -> None:
     verified = stack.pulumi("stack", "output", "verified", "--stack", NAME).stdout.strip()
     assert verified == f"8 targets, {RULES} rules, 2 data sources, 8 dashboards: live"
-    health = stack.ops("health", "--stack", NAME, "--json")
-    assert health.returncode == 0, health.stdout + health.stderr
-    facts = json.loads(health.stdout)
+    stack.becomes_healthy()  # a busy machine's exporter may answer a scrape too late
+    facts = json.loads(stack.ops("health", "--stack", NAME, "--json").stdout)
     assert (facts["targets"], facts["rules"], facts["firing"], facts["datasources"]) == (8, RULES, [], 2)
 
 
@@ -78,15 +78,19 @@ def test_ten_sign_ups_raise_the_request_counter_by_ten(stack: Stack) -> None:
         answer = stack.http.post(
             stack.url("api") + "/api/auth/signup",
             json={"email": f"user{number}-{time.time_ns()}@softfactory.invalid", "password": "correct horse"},
+            timeout=60,
         )
         assert answer.status_code == 201, answer.text
     eventually(lambda: signed_up() == before + 10, "ten more sign-ups in http_requests_total")
 
 
 def test_every_target_is_up(stack: Stack) -> None:
-    targets = probes.targets(stack.http, stack.url("prometheus"))
-    assert {target.job for target in targets} == JOBS
-    assert [target for target in targets if not target.up] == []
+    assert {target.job for target in probes.targets(stack.http, stack.url("prometheus"))} == JOBS
+
+    def all_up() -> bool:
+        return all(target.up for target in probes.targets(stack.http, stack.url("prometheus")))
+
+    eventually(all_up, "every target is up")  # a busy machine's exporter may answer a scrape too late
 
 
 def test_the_nine_rules_are_loaded_and_healthy(stack: Stack) -> None:
@@ -152,34 +156,47 @@ def _families(stack: Stack) -> dict[str, float]:
     return sums
 
 
-@pytest.mark.parametrize(
-    ("service", "command", "expr"),
-    [
-        ("redis", ["sh", "-c", "REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /run/secrets/redis.conf) redis-cli MSET "
-                   "e2e:1 x e2e:2 x e2e:3 x"], 'sum(redis_db_keys{job="redis"})'),
-        ("postgres", ["sh", "-c", "psql -h 127.0.0.1 -U softfactory -d softfactory -c 'CREATE TABLE e2e AS SELECT "
-                      "generate_series(1,20000) AS n'"],
-         'sum(pg_stat_database_tup_inserted{job="postgres",datname="softfactory"})'),
-        # Without replicas, which a single node cannot hold: the cluster would stay yellow, and an alert pending.
-        ("elasticsearch", ["sh", "-c", "json='Content-Type: application/json' && "
-                           "curl -sf -X PUT -H \"$json\" -d '{\"settings\": {\"number_of_replicas\": 0}}' "
-                           "http://127.0.0.1:9200/e2e && curl -sf -X POST -H \"$json\" -d '{\"e2e\": 1}' "
-                           "'http://127.0.0.1:9200/e2e/_doc?refresh=true'"],
-         'sum(elasticsearch_indices_docs_primary{job="elasticsearch"})'),
-        ("prometheus", ["sh", "-c", "dd if=/dev/zero of=/prometheus/e2e bs=1048576 count=64 && sync"],
-         '- sum(node_filesystem_avail_bytes{job="node"})'),
-    ],
-    ids=["redis", "postgres", "elasticsearch", "node"],
-)  # fmt: skip
-def test_an_exporters_value_rises_when_its_server_is_acted_on(
-    stack: Stack, service: str, command: list[str], expr: str
-) -> None:
-    eventually(lambda: stack.query(expr), f"{expr} has a value")
-    before = stack.query(expr)
-    environment = {"PGPASSWORD": stack.passwords["postgres_password"]} if service == "postgres" else {}
-    done = stack.container(service).exec_run(command, environment=environment)
-    assert done.exit_code == 0, done.output
-    eventually(lambda: stack.query(expr) > before, f"{expr} rises over {before}", seconds=45)
+# What is done to a server, and the series that rises by it.
+ACTED_ON: dict[str, tuple[list[str], str]] = {
+    "redis": (
+        ["sh", "-c", "REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /run/secrets/redis.conf) redis-cli MSET "
+         "e2e:1 x e2e:2 x e2e:3 x"],
+        'sum(redis_db_keys{job="redis"})',
+    ),
+    "postgres": (
+        ["sh", "-c", "psql -h 127.0.0.1 -U softfactory -d softfactory -c 'CREATE TABLE e2e AS SELECT "
+         "generate_series(1,20000) AS n'"],
+        'sum(pg_stat_database_tup_inserted{job="postgres",datname="softfactory"})',
+    ),
+    # Without replicas, which a single node cannot hold: the cluster would stay yellow, and an alert pending.
+    "elasticsearch": (
+        ["sh", "-c", "json='Content-Type: application/json' && "
+         "curl -sf -X PUT -H \"$json\" -d '{\"settings\": {\"number_of_replicas\": 0}}' "
+         "http://127.0.0.1:9200/e2e && curl -sf -X POST -H \"$json\" -d '{\"e2e\": 1}' "
+         "'http://127.0.0.1:9200/e2e/_doc?refresh=true'"],
+        'sum(elasticsearch_indices_docs_primary{job="elasticsearch"})',
+    ),
+    "prometheus": (
+        ["sh", "-c", "dd if=/dev/zero of=/prometheus/e2e bs=1048576 count=64 && sync"],
+        '- sum(node_filesystem_avail_bytes{job="node"})',
+    ),
+}  # fmt: skip
+
+
+def test_each_exporters_value_rises_when_its_server_is_acted_on(stack: Stack) -> None:
+    before: dict[str, float] = {}
+    for service, (command, expr) in ACTED_ON.items():
+        before[expr] = eventually(partial(stack.query, expr), f"{expr} has a value")
+        environment = {"PGPASSWORD": stack.passwords["postgres_password"]} if service == "postgres" else {}
+        done = stack.container(service).exec_run(command, environment=environment)
+        assert done.exit_code == 0, done.output
+
+    def risen() -> bool:
+        for expr in [expr for expr, value in before.items() if stack.query(expr) > value]:
+            del before[expr]
+        return not before
+
+    eventually(risen, f"each of {before} rises")
 
 
 def test_the_watchdog_reaches_what_waits_for_it_and_not_the_person_on_call(stack: Stack) -> None:
@@ -197,7 +214,7 @@ def test_the_watchdog_reaches_what_waits_for_it_and_not_the_person_on_call(stack
 def test_a_redis_outage_reaches_the_webhook_and_so_does_its_end(stack: Stack) -> None:
     inbox = stack.url("inbox") + "/api/messages"
     # It may have fired while the stack came up: until the end of that is told, another outage is no news.
-    eventually(lambda: stack.told("RedisDown")[-1:] != ["firing"], "what the start provoked is told to be over", 150)
+    eventually(lambda: stack.told("RedisDown")[-1:] != ["firing"], "what the start provoked is told to be over")
     stack.http.delete(inbox)
     stack.container("redis").stop(timeout=5)
     try:
@@ -209,8 +226,7 @@ def test_a_redis_outage_reaches_the_webhook_and_so_does_its_end(stack: Stack) ->
     finally:
         stack.container("redis").start()
     eventually(lambda: _state(stack, "RedisDown") == "inactive", "RedisDown ends in Prometheus", seconds=60)
-    # Alertmanager tells a group's changes once per group_interval, a minute.
-    eventually(lambda: "resolved" in stack.told("RedisDown"), "the webhook is told of the end", seconds=150)
+    eventually(lambda: "resolved" in stack.told("RedisDown"), "the webhook is told of the end")
     eventually(lambda: stack.is_healthy("redis"), "Redis is healthy")
 
 
@@ -219,37 +235,12 @@ def _state(stack: Stack, alert: str) -> str:
     return next(rule.state for rule in rules if rule.name == alert)
 
 
-def test_a_changed_rule_is_live_after_one_up_and_prometheus_keeps_running(stack: Stack) -> None:
-    before = stack.identity("prometheus")
-    stack.tune(SlowQueries={"threshold": 7})
-    stack.up()
-    rules: Any = stack.http.get(stack.url("prometheus") + "/api/v1/rules").json()["data"]["groups"]
-    query = next(r["query"] for group in rules for r in group["rules"] if r["name"] == "SlowQueries")
-    assert query.endswith("> 7")
-    assert stack.identity("prometheus") == before
-    stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
-
-
-def test_a_refused_release_leaves_the_old_one_and_the_next_up_repairs(stack: Stack) -> None:
-    before = stack.identity("prometheus")
-    live = stack.release()
-    source = stack.folder / "rules" / "redis.py"
-    text = source.read_text(encoding="utf-8")
-    source.write_text(text.replace("{{ $labels.instance }}: Redis", "{{ $labels.instance }: Redis"), encoding="utf-8")
-    failed = stack.up(check=False)
-    assert failed.returncode != 0
-    assert "the checker refused it; what was live before is still live" in failed.stdout
-    assert "unexpected" in failed.stdout  # promtool's own words
-    assert stack.release() == live
-    assert "prometheus-release" in stack.pulumi("preview", "--stack", NAME).stdout  # it shows what is pending
-    assert stack.up(check=False).returncode != 0  # unchanged input is tried again, and is still refused
-    source.write_text(text, encoding="utf-8")
-    stack.up()
-    assert stack.identity("prometheus") == before
-    stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
-
-
 def test_grafana_keeps_its_contract(stack: Stack) -> None:
+    """The whole of it where Grafana is the real one, or with FULL=1. Of the stand-in, `make tools` drives the plugin
+    against its code; what the container adds to that is how it is reached.
+    """
+    is_stand_in = "standIn" in stack.http.get(stack.url("grafana") + "/api/health").json()
+    part = "/test_api.py" if is_stand_in and not FULL else ""
     environment = {
         **stack.environment,
         "GRAFANA_URL": stack.url("grafana"),
@@ -258,7 +249,7 @@ def test_grafana_keeps_its_contract(stack: Stack) -> None:
         "GRAFANA_CONTRACT_LOCKOUT": "1",  # of a user that the test makes
     }
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/grafana_contract"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/grafana_contract{part}"],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == os.EX_OK, done.stdout[-6000:]

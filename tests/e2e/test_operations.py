@@ -1,10 +1,12 @@
 """What people and CI do with a running stack: approve and apply a plan, read what was done, change a secret."""
 
 import json
+import re
 import secrets
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +14,10 @@ import pytest
 
 from plan import load_plan
 from tests.e2e import exposure
-from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
+from tests.e2e.conftest import FULL, NAME, PREFIX, Stack, eventually
 
 pytestmark = pytest.mark.engine
 
-STRANGER = "stranger"
 # What a secret must look like where not any text will do: at first nothing listens there, then the inbox.
 FIRST = {
     "webhook_url": "http://inbox:1/webhook?token={}",
@@ -37,8 +38,10 @@ RECEIVERS: dict[str, Any] = {
     },
     "pagerduty": {"url": "http://inbox:8025/pagerduty/v2/enqueue"},
     "incidentio": {"url": "http://inbox:8025/incidentio/v2/alert_events/alertmanager/1"},
-    "ways": {"critical": {"to": ["webhook", "slack", "pagerduty", "incidentio"]}},
+    "ways": {"critical": {"to": ["webhook", "slack", "pagerduty", "incidentio"], "wait": "1s", "interval": "5s"}},
 }  # fmt: skip
+# One of each kind: kept by Grafana, kept by PostgreSQL, read from its file by a server that starts, by one that runs.
+KINDS = ("grafana_admin_password", "postgres_password", "redis_password", "webhook_url")
 # The start scripts of these images hand the password of the first start to their server in its environment, which root
 # and the server's own user can read.
 IN_ENVIRONMENT = {
@@ -74,10 +77,10 @@ def test_ci_is_told_by_exit_code_and_in_json_what_there_is_to_change(stack: Stac
     assert (told["command"], told["result"], list(told["changes"])) == ("preview", "succeeded", ["same"])
     stack.tune(SlowQueries={"threshold": 21})
     try:
-        assert make(stack, "preview", "EXPECT=no-changes", "JSON=out/change.json").returncode != 0
+        changed = make(stack, "preview", "EXPECT=no-changes", "JSON=out/change.json")
+        assert changed.returncode != 0
+        assert re.search(r"^make: \*\*\* .*Error 7$", changed.stderr, re.MULTILINE)  # pulumi's code, as the guide says
         assert facts(stack, "out/change.json")["changes"]["replace"] == 1  # the release
-        plain = stack.pulumi("preview", "--stack", NAME, "--expect-no-changes", check=False)
-        assert plain.returncode == 7  # as the guide says
         stack.change(retention="-1d")
         failed = make(stack, "preview", "JSON=out/failed.json")
         assert failed.returncode != 0
@@ -88,41 +91,37 @@ def test_ci_is_told_by_exit_code_and_in_json_what_there_is_to_change(stack: Stac
 
 def test_an_approved_plan_is_applied_and_nothing_else(stack: Stack) -> None:
     settings, live = stack.settings(), stack.release()
-    stack.tune(SlowQueries={"threshold": 21})
-    assert make(stack, "preview", "PLAN=out/stale.plan").returncode == 0
-    stack.tune(SlowQueries={"threshold": 22})
-    for plan in ("out/stale.plan", _plan_of_a_stranger(stack)):
-        refused = make(stack, "up", f"PLAN={plan}", "JSON=out/refused.json")
-        assert refused.returncode != 0, plan
-        told = facts(stack, "out/refused.json")
-        assert (told["result"], told["verified"]) == ("failed", None)
-        assert any("violates plan" in error or "no plan for resource" in error for error in told["errors"]), told
-    assert stack.release() == live
-    stack.up()
-    stack.tune(SlowQueries={"threshold": 21})
-    assert make(stack, "up", "PLAN=out/stale.plan").returncode != 0  # the update in between was not in the plan
-    assert make(stack, "preview", "PLAN=out/approved.plan").returncode == 0
-    applied = make(stack, "up", "PLAN=out/approved.plan", "JSON=out/applied.json")
-    assert applied.returncode == 0, applied.stdout + applied.stderr
-    told = facts(stack, "out/applied.json")
-    assert (told["command"], told["result"], told["changes"]["replace"]) == ("up", "succeeded", 1)
-    assert told["verified"].endswith(": live")
-    assert told["health"]["healthy"] is True
-    stack.write_settings(settings)
-    stack.up()
-
-
-def _plan_of_a_stranger(stack: Stack) -> str:
-    """A plan that was saved for another stack with the same settings."""
-    for name in (f"{NAME}.yaml", f"Pulumi.{NAME}.yaml"):
-        other = stack.folder / "stacks" / name.replace(NAME, STRANGER)
-        other.write_bytes((stack.folder / "stacks" / name).read_bytes())
-    stack.pulumi("stack", "init", STRANGER)
     try:
-        stack.pulumi("preview", "--stack", STRANGER, "--save-plan", "out/stranger.plan")
+        stack.tune(SlowQueries={"threshold": 21})
+        assert make(stack, "preview", "PLAN=out/stale.plan").returncode == 0
+        stack.tune(SlowQueries={"threshold": 22})
+        assert make(stack, "preview", "PLAN=out/approved.plan").returncode == 0
+        for plan in ("out/stale.plan", _plan_of_a_stranger(stack, "out/approved.plan")):
+            refused = make(stack, "up", f"PLAN={plan}", "JSON=out/refused.json")
+            assert refused.returncode != 0, plan
+            told = facts(stack, "out/refused.json")
+            assert (told["result"], told["verified"]) == ("failed", None)
+            assert any("violates plan" in error or "no plan for resource" in error for error in told["errors"]), told
+        assert stack.release() == live
+        applied = make(stack, "up", "PLAN=out/approved.plan", "JSON=out/applied.json")
+        assert applied.returncode == 0, applied.stdout + applied.stderr
+        told = facts(stack, "out/applied.json")
+        assert (told["command"], told["result"], told["changes"]["replace"]) == ("up", "succeeded", 1)
+        assert told["verified"].endswith(": live")
+        assert told["health"]["healthy"] is True
+        live = stack.release()
+        stack.tune(SlowQueries={"threshold": 21})
+        assert make(stack, "up", "PLAN=out/stale.plan").returncode != 0  # the update in between was not in the plan
+        assert stack.release() == live
     finally:
-        stack.pulumi("stack", "rm", STRANGER, "--yes")
-        (stack.folder / "stacks" / f"{STRANGER}.yaml").unlink()
+        stack.write_settings(settings)  # the next update brings them
+
+
+def _plan_of_a_stranger(stack: Stack, approved: str) -> str:
+    """The same plan, as it is saved for another stack: it names that one's resources."""
+    text, mine = (stack.folder / approved).read_text(encoding="utf-8"), f"urn:pulumi:{NAME}::"
+    assert mine in text
+    (stack.folder / "out" / "stranger.plan").write_text(text.replace(mine, "urn:pulumi:stranger::"), encoding="utf-8")
     return "out/stranger.plan"
 
 
@@ -139,8 +138,7 @@ def values(stack: Stack) -> Iterator[dict[str, list[str]]]:
         yield had
     finally:  # or no test after this one could update
         stack.write_settings(settings)
-    for name in set(names) - set(stack.passwords):
-        stack.pulumi("config", "rm", name, "--stack", NAME)
+    stack.pulumi("config", "rm-all", *(set(names) - set(stack.passwords)), "--stack", NAME)
     stack.up()
 
 
@@ -148,7 +146,8 @@ def test_each_secret_is_rotated_by_one_command(stack: Stack, values: dict[str, l
     _alert(stack, "BeforeRotation")
     log = stack.container("alertmanager").logs
     eventually(lambda: b"Notify attempt failed" in log(), "the address of before cannot be reached", seconds=90)
-    for name, had in values.items():
+    rotated = {name: had for name, had in values.items() if FULL or name in KINDS}
+    for name, had in rotated.items():
         token = secrets.token_urlsafe(24)
         # Only what cannot be made up is read.
         done = stack.ops("rotate", name, "--stack", NAME, stdin=ROTATED.get(name, "ignored {}").format(token))
@@ -158,7 +157,7 @@ def test_each_secret_is_rotated_by_one_command(stack: Stack, values: dict[str, l
         had.append(token if name in ROTATED else new)
         if name in stack.passwords:
             stack.passwords[name] = new
-    assert all(len(set(had)) == 2 for had in values.values())
+    assert all(len(set(had)) == 2 for had in rotated.values())
 
     answer = stack.http.post(
         stack.url("api") + "/api/auth/signup",
@@ -171,7 +170,7 @@ def test_each_secret_is_rotated_by_one_command(stack: Stack, values: dict[str, l
     inbox = stack.url("inbox") + "/api/messages"
     eventually(lambda: "AfterRotation" in stack.http.get(inbox).text, "the new address is told of an alert", seconds=90)
     stack.calm()
-    stack.assert_healthy()
+    stack.becomes_healthy(120)
 
 
 def _alert(stack: Stack, name: str) -> None:
@@ -197,32 +196,37 @@ def test_no_secret_can_be_read_but_where_a_service_finds_it(stack: Stack, values
 
 
 def _let_updates_fail_with_every_secret(stack: Stack, values: dict[str, list[str]]) -> None:
-    """Three updates whose errors are about secrets: refused by a plan, by a step that stages them, by Grafana."""
-    # A plan with values that are valid no longer, so that Pulumi does not know any more that they are secret. Grafana's
-    # is left out: a preview with a password that Grafana refuses makes no plan.
-    planned = {
-        name: FIRST.get(name, "{}").format(had[0]) for name, had in values.items() if name != "grafana_admin_password"
-    }
-    current = {name: stack.pulumi("config", "get", name, "--stack", NAME).stdout.strip() for name in planned}
-    _set(stack, planned)
-    try:
+    """Three updates whose errors are about secrets: refused by Grafana, by a plan, by a step that stages them."""
+    right = stack.passwords["grafana_admin_password"]
+    with _configured(stack, {"grafana_admin_password": f"{right}-wrong"}):
+        assert "refuses the credentials" in stack.up(check=False).stdout
+    # A plan with values of which Pulumi does not know, when it refuses it, that they are secret. Grafana's is left out:
+    # a preview with a password that Grafana refuses makes no plan.
+    planned = {name: secrets.token_urlsafe(24) for name in values if name != "grafana_admin_password"}
+    for name, value in planned.items():
+        values[name].append(value)
+    with _configured(stack, {name: FIRST.get(name, "{}").format(value) for name, value in planned.items()}):
         assert make(stack, "preview", "PLAN=out/secrets.plan").returncode == 0
-    finally:
-        _set(stack, current)
     assert make(stack, "up", "PLAN=out/secrets.plan", "JSON=out/secrets.json").returncode != 0
     assert any("violates plan" in error for error in facts(stack, "out/secrets.json")["errors"])
     with stack.changed("components/secrets.py", "set -eu\n", "set -eu\nfalse\n"):
         failed = stack.up(check=False)
         assert "-secrets failed (exit code 1)" in failed.stdout
     stack.up()
-    right = stack.passwords["grafana_admin_password"]
-    _set(stack, {"grafana_admin_password": f"{right}-wrong"})
+
+
+@contextmanager
+def _configured(stack: Stack, values: dict[str, str]) -> Iterator[None]:
+    """Other secrets in Pulumi's configuration, for a while."""
+    file = stack.file.with_name(f"Pulumi.{NAME}.yaml")
+    text = file.read_bytes()
     try:
-        assert "refuses the credentials" in stack.up(check=False).stdout
+        _set(stack, values)
+        yield
     finally:
-        _set(stack, {"grafana_admin_password": right})
+        file.write_bytes(text)
 
 
 def _set(stack: Stack, values: dict[str, str]) -> None:
-    for name, value in values.items():
-        stack.pulumi("config", "set", "--secret", name, "--stack", NAME, stdin=value)
+    given = [word for name, value in values.items() for word in ("--secret", f"{name}={value}")]
+    stack.pulumi("config", "set-all", "--stack", NAME, *given)
