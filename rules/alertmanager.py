@@ -70,7 +70,7 @@ LOST_ALERTS = Signal(
 
 ALERTS = (
     Alert(
-        name="AlertmanagerReloadFailed", severity=Severity.WARNING, for_="5m",
+        name="AlertmanagerFailedReload", severity=Severity.WARNING, for_="5m",
         when=RELOADED.below(1),
         summary="{{ $labels.instance }}: Alertmanager did not take its configuration",
         description="The last reload failed: receivers and routes are those from before, and a restart would fail.",
@@ -78,14 +78,14 @@ ALERTS = (
     Alert(
         # As long as the window: one that failed, while a receiver started anew, is out of it by then.
         # Critical: a warning would wait for office hours, and may go to the very receiver that fails.
-        name="AlertmanagerNotificationsFail", severity=Severity.CRITICAL, for_="15m",
+        name="AlertmanagerFailedToSendAlerts", severity=Severity.CRITICAL, for_="15m",
         when=FAILED_NOTIFICATIONS.above(0.1),  # a tenth is no lost packet: a receiver takes none of its own
         summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the notifications to "
                 "{{ $labels.receiver_name }} by {{ $labels.integration }} fail",
         description="A receiver does not take its notifications: people or the Watchdog's keeper are not told.",
     ),
     Alert(
-        name="AlertmanagerLosesAlerts", severity=Severity.WARNING, for_="1m",
+        name="AlertmanagerAlertsDropped", severity=Severity.WARNING, for_="1m",
         when=LOST_ALERTS.above(0),
         summary='{{ $labels.instance }}: alerts lost in 15 minutes: {{ $value | printf "%.0f" }}',
         description="Alertmanager can tell nobody of them: they are invalid, or there are too many groups.",

@@ -222,7 +222,7 @@ ALERTS = (
         description="Under 70 % of the look-ups of the last 5 minutes hit the cache: the database carries the rest.",
     ),
     Alert(
-        name="ApiRestartsOften", severity=Severity.WARNING, for_="5m",
+        name="ApiCrashLooping", severity=Severity.WARNING, for_="5m",
         when=RESTARTS.above(10),  # a process that dies at once, started again each minute, is there in 11 minutes
         summary='{{ $labels.instance }} started anew {{ $value | printf "%.0f" }} times in an hour',
         description="The API dies and is started again and again; users meet refused connections, which no 5xx counts.",

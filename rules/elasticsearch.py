@@ -142,19 +142,19 @@ ALERTS = (
         description="A replica is missing: the next node that fails takes data with it.",
     ),
     Alert(
-        name="ElasticsearchHeapNearMax", severity=Severity.WARNING, for_="15m",
+        name="ElasticsearchHeapUsageTooHigh", severity=Severity.WARNING, for_="15m",
         when=HEAP_USED.above(0.90),  # garbage collection brings a healthy heap back under 75 % within minutes
         summary="{{ $labels.instance }}: node {{ $labels.name }} uses {{ $value | humanizePercentage }} of its heap",
         description="Garbage collection does not get the heap free: the node slows down and is about to fail.",
     ),
     Alert(
-        name="ElasticsearchDiskNearlyFull", severity=Severity.WARNING, for_="10m",
+        name="ElasticsearchDiskOutOfSpace", severity=Severity.WARNING, for_="10m",
         when=DISK_USED.above(0.90),  # the high watermark: shards move away; at 95 % indices turn read-only
         summary="{{ $labels.instance }}: node {{ $labels.name }} uses {{ $value | humanizePercentage }} of its disk",
         description="The node gives its shards away, and refuses writes when 95 % of its disk are in use.",
     ),
     Alert(
-        name="ElasticsearchRejectsWork", severity=Severity.WARNING, for_="5m",
+        name="ElasticsearchThreadPoolRejections", severity=Severity.WARNING, for_="5m",
         when=REJECTED_WORK.above(0),
         summary='{{ $labels.instance }}: {{ $labels.type }} tasks refused in 5 minutes: {{ $value | printf "%.0f" }}',
         description="A queue of the cluster is full: it gets more to do than it can, and users see errors.",

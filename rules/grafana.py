@@ -18,7 +18,7 @@ ERROR_RATIO = Signal(
 
 ALERTS = (
     Alert(
-        name="GrafanaErrors", severity=Severity.WARNING, for_="10m",
+        name="GrafanaRequestsFailing", severity=Severity.WARNING, for_="10m",
         when=ERROR_RATIO.above(0.05),  # the same bound as for the API's users
         summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the requests fail",
         description="Over 5 % of what people ask of Grafana ends in 5xx: its database, or a data source behind it.",

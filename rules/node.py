@@ -116,37 +116,37 @@ UPTIME = Signal(
 
 ALERTS = (
     Alert(
-        name="NodeMemoryNearMax", severity=Severity.WARNING, for_="15m",  # a build or a backup passes
+        name="NodeMemoryHighUtilization", severity=Severity.WARNING, for_="15m",  # a build or a backup passes
         when=MEMORY_USED.above(0.90),  # what is left goes to the first container that starts
         summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its memory",
         description="Under a tenth of the memory is left; when it is gone, the kernel kills a process.",
     ),
     Alert(
-        name="NodeKillsForMemory", severity=Severity.WARNING, for_="1m",
+        name="NodeOOMKill", severity=Severity.WARNING, for_="1m",
         when=MEMORY_KILLS.above(0),
         summary='{{ $labels.instance }}: processes killed for memory in 10 minutes: {{ $value | printf "%.0f" }}',
         description="A container met its memory limit, or the machine ran out: the kernel killed a process.",
     ),
     Alert(
-        name="NodeDiskNearlyFull", severity=Severity.WARNING, for_="15m",
+        name="NodeFilesystemAlmostOutOfSpace", severity=Severity.WARNING, for_="15m",
         when=DISK_USED.above(0.90),  # 10 % hold an image or two, or days of samples
         summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of {{ $labels.device }}",
         description="Under a tenth of the disk is left; when it is full, databases and Prometheus stop.",
     ),
     Alert(
-        name="NodeDiskFillsUp", severity=Severity.WARNING, for_="1h",  # longer than a download or a copy
+        name="NodeFilesystemSpaceFillingUp", severity=Severity.WARNING, for_="1h",  # longer than a download or a copy
         when=DISK_TOMORROW.above(0.95), also=(DISK_USED.above(0.80),),  # with room left, a steep hour means nothing
         summary="{{ $labels.instance }}: {{ $labels.device }} is full within a day, at this pace",
         description="Over 80 % of the disk are in use, and the pace of the last six hours fills the rest in a day.",
     ),
     Alert(
-        name="NodeInodesNearlyUsedUp", severity=Severity.WARNING, for_="15m",
+        name="NodeFilesystemAlmostOutOfFiles", severity=Severity.WARNING, for_="15m",
         when=INODES_USED.above(0.90),
         summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of the inodes of {{ $labels.device }}",
         description="The disk can hold few further files, however much room there is; then nothing can be created.",
     ),
     Alert(
-        name="NodeDiskReadOnly", severity=Severity.CRITICAL, for_="5m",
+        name="NodeFilesystemReadOnly", severity=Severity.CRITICAL, for_="5m",
         when=WRITABLE.below(1),
         summary="{{ $labels.instance }}: {{ $labels.device }} has turned read-only",
         description="The kernel met an error on the disk and forbade writing: what stores data there fails now.",

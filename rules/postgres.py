@@ -128,7 +128,7 @@ ALERTS = (
         description="More than 80 % of the connections that ordinary roles may open are in use.",
     ),
     Alert(
-        name="ConnectionPoolFillsUp", severity=Severity.WARNING, for_="30m",
+        name="PostgresConnectionsFillingUp", severity=Severity.WARNING, for_="30m",
         when=CONNECTIONS_SOON.above(1), also=(CONNECTIONS_USED.above(0.5),),  # below half, a slope is a busy morning
         summary="{{ $labels.instance }} has no connection left in four hours, at this pace",
         description="More than half of the connections are in use, and they grow as if a client never gave one back.",
@@ -147,7 +147,7 @@ ALERTS = (
         description="Transactions wait for each other's rows again and again, and PostgreSQL breaks them off.",
     ),
     Alert(
-        name="PostgresArchivingFails", severity=Severity.WARNING, for_="15m",
+        name="PostgresWalArchivingFailing", severity=Severity.WARNING, for_="15m",
         when=ARCHIVING_FAILURES.above(0),  # PostgreSQL tries again each minute, so a lasting fault shows all the time
         summary='{{ $labels.instance }} cannot archive its WAL; failures in 15 minutes: {{ $value | printf "%.0f" }}',
         description="Copies of the data cannot be brought up to now, and WAL files stay until the disk is full.",

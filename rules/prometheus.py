@@ -184,44 +184,44 @@ ALERTS = (
         description="Prometheus gets no figures from the target: what they would show is not seen.",
     ),
     Alert(
-        name="PrometheusNotIngesting", severity=Severity.CRITICAL, for_="5m",
+        name="PrometheusNotIngestingSamples", severity=Severity.CRITICAL, for_="5m",
         when=REACHABLE.below(1), or_absent=True,
         summary="{{ $labels.instance }}: Prometheus stores no samples",
         description="Prometheus has no samples even of itself: all alerts but the outages' are blind.",
     ),
     Alert(
-        name="PrometheusReloadFailed", severity=Severity.WARNING, for_="5m",
+        name="PrometheusBadConfig", severity=Severity.WARNING, for_="5m",
         when=RELOADED.below(1),
         summary="{{ $labels.instance }}: Prometheus did not take its configuration",
         description="The last reload failed: rules and targets are those from before, and a restart would fail.",
     ),
     Alert(
-        name="PrometheusRulesFail", severity=Severity.WARNING, for_="5m",
+        name="PrometheusRuleFailures", severity=Severity.WARNING, for_="5m",
         when=RULE_FAILURES.above(0),
         summary='{{ $labels.instance }}: evaluations of {{ $labels.rule_group }} failed in 5 minutes: '
                 '{{ $value | printf "%.0f" }}',
         description="Rules of the group cannot be evaluated: their alerts cannot fire.",
     ),
     Alert(
-        name="PrometheusDropsNotifications", severity=Severity.WARNING, for_="10m",  # longer than a restart
+        name="PrometheusNotificationsDropped", severity=Severity.WARNING, for_="10m",  # longer than a restart
         when=DROPPED_NOTIFICATIONS.above(0),
         summary='{{ $labels.instance }}: notifications dropped in 5 minutes: {{ $value | printf "%.0f" }}',
         description="Alertmanager does not take what Prometheus sends: alerts fire, and nobody is told.",
     ),
     Alert(
-        name="PrometheusNotificationQueueGrows", severity=Severity.WARNING, for_="5m",
+        name="PrometheusNotificationQueueRunningFull", severity=Severity.WARNING, for_="5m",
         when=NOTIFICATION_QUEUE.above(0.1),  # a thousand wait: Alertmanager is ten times slower than all of ours come
         summary="{{ $labels.instance }} holds {{ $value | humanizePercentage }} of what the queue for Alertmanager can",
         description="Alertmanager takes them slower than they come: people are told late, and then not at all.",
     ),
     Alert(
-        name="PrometheusWithoutAlertmanager", severity=Severity.WARNING, for_="5m",
+        name="PrometheusNotConnectedToAlertmanagers", severity=Severity.WARNING, for_="5m",
         when=ALERTMANAGER_KNOWN.below(1),
         summary="{{ $labels.instance }}: Prometheus knows no Alertmanager",
         description="Its configuration names none: alerts fire, and nobody is told. The Watchdog stays away, too.",
     ),
     Alert(
-        name="PrometheusStorageFails", severity=Severity.WARNING, for_="5m",
+        name="PrometheusTSDBFailures", severity=Severity.WARNING, for_="5m",
         when=STORAGE_FAILURES.above(0),
         summary='{{ $labels.instance }}: failures of the storage in an hour: {{ $value | printf "%.0f" }}',
         description="Prometheus cannot write or compact its files, or found them damaged: samples may be lost.",

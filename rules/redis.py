@@ -117,19 +117,19 @@ ALERTS = (
         description="The exporter cannot reach Redis, cannot be scraped, or is gone.",
     ),
     Alert(
-        name="RedisMemoryNearMax", severity=Severity.WARNING, for_="5m",
+        name="RedisMemoryHigh", severity=Severity.WARNING, for_="5m",
         when=MEMORY_USED.above(0.90),  # of the demo's 64 MB the rest is what a minute of traffic can store
         summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its memory",
         description="Redis is nearly full and its policy is noeviction: at 100 % it refuses every write.",
     ),
     Alert(
-        name="RedisEvictsKeys", severity=Severity.WARNING, for_="10m",
+        name="RedisEvictingKeys", severity=Severity.WARNING, for_="10m",
         when=EVICTIONS.above(1),  # a full cache drops a key now and then; one a second is a cache too small for its use
         summary="{{ $labels.instance }} evicts {{ $value | humanize }} keys a second",
         description="Redis is full and throws out keys that the API may still want.",
     ),
     Alert(
-        name="RedisRejectsConnections", severity=Severity.WARNING, for_="5m",
+        name="RedisRejectedConnections", severity=Severity.WARNING, for_="5m",
         when=REJECTED_CONNECTIONS.above(0),
         summary='{{ $labels.instance }}: connections refused in 5 minutes: {{ $value | printf "%.0f" }}',
         description="As many clients are connected as maxclients allows; further ones are turned away.",

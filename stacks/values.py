@@ -135,7 +135,7 @@ Interval = Annotated[str, _between("1s", "1m"), expect("a scrape interval", f"{_
 Hold = Annotated[str, _between("1s", "1w"), expect("a hold time", f"{_LENGTH} from 1s to 1w, such as 5m")]
 # What fires is told after them, so neither is longer than anybody may be left waiting.
 Wait = Annotated[str, _between("1s", "5m"), expect("a wait", f"{_LENGTH} from 1s to 5m, such as 30s")]
-# A failed notification is counted once in an interval, and AlertmanagerNotificationsFail must not lose sight of it.
+# A failed notification is counted once in an interval, and AlertmanagerFailedToSendAlerts must not lose sight of it.
 Gap = Annotated[str, _between("1s", "10m"), expect("an interval", f"{_LENGTH} from 1s to 10m, such as 5m")]
 # After five days Alertmanager forgets what it has told.
 Repeat = Annotated[str, _between("1s", "4d"), expect("a time to repeat", f"{_LENGTH} from 1s to 4d, such as 12h")]

@@ -142,13 +142,13 @@ def _alert(status: str = "firing", summary: str = "redis uses 95.2% of its memor
     return {
         "status": status,
         "labels": {
-            "alertname": "RedisMemoryNearMax", "severity": "warning", "subject": "redis", "instance": "redis",
+            "alertname": "RedisMemoryHigh", "severity": "warning", "subject": "redis", "instance": "redis",
             "environment": "prod", **labels,
         },
         "annotations": {
             "summary": summary,
             "description": "Redis is about to evict keys.",
-            "runbook_url": "https://git.internal/docs/runbooks/redis.md#redismemorynearmax",
+            "runbook_url": "https://git.internal/docs/runbooks/redis.md#redismemoryhigh",
             "dashboard_url": "https://grafana.internal/d/redis?var-instance=redis",
         },
         "startsAt": BEGAN.isoformat(),
@@ -196,11 +196,11 @@ MESSAGES = (
 
 def test_a_message_says_what_fires_since_when_and_where_to_look(amtool: Checker) -> None:
     title, slack, text, summary, source, firing, resolved, silence, group = _texts(amtool, _data(_alert()), *MESSAGES)
-    assert title == "[FIRING 1] RedisMemoryNearMax redis (prod)"
+    assert title == "[FIRING 1] RedisMemoryHigh redis (prod)"
     for part in ("redis uses 95.2% of its memory", "firing since 2027-01-16 21:04:05 UTC"):
         assert part in slack and part in text and part in firing
     for link in (
-        "https://git.internal/docs/runbooks/redis.md#redismemorynearmax",
+        "https://git.internal/docs/runbooks/redis.md#redismemoryhigh",
         "https://grafana.internal/d/redis",
         silence,
     ):
@@ -213,7 +213,7 @@ def test_a_message_says_what_fires_since_when_and_where_to_look(amtool: Checker)
 def test_an_end_is_told_as_one(amtool: Checker) -> None:
     over = _data(_alert("resolved"))
     title, slack, text, color = _texts(amtool, over, "title", "slack.text", "text", "slack.color")
-    assert title == "[RESOLVED] RedisMemoryNearMax redis (prod)"
+    assert title == "[RESOLVED] RedisMemoryHigh redis (prod)"
     for message in (slack, text):
         assert "resolved at 2027-01-16 21:14:05 UTC, after 10m 0s" in message
         assert "Silence" not in message  # there is nothing to silence any more
@@ -259,10 +259,10 @@ def test_slacks_own_signs_are_taken_for_text(amtool: Checker) -> None:
 
 def test_a_runbook_that_is_only_a_path_is_no_link(amtool: Checker) -> None:
     alert = _alert()
-    alert["annotations"]["runbook_url"] = "docs/runbooks/redis.md#redismemorynearmax"
+    alert["annotations"]["runbook_url"] = "docs/runbooks/redis.md#redismemoryhigh"
     slack, text = _texts(amtool, _data(alert), "slack.text", "text")
-    assert "Runbook: docs/runbooks/redis.md#redismemorynearmax" in slack
-    assert "Runbook: docs/runbooks/redis.md#redismemorynearmax" in text
+    assert "Runbook: docs/runbooks/redis.md#redismemoryhigh" in slack
+    assert "Runbook: docs/runbooks/redis.md#redismemoryhigh" in text
     done = _render(amtool, _data(alert), '{{ template "softfactory.pagerduty.link" .CommonAnnotations.runbook_url }}')
     assert done.stdout.strip() == ""  # PagerDuty refuses it
 
@@ -272,7 +272,7 @@ def test_alerts_about_several_instances_share_a_message(amtool: Checker) -> None
     title, slack, text, summary, source, silence = _texts(
         amtool, several, "title", "slack.text", "text", "pagerduty.summary", "pagerduty.source", "pagerduty.silence"
     )
-    assert title == summary == "[FIRING 7] RedisMemoryNearMax (prod)" and source == "redis"
+    assert title == summary == "[FIRING 7] RedisMemoryHigh (prod)" and source == "redis"
     assert [f"redis-{number} is full" in slack for number in range(7)] == [True] * 5 + [False] * 2
     assert "... and 2 more." in slack
     assert all(f"redis-{number} is full" in text for number in range(7))

@@ -259,9 +259,9 @@ def test_a_receiver_that_fails_is_named_and_is_an_alert_itself(told: Stack, reco
         lost = [f"Lost{number}" for number in range(8)]
         for name in lost:
             post(told, name, "one")
-        series = 'ALERTS{alertname="AlertmanagerNotificationsFail",receiver_name="slack"}'
+        series = 'ALERTS{alertname="AlertmanagerFailedToSendAlerts",receiver_name="slack"}'
         eventually(lambda: told.query(series) == 1, "the failing receiver is an alert", seconds=180)
-        others = 'ALERTS{alertname="AlertmanagerNotificationsFail",receiver_name!="slack"}'
+        others = 'ALERTS{alertname="AlertmanagerFailedToSendAlerts",receiver_name!="slack"}'
         assert told.query(others) == 0
         record_property("seconds until the failing receiver is an alert", f"{time.monotonic() - began:.1f}")
     finally:

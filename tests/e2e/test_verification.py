@@ -186,7 +186,7 @@ def test_all_that_does_not_do_its_work_is_named_at_once_each_in_one_line_with_wh
             rf"see `docker logs {elastic}`, then `docker restart {elastic}`",
             no_metrics(host, "silent", SILENT, ".*context deadline exceeded.*"),
             no_metrics(host, "wrong", WRONG, ".+"),
-            r"rule postgres/ConnectionPoolFillsUp: .*many-to-one.*; correct its expression in rules/, .*",
+            r"rule postgres/PostgresConnectionsFillingUp: .*many-to-one.*; correct its expression in rules/, .*",
             r"rule softfactory/ConnectionPoolNearMax: .*many-to-one.*; correct its expression in rules/, .*",
             r"Prometheus: sends alerts to alertmanager:9094, not to the Alertmanager that it scrapes; "
             r"correct `alerting` in plan.py, then `pulumi up`",

@@ -31,7 +31,7 @@ NOT_DRAWN = {
     "ApiAvailabilitySlowBurn": BURNS,
     "ApiLatencyFastBurn": BURNS,
     "ApiLatencySlowBurn": BURNS,
-    "PrometheusNotificationQueueGrows": "always 0 unless Alertmanager hangs while one alert after another comes, which "
+    "PrometheusNotificationQueueRunningFull": "always 0 unless Alertmanager hangs while one alert after another comes, which "
                                         "no test brings about in time; the page draws what is dropped in the end",
     "TargetDown": "of any job, so it leads to the overview, which draws what is down; prometheus has a line per target",
     "Watchdog": "always fires",

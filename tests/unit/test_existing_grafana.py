@@ -78,7 +78,7 @@ def test_its_metrics_are_watched_where_the_settings_say_so() -> None:
     made = plan(Settings.model_validate(values("staging", grafana={"url": URL}, targets={"grafana": [target]})))
     assert ("grafana", "team-grafana") in made.expected.targets
     assert ("grafana", "team-grafana") not in made.expected.own_targets
-    assert "GrafanaErrors" in {alert.name for alert in made.alerts}
+    assert "GrafanaRequestsFailing" in {alert.name for alert in made.alerts}
 
 
 def test_its_data_sources_lead_where_people_reach_the_stack_and_leave_its_default_alone() -> None:

@@ -321,7 +321,7 @@ def test_a_share_above_one(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     for share in (0.01, 0.6, 1):
         assert plan(settings(alerts={"CacheHitRatioDegraded": {"threshold": share}}))
-    assert plan(settings(alerts={"NodeDiskFillsUp": {"threshold": 1}}))  # what is foretold may be more
+    assert plan(settings(alerts={"NodeFilesystemSpaceFillingUp": {"threshold": 1}}))  # what is foretold may be more
 
 
 def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,16 +275,16 @@ def labels(stack: str, name: str, **some: str) -> Mapping[str, str | None]:
         (("DatabaseDown", {}), ("ConnectionPoolNearMax", {}), True),  # the outage over what follows from it
         (("DatabaseDown", {}), ("TargetDown", {"subject": "postgres"}), True),  # which its exporter told too
         (("DatabaseDown", {}), ("TargetDown", {"subject": "redis"}), False),
-        (("DatabaseDown", {}), ("RedisMemoryNearMax", {}), False),
+        (("DatabaseDown", {}), ("RedisMemoryHigh", {}), False),
         (("HighErrorRate", {"instance": "prod-api-1"}), ("HighResponseTime", {"instance": "prod-api-1"}), True),
         (("HighErrorRate", {"instance": "prod-api-1"}), ("HighResponseTime", {"instance": "prod-api-2"}), False),
-        (("TargetDown", {"subject": "node"}), ("NodeMemoryNearMax", {}), True),  # an exporter over what it measures
-        (("TargetDown", {"subject": "node"}), ("NodeDiskReadOnly", {}), False),  # which is critical
+        (("TargetDown", {"subject": "node"}), ("NodeMemoryHighUtilization", {}), True),  # an exporter over what it measures
+        (("TargetDown", {"subject": "node"}), ("NodeFilesystemReadOnly", {}), False),  # which is critical
         (("TargetDown", {"subject": "node"}), ("TargetDown", {"subject": "node"}), False),  # not itself
         (("PostgresExporterFailing", {}), ("PostgresDeadlocks", {}), True),
-        (("NodeDiskReadOnly", {}), ("PrometheusStorageFails", {}), True),  # a host over its services
-        (("NodeDiskReadOnly", {}), ("PrometheusNotIngesting", {}), False),
-        (("NodeDiskReadOnly", {}), ("ConnectionPoolNearMax", {}), False),  # prod's PostgreSQL is elsewhere
+        (("NodeFilesystemReadOnly", {}), ("PrometheusTSDBFailures", {}), True),  # a host over its services
+        (("NodeFilesystemReadOnly", {}), ("PrometheusNotIngestingSamples", {}), False),
+        (("NodeFilesystemReadOnly", {}), ("ConnectionPoolNearMax", {}), False),  # prod's PostgreSQL is elsewhere
         (("ApiAvailabilityFastBurn", {}), ("ApiAvailabilitySlowBurn", {}), True),
         (("ApiAvailabilityFastBurn", {}), ("HighResponseTime", {}), False),
         (("HighErrorRate", {}), ("ApiAvailabilitySlowBurn", {}), False),
@@ -298,7 +298,7 @@ def test_what_holds_back_what(source: tuple[str, Any], target: tuple[str, Any], 
 
 def test_in_a_demo_the_host_carries_the_servers_too() -> None:
     whole = planned("dev").routes
-    assert holders(whole, labels("dev", "ConnectionPoolNearMax"), labels("dev", "NodeDiskReadOnly"))
+    assert holders(whole, labels("dev", "ConnectionPoolNearMax"), labels("dev", "NodeFilesystemReadOnly"))
 
 
 def test_nothing_critical_is_ever_held_back() -> None:
@@ -503,7 +503,7 @@ def test_a_template_that_is_not_there_or_left_open_is_told_by_its_place() -> Non
 
 def test_an_alerts_value_is_in_its_summary() -> None:
     """What Prometheus sends has no value but in the texts; up and down need none."""
-    foretold = {"ConnectionPoolFillsUp", "NodeDiskFillsUp"}  # their value is tomorrow's
+    foretold = {"PostgresConnectionsFillingUp", "NodeFilesystemSpaceFillingUp"}  # their value is tomorrow's
     without = {a.name for a in ALERTS if "$value" not in a.summary and a.when.signal.unit.name != "UP"}
     assert without <= foretold
 
