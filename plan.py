@@ -185,7 +185,7 @@ def plan(settings: Settings) -> Plan:
         secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": (_grafana_secret(settings),)},
         expected=Expected(
             targets=frozenset((job, target.instance) for job, there in targets.items() for target in there),
-            rules=frozenset((alert.group or alert.subject, alert.name) for alert in alerts),
+            rules=frozenset((alert.group or alert.service, alert.name) for alert in alerts),
             datasources=frozenset(source.uid for source in sources),
             dashboards=frozenset(pages),
             home="" if settings.grafana else OVERVIEW,
@@ -262,7 +262,7 @@ def _pages(
 
 
 def scrape_targets(settings: Settings) -> dict[str, tuple[Target, ...]]:
-    """Job name to targets, in the order of the subjects; a job without targets is left out."""
+    """Job name to targets, in the order of the services; a job without targets is left out."""
     own = _own_targets(settings)
     found = {
         job.name: (*([own[job.name]] if job.name in own else []), *settings.targets.get(job.name, ())) for job in JOBS
@@ -320,7 +320,7 @@ def _prometheus_release(
                 "job_name": name,
                 "metrics_path": jobs[name].path,
                 "static_configs": [
-                    {"targets": [t.address], "labels": {"instance": t.instance, "subject": jobs[name].subject}}
+                    {"targets": [t.address], "labels": {"instance": t.instance, "service": jobs[name].service}}
                     for t in there
                 ],
             }
@@ -354,16 +354,21 @@ def _datasources(settings: Settings) -> tuple[DataSource, ...]:
     own = settings.grafana is None  # an existing Grafana is not in the stack's network, and has a default of its own
     return (
         DataSource(
-            uid="prometheus", name="Prometheus", type="prometheus", default=own,
+            uid="prometheus",
+            name="Prometheus",
+            type="prometheus",
+            default=own,
             url=f"http://prometheus:{prometheus.JOB.port}" if own else settings.link("prometheus"),
             options={"httpMethod": "POST", "timeInterval": settings.scrape_interval},
         ),
         DataSource(
-            uid="alertmanager", name="Alertmanager", type="alertmanager",
+            uid="alertmanager",
+            name="Alertmanager",
+            type="alertmanager",
             url=f"http://alertmanager:{alertmanager.JOB.port}" if own else settings.link("alertmanager"),
             options={"implementation": "prometheus"},
         ),
-    )  # fmt: skip
+    )
 
 
 def _api_object(source: DataSource) -> dict[str, Any]:

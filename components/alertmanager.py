@@ -70,11 +70,17 @@ class Alertmanager(pulumi.ComponentResource):
         self.released = Release(
             "alertmanager-release",
             ReleaseArgs(
-                engine=engine, service=self._service, release=args.release, home=HOME,
-                url=f"http://alertmanager:{JOB.port}", volume=configuration, live=args.live, secrets=secrets,
+                engine=engine,
+                service=self._service,
+                release=args.release,
+                home=HOME,
+                url=f"http://alertmanager:{JOB.port}",
+                volume=configuration,
+                live=args.live,
+                secrets=secrets,
             ),
             own,
-        ).done  # fmt: skip
+        ).done
 
     def start(self, engine: Engine) -> None:
         container = place(self._service, engine, self)

@@ -50,18 +50,25 @@ class Demo(pulumi.ComponentResource):
         self.servers = [self._postgres(), self._redis(), *([self._elasticsearch()] if args.elasticsearch else [])]
         inbox = place(
             Service(
-                name="inbox", image="python", image_id=image.image_id, user=DEMO_USER,
+                name="inbox",
+                image="python",
+                image_id=image.image_id,
+                user=DEMO_USER,
                 command=("python", "-m", "demo.inbox"),
                 ports={8025: ports.inbox},
                 health=Health(command=("python", "-m", "demo.probe", "http://127.0.0.1:8025/healthz")),
             ),
-            engine, self,
-        )  # fmt: skip
+            engine,
+            self,
+        )
         passwords = {name: args.secrets[name] for name in ("postgres_password", "redis_password")}
         secrets = stage(engine, "api", DEMO_USER, passwords, self, image="python")
         self.api = place(
             Service(
-                name="api", image="python", image_id=image.image_id, user=DEMO_USER,
+                name="api",
+                image="python",
+                image_id=image.image_id,
+                user=DEMO_USER,
                 env={
                     "DATABASE_HOST": "postgres",
                     "DATABASE_NAME": args.postgres.database,
@@ -79,9 +86,11 @@ class Demo(pulumi.ComponentResource):
                 memory=512,  # each of its eight threads may hash a password at once
                 secrets=secrets.volume,
             ),
-            engine, self, depends_on=[secrets.staged, inbox, *self.servers],
+            engine,
+            self,
+            depends_on=[secrets.staged, inbox, *self.servers],
             labels={"softfactory.secrets": secrets.version},
-        )  # fmt: skip
+        )
         self.ready = self.api.id.apply(lambda _: engine.settings.published("api"))
         self.register_outputs({"ready": self.ready})
 
@@ -111,7 +120,9 @@ class Demo(pulumi.ComponentResource):
         password = {"postgres_password": self._args.secrets["postgres_password"]}
         secrets = stage(self._args.engine, "postgres", POSTGRES_USER, password, self)
         service = Service(
-            name="postgres", image="postgres", user=POSTGRES_USER,
+            name="postgres",
+            image="postgres",
+            user=POSTGRES_USER,
             env={
                 "POSTGRES_DB": server.database,
                 "POSTGRES_USER": server.user,
@@ -123,7 +134,7 @@ class Demo(pulumi.ComponentResource):
             health=Health(command=("pg_isready", "-q", "-h", "127.0.0.1", "-U", server.user, "-d", server.database)),
             memory=256,
             secrets=secrets.volume,
-        )  # fmt: skip
+        )
         return place(service, self._args.engine, self, depends_on=[secrets.staged])
 
     def _redis(self) -> docker.Container:
@@ -133,23 +144,30 @@ class Demo(pulumi.ComponentResource):
         # The client reads the password as a command: its environment and its command line could be read by others.
         ask = f"{{ sed -n 's/^requirepass /AUTH /p' {SECRETS}/redis.conf; echo PING; }} | redis-cli | grep -q PONG"
         service = Service(
-            name="redis", image="redis", user=REDIS_USER,
+            name="redis",
+            image="redis",
+            user=REDIS_USER,
             command=("redis-server", f"{SECRETS}/redis.conf", "--protected-mode", "no", "--maxmemory", "64mb"),
             tmpfs=("/tmp", "/data"),
             health=Health(command=("sh", "-c", ask)),
             secrets=secrets.volume,
-        )  # fmt: skip
+        )
         return place(
-            service, self._args.engine, self, depends_on=[secrets.staged],
+            service,
+            self._args.engine,
+            self,
+            depends_on=[secrets.staged],
             labels={"softfactory.secrets": secrets.version},
-        )  # fmt: skip
+        )
 
     def _elasticsearch(self) -> docker.Container:
         engine = self._args.engine
         image = hashlib.sha256(engine.settings.images.reference("elasticsearch").encode()).hexdigest()[:8]
         configuration = engine.volume("elasticsearch", f"config-{image}", self, fate=Fate.DELETE)
         service = Service(
-            name="elasticsearch", image="elasticsearch", user=SEARCH_USER,
+            name="elasticsearch",
+            image="elasticsearch",
+            user=SEARCH_USER,
             env={
                 "discovery.type": "single-node",
                 "DISABLE_SECURITY_PLUGIN": "true",  # loopback and the stack's network only, demo data only
@@ -169,7 +187,7 @@ class Demo(pulumi.ComponentResource):
             ),
             memory=2048,  # the heap, and as much again for the plugins of the full distribution
             processes=None,  # uid 1000 is many a desktop's user, whose own threads would count
-        )  # fmt: skip
+        )
         return place(service, engine, self)
 
 

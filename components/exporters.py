@@ -81,9 +81,12 @@ class Exporters(pulumi.ComponentResource):
     def _place_with(self, service: Service, secrets: Secrets) -> docker.Container:
         # These exporters read their password when they start, so a new one must start them anew.
         return place(
-            service, self._args.engine, self, depends_on=[secrets.staged, *self._args.servers],
+            service,
+            self._args.engine,
+            self,
+            depends_on=[secrets.staged, *self._args.servers],
             labels={"softfactory.secrets": secrets.version},
-        )  # fmt: skip
+        )
 
 
 def _node() -> Service:

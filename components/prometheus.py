@@ -60,11 +60,16 @@ class Prometheus(pulumi.ComponentResource):
         self.released = Release(
             "prometheus-release",
             ReleaseArgs(
-                engine=engine, service=self._service, release=args.release, home=HOME,
-                url=f"http://prometheus:{JOB.port}", volume=configuration, live=args.live,
+                engine=engine,
+                service=self._service,
+                release=args.release,
+                home=HOME,
+                url=f"http://prometheus:{JOB.port}",
+                volume=configuration,
+                live=args.live,
             ),
             pulumi.ResourceOptions(parent=self),
-        ).done  # fmt: skip
+        ).done
 
     def start(self, engine: Engine) -> None:
         container = place(self._service, engine, self)

@@ -31,7 +31,7 @@ check_files_exist() {  # neither checker looks whether a *_file can be read
 check_messages() {
     words=$(grep -o '{{[^}]*}}' "$1/alertmanager.yml" | sort -u)
     [ -n "$words" ] || return 0
-    labels='{"alertname": "A", "severity": "critical", "subject": "s", "instance": "i", "environment": "e"}'
+    labels='{"alertname": "A", "severity": "critical", "service": "s", "instance": "i", "environment": "e"}'
     texts='{"summary": "s", "description": "d", "runbook_url": "https://runbook", "dashboard_url": "https://page"}'
     for status in firing resolved; do
         cat > /tmp/message.json <<END

@@ -96,7 +96,8 @@ def place(
         ports=[
             docker.ContainerPortArgs(internal=inner, external=outer, ip=str(engine.settings.bind_address))
             for inner, outer in sorted(service.ports.items())
-        ] or None,
+        ]
+        or None,
         mounts=_mounts(service),
         tmpfs=dict.fromkeys(sorted(service.tmpfs), TMPFS),
         healthcheck=docker.ContainerHealthcheckArgs(
@@ -125,7 +126,7 @@ def place(
             depends_on=[*engine.waits_for, *depends_on],
             delete_before_replace=True,
         ),
-    )  # fmt: skip
+    )
 
 
 def common(

@@ -1,4 +1,4 @@
-"""What is seen, one file per dashboard; a dashboard's uid is its subject."""
+"""What is seen, one file per dashboard; a dashboard's uid is its service."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -13,18 +13,25 @@ from dashboards.draw import Draw
 from rules.model import Alert, ScrapeJob
 
 PAGES: Final[tuple[ModuleType, ...]] = (
-    overview, api, postgres, redis, elasticsearch, node, prometheus, alertmanager,
-)  # fmt: skip
+    overview,
+    api,
+    postgres,
+    redis,
+    elasticsearch,
+    node,
+    prometheus,
+    alertmanager,
+)
 
 
 def dashboard_models(
     alerts: Iterable[Alert], jobs: Collection[ScrapeJob], links: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The dashboards' JSON models, in the order of PAGES: the overview, and those of the subjects that the jobs are
+    """The dashboards' JSON models, in the order of PAGES: the overview, and those of the services that the jobs are
     about. `links` are the addresses of other parts, by their titles.
     """
-    subjects = {job.subject for job in jobs}
-    there = {_name(page): page for page in PAGES if page is overview or _name(page) in subjects}
+    services = {job.service for job in jobs}
+    there = {_name(page): page for page in PAGES if page is overview or _name(page) in services}
     draw = Draw(alerts, watched={job.name for job in jobs}, pages=there, links=links)
     return [as_json(page.build(draw)) for page in there.values()]
 

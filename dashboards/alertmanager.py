@@ -8,9 +8,13 @@ from rules import alertmanager, prometheus
 
 def build(draw: Draw) -> Dashboard:
     return (
-        draw.page("Prometheus and Alertmanager", "alertmanager",
-                  "The way of an alert: evaluated, taken by Alertmanager, told to a receiver.",
-                  prometheus.JOB, alertmanager.JOB)
+        draw.page(
+            "Prometheus and Alertmanager",
+            "alertmanager",
+            "The way of an alert: evaluated, taken by Alertmanager, told to a receiver.",
+            prometheus.JOB,
+            alertmanager.JOB,
+        )
         .with_row(Row("Is the way open?"))
         .with_panel(draw.stat(prometheus.REACHABLE, "Prometheus", page="prometheus"))
         .with_panel(draw.stat(prometheus.RULES))
@@ -32,4 +36,4 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(alertmanager.NOTIFICATION_TIME))
         .with_panel(draw.timeseries(alertmanager.FAILED_NOTIFICATIONS))
         .with_panel(draw.timeseries(alertmanager.SILENCES))
-    )  # fmt: skip
+    )

@@ -42,4 +42,4 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(api.CACHE_HIT_RATIO))
         .with_panel(draw.timeseries(api.CPU))
         .with_panel(draw.timeseries(api.MEMORY))
-    )  # fmt: skip
+    )

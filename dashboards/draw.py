@@ -39,15 +39,19 @@ ONLY_IN_TROUBLE: Final = "Nothing, or 0, as long as all is well."  # ends the de
 # No traffic, or nobody measures: the panel does not know which. Whether it can be reached stands first on the page.
 NO_VALUE: Final = "no value"
 MAPPINGS: Final[Mapping[Unit, ValueMapping]] = {
-    Unit.UP: ValueMap(options={
-        "0": ValueMappingResult(text="Down", color=BAD, index=0),
-        "1": ValueMappingResult(text="Up", color=GOOD, index=1),
-    }),
-}  # fmt: skip
-SEVERITIES: Final = ValueMap(options={
-    Severity.CRITICAL.value: ValueMappingResult(color=BAD, index=0),
-    Severity.WARNING.value: ValueMappingResult(color=WARNING, index=1),
-})  # fmt: skip
+    Unit.UP: ValueMap(
+        options={
+            "0": ValueMappingResult(text="Down", color=BAD, index=0),
+            "1": ValueMappingResult(text="Up", color=GOOD, index=1),
+        }
+    ),
+}
+SEVERITIES: Final = ValueMap(
+    options={
+        Severity.CRITICAL.value: ValueMappingResult(color=BAD, index=0),
+        Severity.WARNING.value: ValueMappingResult(color=WARNING, index=1),
+    }
+)
 
 
 class Draw:
@@ -71,11 +75,11 @@ class Draw:
 
     def page(self, title: str, uid: str, description: str, *jobs: ScrapeJob) -> Dashboard:
         """An empty dashboard in the common style, with an `instance` variable over the jobs' targets (or over all), and
-        marks where an alert of their subjects (or any) fires and where another configuration became live.
+        marks where an alert of their services (or any) fires and where another configuration became live.
         """
         of_jobs = f'up{{job=~"{_any(job.name for job in jobs)}"}}' if jobs else "up"
-        # An alert without an instance is about the whole subject.
-        about = f',subject=~"{_any(job.subject for job in jobs)}",instance=~"$instance|"' if jobs else ""
+        # An alert without an instance is about the whole service.
+        about = f',service=~"{_any(job.service for job in jobs)}",instance=~"$instance|"' if jobs else ""
         firing = f'max by (severity, alertname, instance) (ALERTS{{alertstate="firing",severity!="none"{about}}})'
         # Between two points of a graph, however far apart, a new release is one that was not there before.
         # Where there was none at all, Prometheus was away.
@@ -190,11 +194,11 @@ class Draw:
         )
 
     def firing(self, signal: Signal) -> table.Panel:
-        """The alerts that fire, a row each; a click on one opens the page of its subject, with the instance chosen
-        where the page is about one job, or the overview where the subject has no page.
+        """The alerts that fire, a row each; a click on one opens the page of its service, with the instance chosen
+        where the page is about one job, or the overview where the service has no page.
         """
         expr = f'label_replace({signal.for_panel()}, "page", "{OVERVIEW}", "", "")'
-        expr = f'label_replace({expr}, "page", "$1", "subject", "({_any(self._pages)})")'
+        expr = f'label_replace({expr}, "page", "$1", "service", "({_any(self._pages)})")'
         expr = f'label_join({expr}, "chosen", ";", "page", "instance")'
         of_one_job = _any(self._pages - set(OF_SEVERAL_JOBS))
         expr = f'label_replace({expr}, "chosen", "$1", "chosen", "(?:{of_one_job});(.+)")'
@@ -212,17 +216,29 @@ class Draw:
                 )
             )
             .override_by_regexp("page|chosen", [DynamicConfigValue(id_val="custom.hidden", value=True)])
-            .override_by_name("severity", [
-                DynamicConfigValue(id_val="mappings", value=[SEVERITIES]),
-                DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
-            ])
-            .override_by_name("alertname", [
-                DynamicConfigValue(id_val="links", value=[_link("Look closer", (
-                    "/d/${__data.fields.page}?var-instance=${__data.fields.chosen}&${__url_time_range}"
-                )).build()]),
-            ])
+            .override_by_name(
+                "severity",
+                [
+                    DynamicConfigValue(id_val="mappings", value=[SEVERITIES]),
+                    DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
+                ],
+            )
+            .override_by_name(
+                "alertname",
+                [
+                    DynamicConfigValue(
+                        id_val="links",
+                        value=[
+                            _link(
+                                "Look closer",
+                                ("/d/${__data.fields.page}?var-instance=${__data.fields.chosen}&${__url_time_range}"),
+                            ).build()
+                        ],
+                    ),
+                ],
+            )
             .no_value("Nothing fires")
-        )  # fmt: skip
+        )
 
     def _thresholds(self, signal: Signal) -> dashboards.ThresholdsConfig:
         alert = self._alerts.get(signal)

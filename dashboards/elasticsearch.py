@@ -8,8 +8,12 @@ from rules import elasticsearch
 
 def build(draw: Draw) -> Dashboard:
     return (
-        draw.page("Elasticsearch", "elasticsearch",
-                  "Whether all data is there, how full the cluster is, and what it does.", elasticsearch.JOB)
+        draw.page(
+            "Elasticsearch",
+            "elasticsearch",
+            "Whether all data is there, how full the cluster is, and what it does.",
+            elasticsearch.JOB,
+        )
         .with_row(Row("Is all data there?"))
         .with_panel(draw.stat(elasticsearch.REACHABLE))
         .with_panel(draw.stat(elasticsearch.PRIMARIES_ASSIGNED, "Primary shards"))
@@ -32,4 +36,4 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(elasticsearch.SIZE))
         .with_panel(draw.timeseries(elasticsearch.CPU))
         .with_panel(draw.timeseries(elasticsearch.OPEN_FILES))
-    )  # fmt: skip
+    )

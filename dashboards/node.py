@@ -29,4 +29,4 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(node.DISK_BUSY))
         .with_panel(draw.timeseries(node.DISK_READ, node.DISK_WRITTEN, title="Disk traffic"))
         .with_panel(draw.timeseries(node.OPEN_FILES))
-    )  # fmt: skip
+    )

@@ -6,10 +6,16 @@ from dashboards.draw import Draw
 from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
 from rules.render import OVERVIEW
 
-SUBJECTS = {
-    "API": api, "PostgreSQL": postgres, "Redis": redis, "Elasticsearch": elasticsearch,
-    "Node": node, "Prometheus": prometheus, "Alertmanager": alertmanager, "Grafana": grafana,
-}  # fmt: skip
+SERVICES = {
+    "API": api,
+    "PostgreSQL": postgres,
+    "Redis": redis,
+    "Elasticsearch": elasticsearch,
+    "Node": node,
+    "Prometheus": prometheus,
+    "Alertmanager": alertmanager,
+    "Grafana": grafana,
+}
 SERVED = (api.REQUESTS, api.ERROR_RATIO, api.RESPONSE_TIME, api.CACHE_HIT_RATIO)
 FULL = {
     "PostgreSQL: connections in use": postgres.CONNECTIONS_USED,
@@ -24,9 +30,9 @@ FULL = {
 def build(draw: Draw) -> Dashboard:
     page = draw.page("Overview", OVERVIEW, "What fires, what is down, whether the API's users are served.")
     page = page.with_row(Row("What is down?"))
-    for title, module in SUBJECTS.items():
+    for title, module in SERVICES.items():
         if draw.watches(module.REACHABLE):
-            page = page.with_panel(draw.stat(module.REACHABLE, title, page=module.JOB.subject))
+            page = page.with_panel(draw.stat(module.REACHABLE, title, page=module.JOB.service))
     for objective in api.OBJECTIVES:
         if draw.watches(objective.requests):
             left = objective.budget_left.kept

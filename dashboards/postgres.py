@@ -8,8 +8,12 @@ from rules import postgres
 
 def build(draw: Draw) -> Dashboard:
     return (
-        draw.page("PostgreSQL", "postgres",
-                  "Whether PostgreSQL can be reached, how full it is, and what it does.", postgres.JOB)
+        draw.page(
+            "PostgreSQL",
+            "postgres",
+            "Whether PostgreSQL can be reached, how full it is, and what it does.",
+            postgres.JOB,
+        )
         .with_row(Row("Can it be reached, is it full?"))
         .with_panel(draw.stat(postgres.REACHABLE))
         .with_panel(draw.stat(postgres.CONNECTIONS_USED))
@@ -33,4 +37,4 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(postgres.SIZE))
         .with_panel(draw.timeseries(postgres.WAL_SIZE))
         .with_panel(draw.timeseries(postgres.ARCHIVING_FAILURES))
-    )  # fmt: skip
+    )

@@ -34,4 +34,4 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(prometheus.DISK))
         .with_panel(draw.timeseries(prometheus.MEMORY))
         .with_panel(draw.timeseries(prometheus.CPU))
-    )  # fmt: skip
+    )

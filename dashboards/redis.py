@@ -30,4 +30,4 @@ def build(draw: Draw) -> Dashboard:
         .with_row(Row("What is lost?"))
         .with_panel(draw.timeseries(redis.EVICTIONS))
         .with_panel(draw.timeseries(redis.REJECTED_CONNECTIONS))
-    )  # fmt: skip
+    )

@@ -124,7 +124,7 @@ app.add_typer(silence, name="silence")
 
 @silence.command("add")
 def add_silence(
-    matchers: Annotated[list[str], typer.Argument(help="As amtool's: ApiDown, or subject=redis 'instance=~prod-.*'")],
+    matchers: Annotated[list[str], typer.Argument(help="As amtool's: ApiDown, or service=redis 'instance=~prod-.*'")],
     author: Annotated[str, typer.Option(help="Who answers for it.")],
     reason: Annotated[str, typer.Option(help="Why; the next on call reads it.")],
     stack: Stack = "dev",
@@ -168,7 +168,7 @@ def capture(
     out: Annotated[Path, typer.Option(help="The folder of the catalogue.")] = catalogue.FOLDER,
     stack: Stack = "dev",
 ) -> None:
-    """Write down what the running stack's exporters expose: a file per subject, for the rules to be checked against."""
+    """Write down what the running stack's exporters expose: a file per service, for the rules to be checked against."""
     try:
         settings = load_settings(stack)  # not the plan: that refuses rules whose metrics are still to be captured
     except SettingsError as error:
@@ -177,15 +177,15 @@ def capture(
     with client() as http:
         found = capture_all(http, settings.published("prometheus"), settings.published("grafana"), JOBS)
     for job in JOBS:
-        if job.subject not in found:
-            typer.echo(f"{job.subject}: job {job.name} has no target that answers; its file stays as it is")
+        if job.service not in found:
+            typer.echo(f"{job.service}: job {job.name} has no target that answers; its file stays as it is")
             continue
-        file = out / f"{job.subject}.json"
+        file = out / f"{job.service}.json"
         known = catalogue.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
-        both = catalogue.merged(known, found[job.subject])
+        both = catalogue.merged(known, found[job.service])
         file.write_text(catalogue.to_text(both), encoding="utf-8")
         new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
-        typer.echo(f"{job.subject}: {both.whose}, {len(both.metrics)} metrics, {new} new")
+        typer.echo(f"{job.service}: {both.whose}, {len(both.metrics)} metrics, {new} new")
 
 
 @app.command()

@@ -43,9 +43,9 @@ def capture(http: httpx.Client, prometheus: str, job: ScrapeJob) -> Catalogue | 
 
 
 def capture_all(http: httpx.Client, prometheus: str, grafana: str, jobs: tuple[ScrapeJob, ...]) -> dict[str, Catalogue]:
-    """The catalogues by subject; a job without a scrape is left out. The closed network's Grafana is told by name."""
-    found = {job.subject: capture(http, prometheus, job) for job in jobs}
-    there = {subject: catalogue for subject, catalogue in found.items() if catalogue}
+    """The catalogues by service; a job without a scrape is left out. The closed network's Grafana is told by name."""
+    found = {job.service: capture(http, prometheus, job) for job in jobs}
+    there = {service: catalogue for service, catalogue in found.items() if catalogue}
     if "grafana" in there and probes.grafana_stand_in(http, grafana):
         there["grafana"] = replace(there["grafana"], exporter=STAND_IN)
     return there

@@ -46,7 +46,7 @@ def read_matchers(words: Iterable[str]) -> tuple[Matcher, ...]:
         plain = number == 0 and not re.search(r"[=~]", word)
         found.append(Matcher("alertname", "=", word) if plain else matcher(word))
     if not found:
-        raise ValueError("nothing to silence; write matchers, such as ApiDown or subject=redis")
+        raise ValueError("nothing to silence; write matchers, such as ApiDown or service=redis")
     check_narrow(found)  # Alertmanager refuses it too, in other words
     return tuple(found)
 

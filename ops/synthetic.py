@@ -62,16 +62,18 @@ class Outcome:
 
 
 def labels(plan: Plan, severity: Severity) -> dict[str, str]:
-    """The labels of one synthetic alert; its subject is its own, or Alertmanager would take it for one more of a group
+    """The labels of one synthetic alert; its service is its own, or Alertmanager would take it for one more of a group
     that it has told of.
 
     No inhibition of this project is about it. Planned work is where its matchers are wide enough (`severity=warning`).
     """
     return {
-        "alertname": NAME, "severity": severity.value, "subject": f"synthetic-{secrets.token_hex(3)}",
+        "alertname": NAME,
+        "severity": severity.value,
+        "service": f"synthetic-{secrets.token_hex(3)}",
         "instance": "synthetic",
         "environment": plan.settings.environment.value,
-    }  # fmt: skip
+    }
 
 
 def send(http: httpx.Client, plan: Plan, severity: Severity) -> tuple[Outcome, ...]:

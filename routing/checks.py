@@ -80,8 +80,9 @@ def _too_many_works(settings: Settings, about: About) -> Iterator[str]:
         return
     counts = {
         alert.name: max((sum(all_hold(matchers, labels) for _, matchers in planned) for labels in sets), default=0)
-        for alert, sets in about.items() if alert.severity is not Severity.NONE
-    }  # fmt: skip
+        for alert, sets in about.items()
+        if alert.severity is not Severity.NONE
+    }
     name = max(counts, key=lambda name: counts[name], default="")
     if name and counts[name] > MOST_WORKS:
         yield (
@@ -93,7 +94,7 @@ def _too_many_works(settings: Settings, about: About) -> Iterator[str]:
 def _unreached(tree: Tree, about: About) -> Iterator[str]:
     """Every alert must reach a receiver that tells somebody, by a route of its own; the Watchdog may be without one."""
     for alert, sets in about.items():
-        where = f"rules/{alert.subject}.py: {alert.name}"
+        where = f"rules/{alert.service}.py: {alert.name}"
         for labels in sets:
             routes = tree.taken(labels)
             if not routes:

@@ -12,17 +12,17 @@ def label_sets(
 ) -> Iterator[LabelSet]:
     """One set for each target that the alert may be about; `external` are the labels that Prometheus adds to all.
 
-    A signal with `subject` in its `by` is about the targets of all jobs. What else stands there has a value that is not
+    A signal with `service` in its `by` is about the targets of all jobs. What else stands there has a value that is not
     known.
     """
     signal = alert.when.signal
-    whose = tuple(jobs) if "subject" in signal.by else (signal.job,)
+    whose = tuple(jobs) if "service" in signal.by else (signal.job,)
     own = {"alertname": alert.name, **external, **alert.labels}
     seen = []
     for job in whose:
         instances = [target.instance for target in targets.get(job.name, ())]
-        for instance in [*instances, *([f"{job.subject} {NO_TARGET}"] if alert.or_absent else [])]:
-            series = {"job": job.name, "instance": instance, "subject": job.subject}
+        for instance in [*instances, *([f"{job.service} {NO_TARGET}"] if alert.or_absent else [])]:
+            series = {"job": job.name, "instance": instance, "service": job.service}
             labels = {**{label: series.get(label) for label in signal.by}, **own}
             if labels not in seen:
                 seen.append(labels)

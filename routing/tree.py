@@ -23,8 +23,8 @@ class Pace:
 
 NULL: Final = "null"  # the receiver that tells nobody
 OFFICE_HOURS: Final = "office-hours"
-# Alerts of one name about one subject are one message: ten disks that fill up are one piece of news.
-GROUP_BY: Final = ("alertname", "subject")
+# Alerts of one name about one service are one message: ten disks that fill up are one piece of news.
+GROUP_BY: Final = ("alertname", "service")
 # Ten seconds gather what breaks together; an hour reminds without wearing out.
 CRITICAL: Final = Pace(wait="10s", interval="1m", repeat="1h")
 # A warning waits for working hours, so half a day is soon enough to be told again.
@@ -34,7 +34,7 @@ BEAT: Final = Pace(wait="0s", interval="1m", repeat="5m")
 # Where these fire, the figures of what they measure are old or missing, and so is what would be said of them.
 EXPORTER_FAILS: Final = ("TargetDown", "PostgresExporterFailing")
 HOST: Final = "engine-host"  # the instance of the node under the engine
-HOSTED: Final = ("alertmanager", "grafana", "prometheus")  # the subjects that always run there
+HOSTED: Final = ("alertmanager", "grafana", "prometheus")  # the services that always run there
 MOST_WORKS: Final = 6  # with different matchers about one alert: 63 routes for each receiver
 Planned = tuple[tuple[tuple[str, ...], tuple[Matcher, ...]], ...]  # the names of works, and what they are about
 
@@ -152,9 +152,13 @@ def _routes(
     pace = paced(way, usual)
     for name in names:
         yield Route(
-            matchers=(_severity(severity),), receiver=name, pace=pace, more=name != names[-1], active=active,
+            matchers=(_severity(severity),),
+            receiver=name,
+            pace=pace,
+            more=name != names[-1],
+            active=active,
             routes=_muted(name, pace, active, planned, mine),
-        )  # fmt: skip
+        )
 
 
 def paced(way: Way, usual: Pace) -> Pace:
@@ -203,29 +207,29 @@ def _inhibitions(settings: Settings) -> tuple[Inhibition, ...]:
     critical, warning = _severity(Severity.CRITICAL), _severity(Severity.WARNING)
     somewhere = Matcher("instance", "!=", "")
     of_a_job = (Matcher("instance", "=", ""), Matcher("job", "!=", ""))
-    hosted = (*HOSTED, *(_demo_subjects(settings) if settings.demo else ()))
+    hosted = (*HOSTED, *(_demo_services(settings) if settings.demo else ()))
     return (
         # Who comes for the outage sees the rest.
-        Inhibition(source=(critical, somewhere), target=(warning, somewhere), equal=("subject", "instance")),
+        Inhibition(source=(critical, somewhere), target=(warning, somewhere), equal=("service", "instance")),
         # An objective's alert is about a job as a whole: the fast burn over the slow one.
-        Inhibition(source=(critical, *of_a_job), target=(warning, *of_a_job), equal=("subject", "job")),
+        Inhibition(source=(critical, *of_a_job), target=(warning, *of_a_job), equal=("service", "job")),
         Inhibition(
             source=(Matcher("alertname", "=~", "|".join(EXPORTER_FAILS)), somewhere),
             target=(warning, somewhere, Matcher("alertname", "!~", "|".join(EXPORTER_FAILS))),
-            equal=("subject", "instance"),
+            equal=("service", "instance"),
         ),
         # Its services fail with the host, and share nothing with it but the environment. What is critical is told
         # nevertheless.
         Inhibition(
-            source=(critical, Matcher("subject", "=", "node"), Matcher("instance", "=", HOST)),
-            target=(warning, Matcher("subject", "=~", "|".join(sorted(hosted)))),
+            source=(critical, Matcher("service", "=", "node"), Matcher("instance", "=", HOST)),
+            target=(warning, Matcher("service", "=~", "|".join(sorted(hosted)))),
             equal=("environment",),
         ),
     )
 
 
-def _demo_subjects(settings: Settings) -> tuple[str, ...]:
-    """The subjects that a demo runs on the engine's host too."""
+def _demo_services(settings: Settings) -> tuple[str, ...]:
+    """The services that a demo runs on the engine's host too."""
     return ("api", *(name for name, server in settings.servers if server is not None))
 
 

@@ -26,7 +26,7 @@ Rule = Alert | Recording
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What people wrote beside the rules: the headings of each subject's runbook, and the alerts that the promtool
+    """What people wrote beside the rules: the headings of each service's runbook, and the alerts that the promtool
     cases expect to fire, or to keep quiet.
     """
 
@@ -85,10 +85,10 @@ def misfits(alerts: Iterable[Alert], defined: Iterable[Alert], settings: Setting
 
 def series(jobs: Iterable[ScrapeJob], known: Mapping[str, Catalogue], recorded: Mapping[str, Labels]) -> Series:
     """Which labels the series of a name in a job have, or why there are none: as the catalogue has it, or recorded."""
-    subjects = {job.name: job.subject for job in jobs}
+    services = {job.name: job.service for job in jobs}
 
     def labels(name: str, job: str) -> Labels | str:
-        if job and job not in subjects:
+        if job and job not in services:
             return f'reads {name} of job="{job}", and there is no such job'
         if name in recorded:
             return recorded[name]
@@ -100,10 +100,10 @@ def series(jobs: Iterable[ScrapeJob], known: Mapping[str, Catalogue], recorded: 
             return f"reads {name}, and nothing before it records that"
         if not job:
             return f"reads {name} of no job; put $scope into its braces"
-        catalogue = known.get(subjects[job])
+        catalogue = known.get(services[job])
         if catalogue is None:
             return (
-                f"reads {name}, and there is no rules/catalogue/{subjects[job]}.json; "
+                f"reads {name}, and there is no rules/catalogue/{services[job]}.json; "
                 "bring up a stack with the job, then `python -m ops catalogue`"
             )
         return catalogue.labels(name) or f"reads {name}, which {catalogue.whose} does not have{_like(name, catalogue)}"
@@ -119,7 +119,7 @@ def _like(name: str, catalogue: Catalogue) -> str:
 
 
 def _where(rule: Rule) -> str:
-    return f"rules/{rule.subject}.py: {rule.name}"
+    return f"rules/{rule.service}.py: {rule.name}"
 
 
 def _names_twice(rules: Iterable[Rule]) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _names_twice(rules: Iterable[Rule]) -> Iterator[str]:
     first: dict[str, Rule] = {}
     for rule in rules:
         if rule.name in first:
-            yield f"{_where(rule)}: the name is there twice; also in rules/{first[rule.name].subject}.py"
+            yield f"{_where(rule)}: the name is there twice; also in rules/{first[rule.name].service}.py"
         first.setdefault(rule.name, rule)
 
 
@@ -188,13 +188,13 @@ def _labels_told(alerts: Iterable[Alert]) -> Iterator[str]:
 
 
 def _unwritten(alerts: Iterable[Alert], beside: Written) -> Iterator[str]:
-    """Every alert must say what to do, in its subject's runbook, and be tried: once firing, once quiet."""
+    """Every alert must say what to do, in its service's runbook, and be tried: once firing, once quiet."""
     for alert in alerts:
-        if alert.name not in beside.runbooks.get(alert.subject, ()):
-            yield f"{_where(alert)}: docs/runbooks/{alert.subject}.md has no heading `## {alert.name}`"
+        if alert.name not in beside.runbooks.get(alert.service, ()):
+            yield f"{_where(alert)}: docs/runbooks/{alert.service}.md has no heading `## {alert.name}`"
         for names, what in ((beside.firing, "fires"), (beside.quiet, "keeps quiet")):
             if alert.name not in names:
-                yield f"{_where(alert)}: tests/promtool/{alert.subject}.test.yaml has no case in which it {what}"
+                yield f"{_where(alert)}: tests/promtool/{alert.service}.test.yaml has no case in which it {what}"
 
 
 def _no_shares(alerts: Iterable[Alert]) -> Iterator[str]:
@@ -231,7 +231,7 @@ def _tuned_thresholds(defined: Iterable[Alert], settings: Settings) -> Iterator[
         if alert.when.comparison == "<" and unit is not Unit.UP and tuning.threshold == 0:
             yield f"{where}: nothing is under 0, so it would never fire; write enabled: false for that"
         if alert.or_when:
-            yield f"{where}: it follows from an objective's target; change that in rules/{alert.subject}.py"
+            yield f"{where}: it follows from an objective's target; change that in rules/{alert.service}.py"
         if unit is Unit.UP and tuning.threshold != alert.when.threshold:
             yield f"{where}: the alert only knows up and down; remove it, or write enabled: false"
 

@@ -45,7 +45,7 @@ class ScrapeJob:
 
     name: str
     port: int
-    subject: str
+    service: str
     path: str = "/metrics"
 
 
@@ -107,7 +107,7 @@ class Recording:
 
     `name` is `level:metric:operations`, as the Prometheus documentation advises: the labels that the series carries
     (those in the signal's `by`), what it is about, and what was done to it, the last thing first
-    (`job:http_requests:rate5m`). The group is the subject unless `group` says otherwise.
+    (`job:http_requests:rate5m`). The group is the service unless `group` says otherwise.
     """
 
     name: str
@@ -115,8 +115,8 @@ class Recording:
     group: str = ""
 
     @property
-    def subject(self) -> str:
-        return self.of.job.subject
+    def service(self) -> str:
+        return self.of.job.service
 
     @property
     def job(self) -> ScrapeJob:
@@ -139,7 +139,7 @@ class Alert:
     `also` are further conditions that must hold for the same instance. `or_when` are other sets of conditions: one that
     holds as a whole is enough. `or_absent` fires too where Prometheus has no target of the signal's job at all. Texts
     are Prometheus templates; `$value` is the first condition's value.
-    Every target has the label `subject`: a signal with it in `by` keeps the series' own, any other gets its job's.
+    Every target has the label `service`: a signal with it in `by` keeps the series' own, any other gets its job's.
     """
 
     name: str
@@ -155,8 +155,8 @@ class Alert:
     enabled: bool = True
 
     @property
-    def subject(self) -> str:
-        return self.when.signal.job.subject
+    def service(self) -> str:
+        return self.when.signal.job.service
 
     @property
     def job(self) -> ScrapeJob:
@@ -167,7 +167,7 @@ class Alert:
         """The labels that the alert has besides those of its series."""
         severity = {"severity": self.severity.value}
         # A label of the rule would replace that of the series.
-        return severity if "subject" in self.when.signal.by else {**severity, "subject": self.subject}
+        return severity if "service" in self.when.signal.by else {**severity, "service": self.service}
 
     def expr(self) -> str:
         """The PromQL of the rule."""
@@ -175,7 +175,7 @@ class Alert:
         if self.or_absent:
             # The label gives summaries and inhibition the same shape as a present series does.
             absent = f'absent(up{{job="{self.job.name}"}})'
-            text += f'\nor label_replace({absent}, "instance", "{self.subject} {NO_TARGET}", "", "")'
+            text += f'\nor label_replace({absent}, "instance", "{self.service} {NO_TARGET}", "", "")'
         return text
 
 
@@ -191,6 +191,9 @@ def reachable(job: ScrapeJob, probe: str = "") -> Signal:
     scraped = "min by ($by) (up{$scope})"
     expr = f"{scraped} * min by ($by) ({probe}) or 0 * {scraped}" if probe else scraped
     return Signal(
-        title="Reachable", unit=Unit.UP, job=job, expr=expr,
+        title="Reachable",
+        unit=Unit.UP,
+        job=job,
+        expr=expr,
         description="1 where it answers; 0 where its exporter says that it does not, or cannot be scraped. Good: 1.",
-    )  # fmt: skip
+    )

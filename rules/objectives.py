@@ -102,30 +102,39 @@ class Objective:
     def error_ratio(self, window: str) -> Recording:
         """The share of bad requests in a window; no value without requests."""
         return Recording(
-            name=f"job:{self.name}_errors:ratio_rate{window}", group=OBJECTIVES,
+            name=f"job:{self.name}_errors:ratio_rate{window}",
+            group=OBJECTIVES,
             of=Signal(
-                title=f"{self.title}, errors in {window}", unit=Unit.RATIO, job=self.job, by=("job",), window=window,
+                title=f"{self.title}, errors in {window}",
+                unit=Unit.RATIO,
+                job=self.job,
+                by=("job",),
+                window=window,
                 only_in_trouble=True,
                 description=f"Share of the requests of {window} that are {self.bad}. No value without traffic. "
                 f"Good: under {_percent(self.budget)}.",
                 expr=self._ratio(window),
             ),
-        )  # fmt: skip
+        )
 
     @property
     def budget_left(self) -> Recording:
         """The share of the window's budget that is not spent: 1 is all of it, under 0 is overspent."""
         return Recording(
-            name=f"job:{self.name}_budget_left:ratio_rate{self.window}", group=OBJECTIVES,
+            name=f"job:{self.name}_budget_left:ratio_rate{self.window}",
+            group=OBJECTIVES,
             of=Signal(
-                title=f"{self.title}, error budget left", unit=Unit.RATIO, job=self.job, by=("job",),
+                title=f"{self.title}, error budget left",
+                unit=Unit.RATIO,
+                job=self.job,
+                by=("job",),
                 window=self.window,
                 description=f"{_percent(self.budget)} of the requests of {self.window} may be {self.bad}: how much of "
                 "that is left, as far back as Prometheus keeps samples. Overspent below 0. No value without traffic. "
                 "Good: over 0 %.",
                 expr=f"1 - (\n{self._ratio(self.window)}\n) / {self.budget:.15g}",
             ),
-        )  # fmt: skip
+        )
 
     def _rate(self, what: str, signal: Signal) -> Recording:
         whole = replace(signal, by=("job",), window=SHORTEST)
@@ -156,13 +165,18 @@ class Objective:
         first, second = burns
         long, short = self._conditions(first)
         return Alert(
-            name=name, group=OBJECTIVES, severity=severity, for_=HOLD,
-            when=long, also=(short,), or_when=(self._conditions(second),),
+            name=name,
+            group=OBJECTIVES,
+            severity=severity,
+            for_=HOLD,
+            when=long,
+            also=(short,),
+            or_when=(self._conditions(second),),
             summary=f"{self.title}: {{{{ $value | humanizePercentage }}}} of the requests are {self.bad}, "
             f"{_percent(self.budget)} may be",
             description=f"{_percent(first.share)} of the error budget of {self.window} went within {first.long}, "
             f"or {_percent(second.share)} within {second.long}, and it goes on.",
-        )  # fmt: skip
+        )
 
 
 def short_retention(objectives: Iterable[Objective], alerts: Iterable[Alert], retention: str) -> list[str]:

@@ -10,7 +10,7 @@ import yaml
 from rules.model import NO_TARGET, OBJECTIVES, Alert, Recording
 from stacks.settings import Tuning
 
-RUNBOOK_PAGE = "docs/runbooks/{subject}.md"
+RUNBOOK_PAGE = "docs/runbooks/{service}.md"
 OVERVIEW = "overview"  # the uid of the dashboard about everything, on which the stack's Grafana opens
 # Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
 INTERVALS = {OBJECTIVES: "1m"}
@@ -57,18 +57,18 @@ def rule_files(
 
     Prometheus evaluates a group from top to bottom, so its recordings come before the alerts that read them.
     `runbooks` and `grafana` are the addresses that the rules' links begin with; without one for the runbooks the link
-    is a path in this repository. `pages` are the uids of the dashboards: an alert links to its subject's, or to the
-    overview where it has none, or where the alert is about any subject.
+    is a path in this repository. `pages` are the uids of the dashboards: an alert links to its service's, or to the
+    overview where it has none, or where the alert is about any service.
     """
     base = grafana.rstrip("/")
     groups: dict[str, list[dict[str, Any]]] = {}
     for recording in recordings:
         rule = {"record": recording.name, "expr": recording.expr()}
-        groups.setdefault(recording.group or recording.subject, []).append(rule)
+        groups.setdefault(recording.group or recording.service, []).append(rule)
     for alert in alerts:
         if alert.enabled:
             page = f"{base}/d/{_page(alert, pages)}"
-            groups.setdefault(alert.group or alert.subject, []).append(_rule(alert, runbooks, page))
+            groups.setdefault(alert.group or alert.service, []).append(_rule(alert, runbooks, page))
     return {f"{name}.yml": to_yaml({"groups": [_group(name, groups[name])]}) for name in sorted(groups)}
 
 
@@ -78,15 +78,15 @@ def _group(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _page(alert: Alert, pages: Container[str]) -> str:
-    if alert.subject not in pages or "subject" in alert.when.signal.by:  # of any subject
+    if alert.service not in pages or "service" in alert.when.signal.by:  # of any service
         return OVERVIEW
-    chosen = "instance" in alert.when.signal.by and alert.subject not in OF_SEVERAL_JOBS
+    chosen = "instance" in alert.when.signal.by and alert.service not in OF_SEVERAL_JOBS
     instance = INSTANCE_OR_ALL if alert.or_absent else INSTANCE
-    return f"{alert.subject}?var-instance={instance}" if chosen else alert.subject
+    return f"{alert.service}?var-instance={instance}" if chosen else alert.service
 
 
 def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:
-    runbook = RUNBOOK_PAGE.format(subject=alert.subject)
+    runbook = RUNBOOK_PAGE.format(service=alert.service)
     return {
         "alert": alert.name,
         "expr": alert.expr(),

@@ -54,7 +54,7 @@ def all_hold(matchers: Iterable[Matcher], labels: LabelSet) -> bool:
 
 
 def check_narrow(matchers: Iterable[Matcher]) -> None:
-    """ValueError where all would hold for an alert without any label: `subject!=redis` is nearly everything, and with a
+    """ValueError where all would hold for an alert without any label: `service!=redis` is nearly everything, and with a
     slip in the label's name it is everything.
     """
     if all(one.holds({}) for one in matchers):
@@ -63,14 +63,14 @@ def check_narrow(matchers: Iterable[Matcher]) -> None:
 
 
 def matcher(text: str) -> Matcher:
-    """A matcher as Alertmanager writes it: `subject="postgres"`, `alertname=~Slow.*`; quotes may be left out.
+    """A matcher as Alertmanager writes it: `service="postgres"`, `alertname=~Slow.*`; quotes may be left out.
 
     Raises ValueError where it is none.
     """
     form = _FORM.fullmatch(text)
     if form is None:
         raise ValueError(
-            f'{shown(text)} is not a matcher; write a label, =, !=, =~ or !~, and a value: subject="redis"'
+            f'{shown(text)} is not a matcher; write a label, =, !=, =~ or !~, and a value: service="redis"'
         )
     label, operator, value = form.groups()
     quoted = _QUOTED.fullmatch(value)

@@ -178,7 +178,7 @@ class PagerDuty(Receiver):
                     "severity": '{{ template "softfactory.pagerduty.severity" . }}',
                     "source": '{{ template "softfactory.pagerduty.source" . }}',
                     "class": "{{ .CommonLabels.alertname }}",
-                    "component": "{{ .CommonLabels.subject }}",
+                    "component": "{{ .CommonLabels.service }}",
                     "group": "{{ .CommonLabels.environment }}",
                     "client": "SoftFactory Alertmanager",
                     "client_url": '{{ template "softfactory.group" . }}',

@@ -103,11 +103,20 @@ class Checker:
         # /tmp counts as memory, and promtool keeps days of samples in half a gigabyte of it. With little live memory
         # it collects garbage all the time, unless it is told to let the heap grow.
         return self._engine.containers.run(
-            self._present(), command=[str(LIFETIME)], entrypoint=["sleep"], detach=True, auto_remove=True,
-            name=f"softfactory-check-{uuid.uuid4().hex[:12]}", network_mode="none", cap_drop=["ALL"],
-            security_opt=["no-new-privileges"], tmpfs={"/tmp": ""}, mem_limit="1g", pids_limit=128,
+            self._present(),
+            command=[str(LIFETIME)],
+            entrypoint=["sleep"],
+            detach=True,
+            auto_remove=True,
+            name=f"softfactory-check-{uuid.uuid4().hex[:12]}",
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            tmpfs={"/tmp": ""},
+            mem_limit="1g",
+            pids_limit=128,
             environment={"GOGC": "400"},
-        )  # fmt: skip
+        )
 
     def _present(self) -> str:
         try:

@@ -96,10 +96,10 @@ def _combinations(made: Plan) -> Iterator[LabelSet]:
     for sets in made.labels.values():
         for labels in sets:
             yield {name: "some" if value is None else value for name, value in labels.items()}
-    subjects = sorted({alert.subject for alert in made.alerts})
+    services = sorted({alert.service for alert in made.alerts})
     severities = ("", "critical", "warning", "none", "page", "Critical")
-    for severity, subject, instance in product(severities, ("", *subjects, "mysql"), ("", "nothing", "redis")):
-        labels = {"severity": severity, "subject": subject, "instance": instance, "alertname": "RedisThing"}
+    for severity, service, instance in product(severities, ("", *services, "mysql"), ("", "nothing", "redis")):
+        labels = {"severity": severity, "service": service, "instance": instance, "alertname": "RedisThing"}
         yield {name: value for name, value in labels.items() if value}
 
 
@@ -126,9 +126,14 @@ def test_amtool_sends_every_alert_where_the_code_says(
 def test_every_severity_has_a_route_and_does_not_fall_to_the_default(amtool: Checker, severity: Severity) -> None:
     for stack in STACKS:
         shown = amtool.run(
-            "config", "routes", "test", f"--config.file={CONFIGURATION}", "--tree", f"severity={severity.value}",
+            "config",
+            "routes",
+            "test",
+            f"--config.file={CONFIGURATION}",
+            "--tree",
+            f"severity={severity.value}",
             files=_files(PLANS[stack]),
-        )  # fmt: skip
+        )
         assert f'severity="{severity.value}"' in shown.output
 
 
@@ -142,8 +147,12 @@ def _alert(status: str = "firing", summary: str = "redis uses 95.2% of its memor
     return {
         "status": status,
         "labels": {
-            "alertname": "RedisMemoryHigh", "severity": "warning", "subject": "redis", "instance": "redis",
-            "environment": "prod", **labels,
+            "alertname": "RedisMemoryHigh",
+            "severity": "warning",
+            "service": "redis",
+            "instance": "redis",
+            "environment": "prod",
+            **labels,
         },
         "annotations": {
             "summary": summary,
@@ -153,7 +162,7 @@ def _alert(status: str = "firing", summary: str = "redis uses 95.2% of its memor
         },
         "startsAt": BEGAN.isoformat(),
         "endsAt": ended.isoformat() if status == "resolved" else "0001-01-01T00:00:00Z",
-    }  # fmt: skip
+    }
 
 
 def _data(*alerts: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,15 +192,26 @@ def _texts(amtool: Checker, data: Mapping[str, Any], *names: str) -> list[str]:
 def _render(amtool: Checker, data: Mapping[str, Any], text: str, **more: str) -> Outcome:
     files = {**_files(PLANS["everything"]), **more, "data.json": json.dumps(data)}
     return amtool.run(
-        "template", "render", "--template.glob=templates/*.tmpl", "--template.data=data.json",
-        f"--template.text={text}", files=files,
-    )  # fmt: skip
+        "template",
+        "render",
+        "--template.glob=templates/*.tmpl",
+        "--template.data=data.json",
+        f"--template.text={text}",
+        files=files,
+    )
 
 
 MESSAGES = (
-    "title", "slack.text", "text", "pagerduty.summary", "pagerduty.source", "pagerduty.firing", "pagerduty.resolved",
-    "pagerduty.silence", "group",
-)  # fmt: skip
+    "title",
+    "slack.text",
+    "text",
+    "pagerduty.summary",
+    "pagerduty.source",
+    "pagerduty.firing",
+    "pagerduty.resolved",
+    "pagerduty.silence",
+    "group",
+)
 
 
 def test_a_message_says_what_fires_since_when_and_where_to_look(amtool: Checker) -> None:
@@ -222,9 +242,12 @@ def test_an_end_is_told_as_one(amtool: Checker) -> None:
 
 @pytest.mark.parametrize(
     ("status", "severity", "color", "urgency"),
-    [("firing", "critical", "danger", "critical"), ("firing", "warning", "warning", "warning"),
-     ("resolved", "critical", "good", "critical")],
-)  # fmt: skip
+    [
+        ("firing", "critical", "danger", "critical"),
+        ("firing", "warning", "warning", "warning"),
+        ("resolved", "critical", "good", "critical"),
+    ],
+)
 def test_severity_shows_in_each_services_own_words(
     amtool: Checker, status: str, severity: str, color: str, urgency: str
 ) -> None:
@@ -276,7 +299,7 @@ def test_alerts_about_several_instances_share_a_message(amtool: Checker) -> None
     assert [f"redis-{number} is full" in slack for number in range(7)] == [True] * 5 + [False] * 2
     assert "... and 2 more." in slack
     assert all(f"redis-{number} is full" in text for number in range(7))
-    assert "instance" not in unquote(silence) and 'subject="redis"' in unquote(silence)
+    assert "instance" not in unquote(silence) and 'service="redis"' in unquote(silence)
 
 
 def test_what_fires_is_told_before_what_is_over(amtool: Checker) -> None:
@@ -294,7 +317,7 @@ BOUNDS |= {"pagerduty.firing": 100_000, "pagerduty.silence": 400}
 
 @pytest.mark.parametrize("word", ["x" * 5000, "é" * 5000, "&<>" * 2000, '"\\' * 2000, "+ " * 2000])
 def test_whatever_an_alert_holds_a_message_keeps_its_services_bound(amtool: Checker, word: str) -> None:
-    many = [_alert(alertname=word, instance=word, summary=word, environment=word, subject=word) for _ in range(100)]
+    many = [_alert(alertname=word, instance=word, summary=word, environment=word, service=word) for _ in range(100)]
     for alert in many:
         alert["annotations"] |= {
             "description": word,

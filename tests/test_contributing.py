@@ -18,7 +18,7 @@ from tests.unit.test_guide import blocks
 pytestmark = pytest.mark.engine
 
 PAGE = ROOT / "CONTRIBUTING.md"
-END = ")  # fmt: skip\n"  # of the file's ALERTS, its last line
+END = "\n)\n"  # of the file's ALERTS, its last line
 CASES = "tests/promtool/redis.test.yaml"
 # What the guide leaves to whoever follows it: the cases of its two alerts. billing-1 is down, or fails too often;
 # billing-2 is up, and right at the threshold.
@@ -38,7 +38,7 @@ tests:
       - eval_time: 7m
         alertname: BillingDown
         exp_alerts:
-          - exp_labels: { severity: critical, subject: billing, instance: billing-1 }
+          - exp_labels: { severity: critical, service: billing, instance: billing-1 }
             exp_annotations:
               summary: "billing-1: billing is unreachable"
               description: "Billing's metrics cannot be read, or it is gone: no invoices are made."
@@ -54,7 +54,7 @@ tests:
       - eval_time: 2m
         alertname: BillingDown
         exp_alerts:
-          - exp_labels: { severity: critical, subject: billing, job: billing, instance: billing (no target) }
+          - exp_labels: { severity: critical, service: billing, job: billing, instance: billing (no target) }
             exp_annotations:
               summary: "billing (no target): billing is unreachable"
               description: "Billing's metrics cannot be read, or it is gone: no invoices are made."
@@ -75,7 +75,7 @@ tests:
       - eval_time: 10m15s
         alertname: BillingFails
         exp_alerts:
-          - exp_labels: { severity: warning, subject: billing, instance: billing-1 }
+          - exp_labels: { severity: warning, service: billing, instance: billing-1 }
             exp_annotations:
               summary: billing-1 fails to make 2.1% of the invoices
               description: More than 2 % of the invoices of the last 5 minutes could not be made.
@@ -94,7 +94,7 @@ def test_the_alert_that_the_text_shows_is_refused_until_it_is_complete_and_then_
     rules = folder / "rules/redis.py"
     text = rules.read_text(encoding="utf-8").replace("ALERTS = (", f"{signal}\nALERTS = (")
     assert text.endswith(END)
-    rules.write_text(text.removesuffix(END) + alert + END, encoding="utf-8")
+    rules.write_text(text.removesuffix(END) + "\n" + alert.rstrip("\n") + END, encoding="utf-8")
     refused = _render(folder)
     assert refused.returncode != 0
     for missing in (
@@ -123,9 +123,9 @@ def test_another_application_is_watched_without_touching_the_nine(tmp_path: Path
     (module,) = (text for text in blocks(guide, "python") if "billing" in text)
     (targets,) = (yaml.safe_load(text)["targets"] for text in blocks(guide, "yaml") if "billing" in text)
     (folder / "rules/billing.py").write_text(module, encoding="utf-8")
-    subjects = folder / "rules/__init__.py"
-    subjects.write_text(
-        subjects.read_text(encoding="utf-8")
+    services = folder / "rules/__init__.py"
+    services.write_text(
+        services.read_text(encoding="utf-8")
         .replace("import alertmanager, api,", "import alertmanager, api, billing,")
         .replace("alertmanager, grafana,\n)", "alertmanager, grafana, billing,\n)"),
         encoding="utf-8",
@@ -160,8 +160,12 @@ def test_another_application_is_watched_without_touching_the_nine(tmp_path: Path
 def _render(folder: Path, stack: str = "dev") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ops", "render", "--stack", stack, "--out", f"out/{stack}"],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def _tools(folder: Path, chosen: str, passed: int) -> None:
@@ -171,6 +175,10 @@ def _tools(folder: Path, chosen: str, passed: int) -> None:
     tests = ("tests/test_promtool.py", "tests/test_mutation.py")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, "-k", chosen],
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0 and f"{passed} passed" in done.stdout, done.stdout + done.stderr

@@ -1,6 +1,6 @@
 """What promtool says of the rendered files, and whether the alerts fire and keep quiet where they must.
 
-tests/promtool/<subject>.test.yaml holds the cases. That they can fail is shown in test_mutation.py.
+tests/promtool/<service>.test.yaml holds the cases. That they can fail is shown in test_mutation.py.
 """
 
 from typing import Any

@@ -30,18 +30,20 @@ SIZES = (100, 1_000, 10_000)
 @cache
 def generated(count: int) -> tuple[tuple[Alert, ...], tuple[ScrapeJob, ...], Written, Settings]:
     """The project's own rules and that many more: each a share of rates like the API's error ratio."""
-    jobs = tuple(ScrapeJob(name=f"service-{n}", subject=f"service{n}", port=9000) for n in range(count // 10))
+    jobs = tuple(ScrapeJob(name=f"service-{n}", service=f"service{n}", port=9000) for n in range(count // 10))
     alerts = tuple(
         Alert(
-            name=f"Service{number}Fails", severity=Severity.WARNING, for_="5m",
+            name=f"Service{number}Fails",
+            severity=Severity.WARNING,
+            for_="5m",
             when=replace(api.ERROR_RATIO, job=jobs[number // 10], title=f"Failed requests {number}").above(0.05),
             summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the requests fail",
             description="More than 5 % of the requests of the last 5 minutes were answered with 5xx.",
         )
         for number in range(count)
-    )  # fmt: skip
+    )
     names: dict[str, frozenset[str]] = {
-        job.subject: frozenset(alert.name for alert in alerts[10 * n : 10 * n + 10]) for n, job in enumerate(jobs)
+        job.service: frozenset(alert.name for alert in alerts[10 * n : 10 * n + 10]) for n, job in enumerate(jobs)
     }
     every = frozenset(alert.name for alert in alerts)
     own = written()
@@ -56,7 +58,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Plan]:
 
     def make(count: int) -> Plan:
         alerts, jobs, beside, wanted = generated(count)
-        known = {**catalogues(), **{job.subject: catalogues()["api"] for job in jobs}}
+        known = {**catalogues(), **{job.service: catalogues()["api"] for job in jobs}}
         monkeypatch.setattr(planning, "ALERTS", (*ALERTS, *alerts))
         monkeypatch.setattr(planning, "JOBS", (*JOBS, *jobs))
         monkeypatch.setattr(planning, "catalogues", lambda: known)
@@ -115,21 +117,21 @@ PER_PAGE = 0.05  # CPU seconds at most to draw, check and write one like the API
 
 
 def page(number: int) -> ModuleType:
-    """A page of a generated subject that asks as much as the API's."""
-    subject = ModuleType(f"dashboards.service{number}")
+    """A page of a generated service that asks as much as the API's."""
+    service = ModuleType(f"dashboards.service{number}")
 
     def build(draw: Draw) -> Dashboard:
         return dashboards.api.build(draw).uid(f"service{number}").title(f"Service {number}")
 
-    vars(subject)["build"] = build
-    return subject
+    vars(service)["build"] = build
+    return service
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Plan]:
     """Plans and renders a stack with that many generated dashboards beside its own."""
     _, jobs, _, wanted = generated(10 * max(PAGE_COUNTS))
-    known = {**catalogues(), **{job.subject: catalogues()["api"] for job in jobs}}
+    known = {**catalogues(), **{job.service: catalogues()["api"] for job in jobs}}
     monkeypatch.setattr(planning, "JOBS", (*JOBS, *jobs))
     monkeypatch.setattr(planning, "catalogues", lambda: known)
 

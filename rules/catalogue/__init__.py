@@ -1,4 +1,4 @@
-"""What each subject's exporter exposes: a file per subject, captured by `python -m ops catalogue`.
+"""What each service's exporter exposes: a file per service, captured by `python -m ops catalogue`.
 
 The files are data that nobody edits. A metric that an exporter only shows after something happened is in its file
 once a capture has met it: captures of one version add up, and one of another version starts anew.
@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent
-TARGET_LABELS: Final = frozenset({"instance", "job", "subject"})  # every target gives them to all its series
+TARGET_LABELS: Final = frozenset({"instance", "job", "service"})  # every target gives them to all its series
 # What Prometheus itself stores for each scrape (its documentation, "Jobs and instances"); these have no other labels.
-OF_EVERY_SCRAPE: Final = frozenset({
-    "up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
-    "scrape_series_added",
-})  # fmt: skip
+OF_EVERY_SCRAPE: Final = frozenset(
+    {
+        "up",
+        "scrape_duration_seconds",
+        "scrape_samples_scraped",
+        "scrape_samples_post_metric_relabeling",
+        "scrape_series_added",
+    }
+)
 
 # What it stores for each alert that is pending or fires, with the alert's own labels ("Alerting rules").
 OF_EVERY_ALERT: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
@@ -72,7 +77,7 @@ class Catalogue:
 
 @cache
 def catalogues() -> Mapping[str, Catalogue]:
-    """Every subject's catalogue."""
+    """Every service's catalogue."""
     return {path.stem: from_text(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
 
 

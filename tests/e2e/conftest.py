@@ -35,9 +35,13 @@ NEIGHBOUR = f"softfactory-neighbour{SLOT}"  # a second stack on the same engine
 PORTS = {
     part: port + 200 * int(SLOT or 0)
     for part, port in {
-        "prometheus": 29090, "alertmanager": 29093, "grafana": 23000, "api": 28000, "inbox": 28025,
+        "prometheus": 29090,
+        "alertmanager": 29093,
+        "grafana": 23000,
+        "api": 28000,
+        "inbox": 28025,
     }.items()
-}  # fmt: skip
+}
 
 
 def _outlives(alert: Alert) -> bool:
@@ -55,7 +59,9 @@ def _outlives(alert: Alert) -> bool:
 NEVER_TOLD = [
     alert.name
     for alert in ALERTS
-    if _outlives(alert) or alert.subject == "node" or alert.name in ("ElasticsearchDiskOutOfSpace", "GrafanaRequestsFailing")
+    if _outlives(alert)
+    or alert.service == "node"
+    or alert.name in ("ElasticsearchDiskOutOfSpace", "GrafanaRequestsFailing")
 ]
 HOLDS = {"RedisDown": {"for": "10s"}, **{name: {"for": "1d"} for name in NEVER_TOLD}}
 # What the make that runs the tests, and its user, would otherwise tell the copy.
@@ -87,9 +93,15 @@ class Stack:
     def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs pulumi in the copy, for at most ten minutes; its whole output is in the failure."""
         done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"], cwd=self.folder, env=self.environment,
-            input=stdin, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
         if arguments[:2] != ("config", "get"):
             self.said.append(done.stdout + done.stderr)
         if check and done.returncode:
@@ -101,9 +113,15 @@ class Stack:
 
     def ops(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            ["python", "-m", "ops", *arguments], cwd=self.folder, env=self.environment,
-            input=stdin, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+            ["python", "-m", "ops", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         self.said.append(done.stdout + done.stderr)
         return done
 
@@ -154,9 +172,11 @@ class Stack:
         """What the webhook was told of an alert: firing or resolved, in the order of the messages."""
         messages = self.http.get(self.url("inbox") + "/api/messages").json()["notifications"]
         return [
-            told["status"] for message in reversed(messages) for told in message["body"]["alerts"]
+            told["status"]
+            for message in reversed(messages)
+            for told in message["body"]["alerts"]
             if told["labels"]["alertname"] == alert
-        ]  # fmt: skip
+        ]
 
     def identity(self, service: str) -> tuple[str, str]:
         """A container's id and start time: the same as before means that it was neither replaced nor restarted."""

@@ -109,9 +109,14 @@ def _processes(stack: Stack, containers: list[Container]) -> Iterator[Place]:
             pids = [row[column] for row in top["Processes"]]
             asked.append((_service(container), pids, sorted(_memory(container))))
     shown = stack.engine.containers.run(
-        stack.container("api").attrs["Config"]["Image"], ["python", "-c", PROCESSES, json.dumps(asked)],
-        pid_mode="host", user="0", cap_add=["SYS_PTRACE"], network_mode="none", remove=True,
-    )  # fmt: skip
+        stack.container("api").attrs["Config"]["Image"],
+        ["python", "-c", PROCESSES, json.dumps(asked)],
+        pid_mode="host",
+        user="0",
+        cap_add=["SYS_PTRACE"],
+        network_mode="none",
+        remove=True,
+    )
     for line in shown.decode().splitlines():
         place, text = json.loads(line)
         yield place, text
@@ -145,19 +150,31 @@ def _files(container: Container, path: str, place: str) -> Iterator[Place]:
 def _apis(stack: Stack) -> Iterator[Place]:
     paths = {
         "prometheus": (
-            "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/rules", "/api/v1/targets", "/metrics",
+            "/api/v1/status/config",
+            "/api/v1/status/flags",
+            "/api/v1/rules",
+            "/api/v1/targets",
+            "/metrics",
             '/api/v1/series?match[]={__name__!=""}',  # every label of what was scraped
         ),
         "alertmanager": (
-            "/api/v2/status", "/api/v2/receivers", "/api/v2/alerts", "/api/v2/alerts/groups", "/api/v2/silences",
+            "/api/v2/status",
+            "/api/v2/receivers",
+            "/api/v2/alerts",
+            "/api/v2/alerts/groups",
+            "/api/v2/silences",
             "/metrics",
         ),
         "grafana": (
-            "/api/admin/settings", "/api/datasources", "/api/frontend/settings", "/api/search", "/metrics",
+            "/api/admin/settings",
+            "/api/datasources",
+            "/api/frontend/settings",
+            "/api/search",
+            "/metrics",
         ),
         "api": ("/metrics", "/healthz"),
         "inbox": ("/api/messages",),
-    }  # fmt: skip
+    }
     for part, there in paths.items():
         for path in there:
             auth = stack.grafana_auth if part == "grafana" else None
@@ -168,9 +185,12 @@ def _apis(stack: Stack) -> Iterator[Place]:
 def _pulumi(stack: Stack) -> Iterator[Place]:
     """What the commands print or printed, their state with its history, and every file of the checkout."""
     for command in (
-        ("preview", "--diff"), ("stack", "output", "--json"), ("stack", "export"), ("stack", "history", "--json"),
+        ("preview", "--diff"),
+        ("stack", "output", "--json"),
+        ("stack", "export"),
+        ("stack", "history", "--json"),
         ("config",),
-    ):  # fmt: skip
+    ):
         stack.pulumi(*command, "--stack", NAME)
     stack.ops("render", "--stack", NAME, "--out", str(stack.folder / "out" / "rendered"))
     yield from (("printed", text) for text in stack.said)

@@ -19,10 +19,12 @@ def silence(stack: Stack) -> Question:
         url,
         json={
             "matchers": [{"name": "alertname", "value": "Nothing", "isRegex": False, "isEqual": True}],
-            "startsAt": now.isoformat(), "endsAt": (now + timedelta(hours=1)).isoformat(),
-            "createdBy": "end-to-end test", "comment": "is it kept?",
+            "startsAt": now.isoformat(),
+            "endsAt": (now + timedelta(hours=1)).isoformat(),
+            "createdBy": "end-to-end test",
+            "comment": "is it kept?",
         },
-    ).raise_for_status()  # fmt: skip
+    ).raise_for_status()
     made = answer.json()["silenceID"]
     return lambda: made in {found["id"] for found in stack.http.get(url).json()}
 

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.engine
 
 PLAN = load_plan("dev")  # that of the end-to-end stack, but for names, ports and hold times
 WATCHED = [job for job in JOBS if job.name in {name for name, _ in PLAN.expected.targets}]
-SUBJECTS = {job.name: job.subject for job in WATCHED}
+SERVICES = {job.name: job.service for job in WATCHED}
 
 
 def read_by() -> dict[tuple[str, str], list[str]]:
-    """Subject and name of every series of an exporter that is read, to what reads it."""
+    """Service and name of every series of an exporter that is read, to what reads it."""
     every: tuple[Alert | Recording, ...] = (*ALERTS, *RECORDINGS)
     rules = [(rule.name, rule.expr()) for rule in every if rule.job in WATCHED]
     drawn = [
@@ -38,16 +38,16 @@ def read_by() -> dict[tuple[str, str], list[str]]:
     for reader, expr in (*rules, *drawn):
         for name, job in sorted(selectors(expr)):
             if name not in recorded | OF_EVERY_SCRAPE | OF_EVERY_ALERT:
-                found.setdefault((SUBJECTS[job], name), []).append(reader)
+                found.setdefault((SERVICES[job], name), []).append(reader)
     return found
 
 
 def differences(known: Mapping[str, Catalogue], live: Mapping[str, Catalogue]) -> list[str]:
     """What is read and is not exposed as it is catalogued, with the first of those that read it."""
     return [
-        f"{live[subject].whose}: {change}; read by {readers[0]} and {len(readers) - 1} more"
-        for (subject, series), readers in sorted(read_by().items())
-        for change in changes(series, known[subject], live[subject])
+        f"{live[service].whose}: {change}; read by {readers[0]} and {len(readers) - 1} more"
+        for (service, series), readers in sorted(read_by().items())
+        for change in changes(series, known[service], live[service])
     ]
 
 
@@ -59,26 +59,26 @@ def live(stack: Stack) -> dict[str, Catalogue]:
     deadline = time.monotonic() + 60
     while True:
         found = capture_all(stack.http, stack.url("prometheus"), stack.url("grafana"), JOBS)
-        complete = found.keys() == set(SUBJECTS.values())
+        complete = found.keys() == set(SERVICES.values())
         if (complete and not differences(catalogues(), found)) or time.monotonic() > deadline:
-            assert found.keys() == set(SUBJECTS.values())
+            assert found.keys() == set(SERVICES.values())
             return found
         time.sleep(1)
 
 
 def test_what_rules_and_panels_read_is_exposed_as_it_is_catalogued(live: dict[str, Catalogue]) -> None:
-    for subject, there in live.items():
-        if there.whose != catalogues()[subject].whose:
-            warnings.warn(f"catalogued: {catalogues()[subject].whose}; running: {there.whose}", stacklevel=1)
+    for service, there in live.items():
+        if there.whose != catalogues()[service].whose:
+            warnings.warn(f"catalogued: {catalogues()[service].whose}; running: {there.whose}", stacklevel=1)
     assert differences(catalogues(), live) == []
 
 
 def test_a_metric_that_an_upgrade_renames_is_noticed(live: dict[str, Catalogue]) -> None:
     """The guard itself, on the live capture: whatever is read is missed once it is gone."""
-    for subject, series in read_by():
-        family = catalogues()[subject].family(series)
-        there = live[subject]
+    for service, series in read_by():
+        family = catalogues()[service].family(series)
+        there = live[service]
         renamed = {(f"{name}_renamed" if name == family else name): metric for name, metric in there.metrics.items()}
-        upgraded = {**live, subject: Catalogue(exporter=there.exporter, version="99", metrics=renamed)}
+        upgraded = {**live, service: Catalogue(exporter=there.exporter, version="99", metrics=renamed)}
         lines = differences(catalogues(), upgraded)
-        assert any(f"{series} is gone; read by " in line for line in lines), (subject, series)
+        assert any(f"{series} is gone; read by " in line for line in lines), (service, series)

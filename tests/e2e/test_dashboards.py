@@ -52,13 +52,15 @@ def links_to(stack: Stack, uid: str) -> set[str]:
     return {other for other, there in models(stack).items() if f'"/d/{uid}?' in json.dumps(there)}
 
 
-def linked_from_alerts(stack: Stack, subject: str) -> set[str]:
-    """The addresses to which the alerts of a subject lead, without their parameters."""
+def linked_from_alerts(stack: Stack, service: str) -> set[str]:
+    """The addresses to which the alerts of a service lead, without their parameters."""
     groups = stack.http.get(stack.url("prometheus") + "/api/v1/rules?type=alert").json()["data"]["groups"]
     return {
         rule["annotations"]["dashboard_url"].partition("?")[0]
-        for group in groups for rule in group["rules"] if rule["labels"].get("subject") == subject
-    }  # fmt: skip
+        for group in groups
+        for rule in group["rules"]
+        if rule["labels"].get("service") == service
+    }
 
 
 def assert_as_declared(stack: Stack) -> None:
@@ -148,7 +150,7 @@ BAD_PAGES: tuple[tuple[list[tuple[str, str, str]], str], ...] = (
         [(REDIS, "draw.stat(redis.CLIENTS)", 'draw.stat(redis.CLIENTS).unit("")')],
         f"{REDIS}: panel 'Connected clients': has no unit",
     ),
-)  # fmt: skip
+)
 
 
 def test_bad_pages_are_one_message_with_a_line_for_each_and_change_nothing(stack: Stack) -> None:

@@ -30,14 +30,16 @@ NOTIFICATIONS: dict[str, Any] = {
     "heartbeat_url": f"{INBOX}/heartbeat",
     "slack": {"channel": "#before"},
     "email": {
-        "smarthost": "inbox:1025", "from": "alertmanager@softfactory.example", "to": ["to@softfactory.example"],
+        "smarthost": "inbox:1025",
+        "from": "alertmanager@softfactory.example",
+        "to": ["to@softfactory.example"],
         "tls": "none",
     },
     "pagerduty": {"url": f"{INBOX}/pagerduty/v2/enqueue"},
     "incidentio": {"url": f"{INBOX}/incidentio/v2/alert_events/alertmanager/1"},
     # Prod's order, but sooner: what is tried is the way, and not anybody's patience.
     "ways": {severity: {"wait": "3s", "interval": "5s"} for severity in ("critical", "warning")},
-}  # fmt: skip
+}
 SECRETS = {"slack_url": f"{INBOX}/slack?token={{}}", "pagerduty_routing_key": "{}", "incidentio_token": "{}"}
 
 
@@ -73,8 +75,13 @@ def about(stack: Stack, alert: str, resolved: bool = False) -> dict[str, tuple[d
     kept = messages(stack)
     status = "resolved" if resolved else "firing"
     found: dict[str, tuple[datetime, Any]] = {}
-    for place, receiver in (("notifications", "webhook"), ("slack", "slack"), ("mails", "email"),
-                            ("pagerduty", "pagerduty"), ("incidentio", "incidentio")):  # fmt: skip
+    for place, receiver in (
+        ("notifications", "webhook"),
+        ("slack", "slack"),
+        ("mails", "email"),
+        ("pagerduty", "pagerduty"),
+        ("incidentio", "incidentio"),
+    ):
         for one in kept[place]:
             body = one if place == "mails" else one["body"]
             if alert in json.dumps(body) and status == _status(receiver, body):
@@ -100,12 +107,13 @@ def post(stack: Stack, name: str, *instances: str, ended: bool = False, **labels
     end = now if ended else now + timedelta(minutes=10)
     alerts = [
         {
-            "labels": {"alertname": name, "severity": "critical", "subject": "end-to-end", "instance": one, **labels},
+            "labels": {"alertname": name, "severity": "critical", "service": "end-to-end", "instance": one, **labels},
             "annotations": {"summary": f"{name} at {one}", "description": "A test."},
-            "startsAt": (now - timedelta(seconds=1)).isoformat(), "endsAt": end.isoformat(),
+            "startsAt": (now - timedelta(seconds=1)).isoformat(),
+            "endsAt": end.isoformat(),
         }
         for one in instances
-    ]  # fmt: skip
+    ]
     answer = stack.http.post(stack.url("alertmanager") + "/api/v2/alerts", json=alerts)
     assert answer.is_success, answer.text
 

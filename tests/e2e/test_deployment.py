@@ -17,9 +17,16 @@ from tests.e2e.conftest import FULL, NAME, PREFIX, ROOT, Stack, eventually
 pytestmark = pytest.mark.engine
 
 CHECKLIST = {
-    "ApiDown", "HighErrorRate", "DatabaseDown", "RedisDown", "ElasticsearchDown",
-    "HighResponseTime", "SlowQueries", "CacheHitRatioDegraded", "ConnectionPoolNearMax",
-}  # fmt: skip
+    "ApiDown",
+    "HighErrorRate",
+    "DatabaseDown",
+    "RedisDown",
+    "ElasticsearchDown",
+    "HighResponseTime",
+    "SlowQueries",
+    "CacheHitRatioDegraded",
+    "ConnectionPoolNearMax",
+}
 JOBS = {"prometheus", "alertmanager", "grafana", "softfactory-api", "postgres", "redis", "elasticsearch", "node"}
 RULES = sum(alert.job.name in JOBS for alert in ALERTS)  # the stack has no target of any other job
 
@@ -102,8 +109,15 @@ def test_the_nine_rules_are_loaded_and_healthy(stack: Stack) -> None:
 
 def test_grafana_shows_the_dashboards_and_reaches_its_data_sources(stack: Stack) -> None:
     assert set(probes.dashboards(stack.http, stack.url("grafana"), stack.grafana_auth)) == {
-        "overview", "api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager",
-    }  # fmt: skip
+        "overview",
+        "api",
+        "postgres",
+        "redis",
+        "elasticsearch",
+        "node",
+        "prometheus",
+        "alertmanager",
+    }
     sources = probes.datasources(stack.http, stack.url("grafana"), stack.grafana_auth)
     assert sources == {"prometheus": "prometheus", "alertmanager": "alertmanager"}
     for uid, kind in sources.items():
@@ -132,10 +146,18 @@ def test_every_metric_of_the_api_moves_through_real_requests(stack: Stack) -> No
         stack.container("postgres").start()
     eventually(lambda: stack.http.get(api + "/api/articles/4").status_code == 200, "the API finds its database again")
     moved = (
-        "http_requests_total", "http_request_duration_seconds_count", "http_slow_requests_total",
-        "app_uptime_seconds", "db_query_count", "db_query_duration_ms_count", "db_query_errors",
-        "cache_hits_total", "cache_misses_total", "auth_successful_logins", "email_sent_total",
-    )  # fmt: skip
+        "http_requests_total",
+        "http_request_duration_seconds_count",
+        "http_slow_requests_total",
+        "app_uptime_seconds",
+        "db_query_count",
+        "db_query_duration_ms_count",
+        "db_query_errors",
+        "cache_hits_total",
+        "cache_misses_total",
+        "auth_successful_logins",
+        "email_sent_total",
+    )
     eventually(
         lambda: all(_families(stack).get(name, 0) > before.get(name, 0) for name in moved), f"all of {moved} moved"
     )
@@ -159,28 +181,40 @@ def _families(stack: Stack) -> dict[str, float]:
 # What is done to a server, and the series that rises by it.
 ACTED_ON: dict[str, tuple[list[str], str]] = {
     "redis": (
-        ["sh", "-c", "REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /run/secrets/redis.conf) redis-cli MSET "
-         "e2e:1 x e2e:2 x e2e:3 x"],
+        [
+            "sh",
+            "-c",
+            "REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /run/secrets/redis.conf) redis-cli MSET "
+            "e2e:1 x e2e:2 x e2e:3 x",
+        ],
         'sum(redis_db_keys{job="redis"})',
     ),
     "postgres": (
-        ["sh", "-c", "psql -h 127.0.0.1 -U softfactory -d softfactory -c 'CREATE TABLE e2e AS SELECT "
-         "generate_series(1,20000) AS n'"],
+        [
+            "sh",
+            "-c",
+            "psql -h 127.0.0.1 -U softfactory -d softfactory -c 'CREATE TABLE e2e AS SELECT "
+            "generate_series(1,20000) AS n'",
+        ],
         'sum(pg_stat_database_tup_inserted{job="postgres",datname="softfactory"})',
     ),
     # Without replicas, which a single node cannot hold: the cluster would stay yellow, and an alert pending.
     "elasticsearch": (
-        ["sh", "-c", "json='Content-Type: application/json' && "
-         "curl -sf -X PUT -H \"$json\" -d '{\"settings\": {\"number_of_replicas\": 0}}' "
-         "http://127.0.0.1:9200/e2e && curl -sf -X POST -H \"$json\" -d '{\"e2e\": 1}' "
-         "'http://127.0.0.1:9200/e2e/_doc?refresh=true'"],
+        [
+            "sh",
+            "-c",
+            "json='Content-Type: application/json' && "
+            'curl -sf -X PUT -H "$json" -d \'{"settings": {"number_of_replicas": 0}}\' '
+            'http://127.0.0.1:9200/e2e && curl -sf -X POST -H "$json" -d \'{"e2e": 1}\' '
+            "'http://127.0.0.1:9200/e2e/_doc?refresh=true'",
+        ],
         'sum(elasticsearch_indices_docs_primary{job="elasticsearch"})',
     ),
     "prometheus": (
         ["sh", "-c", "dd if=/dev/zero of=/prometheus/e2e bs=1048576 count=64 && sync"],
         '- sum(node_filesystem_avail_bytes{job="node"})',
     ),
-}  # fmt: skip
+}
 
 
 def test_each_exporters_value_rises_when_its_server_is_acted_on(stack: Stack) -> None:
@@ -250,8 +284,13 @@ def test_grafana_keeps_its_contract(stack: Stack) -> None:
     }
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/grafana_contract{part}"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == os.EX_OK, done.stdout[-6000:]
     assert "skipped" not in done.stdout, done.stdout[-3000:]
 

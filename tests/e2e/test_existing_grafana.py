@@ -26,9 +26,13 @@ PORT = PORTS["grafana"] + 50
 TOKEN = "grafana_token"
 THEIRS = {"uid": "theirs", "title": "Their own dashboard", "panels": []}
 THEIR_SOURCE = {
-    "uid": "theirs", "name": "Theirs", "type": "prometheus", "access": "proxy", "url": "http://prometheus.invalid:9090",
+    "uid": "theirs",
+    "name": "Theirs",
+    "type": "prometheus",
+    "access": "proxy",
+    "url": "http://prometheus.invalid:9090",
     "isDefault": True,
-}  # fmt: skip
+}
 FOLDER = "/api/folders/softfactory"
 
 
@@ -68,8 +72,11 @@ class Theirs:
 
 PAGES = ("alertmanager", "node", "overview", "prometheus")  # what a stack that watches itself has
 ALL_OF_OURS = {
-    "folder softfactory", "data source prometheus", "data source alertmanager", *(f"dashboard {uid}" for uid in PAGES),
-}  # fmt: skip
+    "folder softfactory",
+    "data source prometheus",
+    "data source alertmanager",
+    *(f"dashboard {uid}" for uid in PAGES),
+}
 
 
 def _handler(theirs: Theirs) -> type[BaseHTTPRequestHandler]:
@@ -196,10 +203,11 @@ def test_what_is_there_already_is_not_overwritten(small: Stack, theirs: Theirs) 
     theirs.admin.post("/api/datasources", json={**THEIR_SOURCE, "uid": "x", "name": "Prometheus", "isDefault": False})
     theirs.admin.post("/api/datasources", json={**THEIR_SOURCE, "uid": "alertmanager", "name": "A", "isDefault": False})
     refused(
-        small, "would overwrite the dashboard node, which lies outside of any folder",
+        small,
+        "would overwrite the dashboard node, which lies outside of any folder",
         "has a data source Prometheus already (uid x); rename it there",
         "has a data source with the uid alertmanager already, A",
-    )  # fmt: skip
+    )
     assert not [call for call in theirs.asked if not call.startswith("GET ")]
     for path in ("dashboards/uid/node", "datasources/uid/x", "datasources/uid/alertmanager"):
         theirs.admin.delete(f"/api/{path}").raise_for_status()
@@ -248,8 +256,9 @@ def test_it_is_up_verified_and_without_a_difference(small: Stack, theirs: Theirs
     for uid in PAGES:
         assert theirs.get(f"/api/dashboards/uid/{uid}")["meta"]["folderUid"] == "softfactory"
     assert {source["url"] for source in theirs.get("/api/datasources") if source["uid"] != "theirs"} == {
-        small.url("prometheus"), small.url("alertmanager"),
-    }  # fmt: skip
+        small.url("prometheus"),
+        small.url("alertmanager"),
+    }
     small.becomes_healthy()
     small.pulumi("preview", "--stack", small.name, "--expect-no-changes")
     state = json.loads(small.pulumi("stack", "export", "--stack", small.name).stdout)["deployment"]["resources"]

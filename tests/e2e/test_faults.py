@@ -162,8 +162,11 @@ def test_an_update_that_was_killed_is_recovered_by_one_command(stack: Stack, sur
 def _start_up(stack: Stack) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         ["pulumi", "up", "--stack", NAME, "--yes", "--skip-preview", "--non-interactive"],
-        cwd=stack.folder, env=stack.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=stack.folder,
+        env=stack.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _is_locked(stack: Stack) -> bool:

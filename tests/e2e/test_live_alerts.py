@@ -72,9 +72,14 @@ def test_bad_answers_and_used_up_connections_fire_and_good_ones_end_it(hasty: St
         hasty.switch(slow_queries=True, cache_off=True, delay_ms=2000, fail_rate=0.5)
         with used_up_connections(hasty):
             _wait(
-                hasty, "firing", "SlowQueries", "HighResponseTime", "HighErrorRate", "ConnectionPoolNearMax",
+                hasty,
+                "firing",
+                "SlowQueries",
+                "HighResponseTime",
+                "HighErrorRate",
+                "ConnectionPoolNearMax",
                 meanwhile=16,
-            )  # fmt: skip
+            )
         hasty.switch(slow_queries=False, delay_ms=0, fail_rate=0)
         _wait(hasty, "firing", "CacheHitRatioDegraded", meanwhile=100)
     _wait(hasty, "inactive", *ended, meanwhile=200)

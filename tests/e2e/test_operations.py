@@ -33,13 +33,15 @@ ROTATED = {**FIRST, "webhook_url": "http://inbox:8025/webhook?token={}"}
 RECEIVERS: dict[str, Any] = {
     "slack": {"channel": "#alerts"},
     "email": {
-        "smarthost": "inbox:1025", "from": "from@softfactory.example", "to": ["to@softfactory.example"],
+        "smarthost": "inbox:1025",
+        "from": "from@softfactory.example",
+        "to": ["to@softfactory.example"],
         "user": "alertmanager",
     },
     "pagerduty": {"url": "http://inbox:8025/pagerduty/v2/enqueue"},
     "incidentio": {"url": "http://inbox:8025/incidentio/v2/alert_events/alertmanager/1"},
     "ways": {"critical": {"to": ["webhook", "slack", "pagerduty", "incidentio"], "wait": "1s", "interval": "5s"}},
-}  # fmt: skip
+}
 # One of each kind: kept by Grafana, kept by PostgreSQL, read from its file by a server that starts, by one that runs.
 KINDS = ("grafana_admin_password", "postgres_password", "redis_password", "webhook_url")
 # The start scripts of these images hand the password of the first start to their server in its environment, which root
@@ -57,9 +59,15 @@ def make(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
         (stack.folder / path).write_text(text, encoding="utf-8")
         (stack.folder / path).chmod(0o755)
     done = subprocess.run(
-        ["make", *arguments, f"STACK={NAME}"], cwd=stack.folder, env=stack.environment,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+        ["make", *arguments, f"STACK={NAME}"],
+        cwd=stack.folder,
+        env=stack.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     stack.said.append(done.stdout + done.stderr)
     return done
 
@@ -177,9 +185,10 @@ def _alert(stack: Stack, name: str) -> None:
     """Fires for half a minute, which is longer than its group waits."""
     now = datetime.now(UTC)
     alert = {
-        "labels": {"alertname": name, "severity": "critical", "subject": "end-to-end"},
-        "startsAt": now.isoformat(), "endsAt": (now + timedelta(seconds=30)).isoformat(),
-    }  # fmt: skip
+        "labels": {"alertname": name, "severity": "critical", "service": "end-to-end"},
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(seconds=30)).isoformat(),
+    }
     answer = stack.http.post(stack.url("alertmanager") + "/api/v2/alerts", json=[alert])
     assert answer.is_success, answer.text
 

@@ -56,11 +56,15 @@ def filled(expr: str) -> str:
 
 QUESTIONS = [
     Question(
-        dashboard=model["uid"], panel=panel["title"], expr=filled(expr),
+        dashboard=model["uid"],
+        panel=panel["title"],
+        expr=filled(expr),
         only_in_trouble=panel["description"].endswith(ONLY_IN_TROUBLE),
     )
-    for model in MODELS for panel in panels(model) for expr in queries(panel)
-]  # fmt: skip
+    for model in MODELS
+    for panel in panels(model)
+    for expr in queries(panel)
+]
 
 
 def now(stack: Stack) -> float:
@@ -277,9 +281,12 @@ def replica_without_a_node(stack: Stack) -> Iterator[None]:
 def too_little_memory(stack: Stack) -> Iterator[None]:
     """A container that exceeds its own limit; the machine has enough."""
     container = stack.engine.containers.create(
-        stack.container("api").attrs["Config"]["Image"], ["python", "-c", "b'x' * 2**30"],
-        mem_limit="32m", memswap_limit="32m", labels={"softfactory.prefix": PREFIX},
-    )  # fmt: skip
+        stack.container("api").attrs["Config"]["Image"],
+        ["python", "-c", "b'x' * 2**30"],
+        mem_limit="32m",
+        memswap_limit="32m",
+        labels={"softfactory.prefix": PREFIX},
+    )
     try:
         container.start()
         assert container.wait(timeout=60)["StatusCode"] == 137
@@ -444,12 +451,19 @@ class Trouble:
     panels: tuple[tuple[str, str], ...]
 
 
-BAD_ANSWERS = Trouble(provoke=bad_answers, panels=(
-    ("overview", "Failed requests"), ("api", "Failed requests"), ("api", "Slow requests"),
-    ("api", "API availability, errors in 1h"), ("api", "API availability, errors in 1d"),
-    ("api", "API latency, errors in 1h"), ("api", "API latency, errors in 1d"),
-    ("api", "Slow database queries in 5 minutes"),
-))  # fmt: skip
+BAD_ANSWERS = Trouble(
+    provoke=bad_answers,
+    panels=(
+        ("overview", "Failed requests"),
+        ("api", "Failed requests"),
+        ("api", "Slow requests"),
+        ("api", "API availability, errors in 1h"),
+        ("api", "API availability, errors in 1d"),
+        ("api", "API latency, errors in 1h"),
+        ("api", "API latency, errors in 1d"),
+        ("api", "Slow database queries in 5 minutes"),
+    ),
+)
 # Those of a round are provoked at once: they do not disturb each other. Before them all come bad answers, which leave
 # everything as it is: what the objectives record of them is waited for beside the rounds.
 ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
@@ -472,10 +486,11 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
             provoke=too_little_memory, panels=(("node", "Processes killed for memory in 10 minutes"),)
         ),
         "a rule that cannot be evaluated": Trouble(
-            provoke=rule_that_cannot_be_evaluated, panels=(
+            provoke=rule_that_cannot_be_evaluated,
+            panels=(
                 ("alertmanager", "Failed rule evaluations in 5 minutes"),
                 ("prometheus", "Failed rule evaluations in 5 minutes"),
-            )
+            ),
         ),
         "a notification that is refused": Trouble(
             provoke=refused_notification, panels=(("alertmanager", "Failed notifications"),)
@@ -486,10 +501,14 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
         "a silence": Trouble(provoke=silenced, panels=(("alertmanager", "Silences"),)),
     },
     "while something is away": {
-        "an outage that nobody is told of": Trouble(provoke=outage_that_nobody_is_told_of, panels=(
-            ("overview", "What fires"), ("alertmanager", "Dropped notifications in 5 minutes"),
-            ("prometheus", "Dropped notifications in 5 minutes"),
-        )),
+        "an outage that nobody is told of": Trouble(
+            provoke=outage_that_nobody_is_told_of,
+            panels=(
+                ("overview", "What fires"),
+                ("alertmanager", "Dropped notifications in 5 minutes"),
+                ("prometheus", "Dropped notifications in 5 minutes"),
+            ),
+        ),
         "no database": Trouble(provoke=database_away, panels=(("api", "Failed database queries"),)),
         "no data source": Trouble(provoke=data_source_away, panels=(("overview", "Grafana: failed requests"),)),
     },
@@ -499,7 +518,7 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
             provoke=wal_that_cannot_be_archived, panels=(("postgres", "WAL files not archived in 15 minutes"),)
         ),
     },
-}  # fmt: skip
+}
 # Nothing can be asked while Prometheus restarts.
 ALONE = Trouble(provoke=damaged_storage, panels=(("prometheus", "Failures of the storage in an hour"),))
 

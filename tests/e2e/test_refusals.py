@@ -173,9 +173,13 @@ def test_all_that_is_in_the_way_is_found_before_anything_is_touched_and_told_at_
     settings, other = stack.settings(), f"{PREFIX}-other"
     taken = int(stack.container("inbox").attrs["HostConfig"]["PortBindings"]["8025/tcp"][0]["HostPort"])
     absent = {"alertmanager": f"{PREFIX}-absent:1", "redis-exporter": "127.0.0.1:1/absent:2"}
-    volume = stack.engine.volumes.create(f"{other}-grafana-data", labels={
-        "softfactory.prefix": other, "softfactory.environment": "prod",
-    })  # fmt: skip
+    volume = stack.engine.volumes.create(
+        f"{other}-grafana-data",
+        labels={
+            "softfactory.prefix": other,
+            "softfactory.environment": "prod",
+        },
+    )
     container = stack.engine.containers.create(stack.container("inbox").attrs["Config"]["Image"], name=f"{other}-api")
     try:
         stack.change(prefix=other, ports={**{part: port + 50 for part, port in PORTS.items()}, "grafana": taken})
@@ -236,9 +240,11 @@ def test_a_wrong_grafana_password_is_found_before_anything_is_touched_and_locks_
     with configured(stack, "grafana_admin_password", "not the password", "--secret"), nothing_changes(stack):
         refused = stack.up(check=False)
     assert_refused(
-        refused, "Grafana refuses the credentials", "pulumi config set --secret grafana_admin_password",
+        refused,
+        "Grafana refuses the credentials",
+        "pulumi config set --secret grafana_admin_password",
         "make rotate SECRET=grafana_admin_password",
-    )  # fmt: skip
+    )
     assert "not the password" not in refused.stdout + refused.stderr
     assert stack.http.get(stack.url("grafana") + "/api/org", auth=stack.grafana_auth).status_code == 200
 

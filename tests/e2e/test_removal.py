@@ -62,9 +62,13 @@ def _marks(stack: Stack) -> list[marks.Question]:
 
 
 def _is_all_there(
-    stack: Stack, before: losses.Samples, is_kept: list[marks.Question], outage: Outage, fault: str,
+    stack: Stack,
+    before: losses.Samples,
+    is_kept: list[marks.Question],
+    outage: Outage,
+    fault: str,
     survived: Survived,
-) -> None:  # fmt: skip
+) -> None:
     stack.becomes_healthy()
     assert [question() for question in is_kept] == [True] * len(is_kept)
     lost = losses.lost(stack, before, outage)

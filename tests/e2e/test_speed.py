@@ -115,7 +115,7 @@ def _series(stack: Stack, asked: list[Question]) -> list[Labels]:
 
 
 def _is_api(labels: Labels) -> bool:
-    return labels.get("subject") == "api" and "instance" in labels
+    return labels.get("service") == "api" and "instance" in labels
 
 
 def _another(labels: Labels) -> Labels:
@@ -144,10 +144,14 @@ def _write(series: list[Labels], end: int, path: Path) -> int:
 def _prometheus(stack: Stack, samples: Path) -> Iterator[str]:
     """The address of a Prometheus that has nothing but these samples."""
     container: Container = stack.engine.containers.create(
-        stack.container("prometheus").attrs["Config"]["Image"], ["-euc", SERVE], entrypoint="sh", user="0",
-        name=f"{stack.prefix}-day", labels={"softfactory.prefix": stack.prefix},
+        stack.container("prometheus").attrs["Config"]["Image"],
+        ["-euc", SERVE],
+        entrypoint="sh",
+        user="0",
+        name=f"{stack.prefix}-day",
+        labels={"softfactory.prefix": stack.prefix},
         ports={"9090/tcp": ("127.0.0.1", 0)},
-    )  # fmt: skip
+    )
     try:
         with tarfile.open(samples.with_suffix(".tar"), "w") as archive:
             archive.add(samples, "day/samples")

@@ -97,9 +97,13 @@ def impostor(stack: Stack) -> Iterator[str]:
     """The name of a container in the stack's network that serves no metrics."""
     image = stack.container("api").attrs["Config"]["Image"]
     container = stack.engine.containers.run(
-        image, ["python", "-c", IMPOSTOR], name=f"{PREFIX}-impostor", network=PREFIX, detach=True,
+        image,
+        ["python", "-c", IMPOSTOR],
+        name=f"{PREFIX}-impostor",
+        network=PREFIX,
+        detach=True,
         labels={"softfactory.prefix": PREFIX},
-    )  # fmt: skip
+    )
     try:
         yield f"{PREFIX}-impostor"
     finally:
@@ -120,9 +124,12 @@ def settings_of(stack: Stack, **values: Any) -> Iterator[None]:
 def test_a_healthy_stack_is_verified_within_seconds(stack: Stack) -> None:
     expected = load_plan(NAME, folder=stack.folder / "stacks").expected
     access = truth.Access(
-        prometheus=stack.url("prometheus"), alertmanager=stack.url("alertmanager"), grafana=stack.url("grafana"),
-        grafana_auth=stack.grafana_auth, prefix=PREFIX,
-    )  # fmt: skip
+        prometheus=stack.url("prometheus"),
+        alertmanager=stack.url("alertmanager"),
+        grafana=stack.url("grafana"),
+        grafana_auth=stack.grafana_auth,
+        prefix=PREFIX,
+    )
     eventually(lambda: not truth.problems(expected, access, stack.http), "all is well")
     began = time.monotonic()
     assert truth.settle(expected, access, stack.http) == []
@@ -132,11 +139,14 @@ def test_a_healthy_stack_is_verified_within_seconds(stack: Stack) -> None:
 # What only the running stack shows of the model: PromQL that every checker takes (only the evaluation finds several
 # series, one for each database), and addresses that lead nowhere.
 MODEL = (
-    ("rules/postgres.py", "sum by ($by) (pg_stat_database_numbackends{{$scope}}) / on",
-     "pg_stat_database_numbackends{{$scope}} / on"),
+    (
+        "rules/postgres.py",
+        "sum by ($by) (pg_stat_database_numbackends{{$scope}}) / on",
+        "pg_stat_database_numbackends{{$scope}} / on",
+    ),
     ("plan.py", 'f"alertmanager:{alertmanager.JOB.port}"', 'f"alertmanager:{alertmanager.JOB.port + 1}"'),
     ("plan.py", 'url=f"http://prometheus:{prometheus.JOB.port}"', 'url="http://localhost:9090"'),
-)  # fmt: skip
+)
 
 
 def targets(stack: Stack, host: str, ports: dict[str, int]) -> dict[str, Any]:

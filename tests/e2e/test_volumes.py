@@ -144,15 +144,22 @@ def _small_volume(stack: Stack) -> Iterator[Any]:
     keeps it in memory while Prometheus is restarted.
     """
     labels = {
-        "softfactory.project": "softfactory-monitoring", "softfactory.prefix": NEIGHBOUR,
-        "softfactory.environment": "dev", "softfactory.service": "prometheus",
-    }  # fmt: skip
+        "softfactory.project": "softfactory-monitoring",
+        "softfactory.prefix": NEIGHBOUR,
+        "softfactory.environment": "dev",
+        "softfactory.service": "prometheus",
+    }
     options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={SIZE},uid=65534,mode=0755"}
     volume = stack.engine.volumes.create(f"{NEIGHBOUR}-prometheus-data", driver_opts=options, labels=labels)
     holder = stack.engine.containers.run(
-        stack.container("prometheus").attrs["Config"]["Image"], ["-c", "sleep 1000"], entrypoint="sh", user="65534",
-        volumes={volume.name: {"bind": "/volume", "mode": "rw"}}, labels=labels, detach=True,
-    )  # fmt: skip
+        stack.container("prometheus").attrs["Config"]["Image"],
+        ["-c", "sleep 1000"],
+        entrypoint="sh",
+        user="65534",
+        volumes={volume.name: {"bind": "/volume", "mode": "rw"}},
+        labels=labels,
+        detach=True,
+    )
     try:
         yield holder
     finally:

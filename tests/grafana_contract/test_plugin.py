@@ -242,8 +242,10 @@ def test_a_token_makes_the_same_objects_under_ids_of_its_own(
     stack.program(declare, token=token)
     assert stack.up() == {"create": 5}
     assert [stack.state(name)["id"] for name in ("folder", "dashboard", "source")] == [
-        f"0:{uid}-f", f"0:{uid}", f"1:{uid}",
-    ]  # fmt: skip
+        f"0:{uid}-f",
+        f"0:{uid}",
+        f"1:{uid}",
+    ]
     assert stack.preview() == stack.refresh() == {"same": 5}
     assert [stack.state(name)["id"][0] for name in ("folder", "dashboard", "source")] == ["0", "0", "1"]
     wanted["title"] = f"{uid} renamed"

@@ -78,9 +78,11 @@ class FakeStack:
             for group, name in sorted(wanted.expected.rules)
         ]
         self.release = {
-            "name": RELEASE_INFO, "type": "recording", "health": "ok",
+            "name": RELEASE_INFO,
+            "type": "recording",
+            "health": "ok",
             "labels": {"release": wanted.expected.releases["prometheus"]},
-        }  # fmt: skip
+        }
         self.rules.append(("release", self.release))
         self.alertmanagers = ["http://alertmanager:9093/api/v2/alerts"]
         self.failed_writes = 0
@@ -104,13 +106,16 @@ class FakeStack:
                 "Config": {"Image": "sha256:0", "Labels": {"softfactory.prefix": self.prefix}},
                 "NetworkSettings": {"Ports": _published(getattr(self.ports, service, None))},
                 "State": {
-                    "Running": True, "Paused": False, "Restarting": False, "ExitCode": 0,
+                    "Running": True,
+                    "Paused": False,
+                    "Restarting": False,
+                    "ExitCode": 0,
                     "StartedAt": nanoseconds(self.now - timedelta(hours=1)),
                     "Health": {"Status": "healthy"},
                 },
             }
             for service in wanted.expected.services
-        }  # fmt: skip
+        }
 
     def access(self) -> Access:
         return Access(
@@ -370,13 +375,17 @@ def _summary(attrs: dict[str, Any]) -> dict[str, Any]:
         "State": _state(state),
         "Status": f"Up 5 minutes ({'health: starting' if health == 'starting' else health})" if health else "Up",
         "Ports": [
-            {"IP": there["HostIp"], "PublicPort": int(there["HostPort"]), "PrivatePort": int(inner.split("/")[0]),
-             "Type": inner.split("/")[1]}
+            {
+                "IP": there["HostIp"],
+                "PublicPort": int(there["HostPort"]),
+                "PrivatePort": int(inner.split("/")[0]),
+                "Type": inner.split("/")[1],
+            }
             for inner, bindings in attrs["NetworkSettings"]["Ports"].items()
             if state["Running"]
             for there in bindings or ()
         ],
-    }  # fmt: skip
+    }
 
 
 def _state(state: dict[str, Any]) -> str:

@@ -55,8 +55,12 @@ class Program:
     ) -> Run:
         return run(
             lambda: runpy.run_path("__main__.py", run_name="__main__"),
-            stack=self.environment, config=config, secrets=SECRETS, preview=preview, computed=computed,
-        )  # fmt: skip
+            stack=self.environment,
+            config=config,
+            secrets=SECRETS,
+            preview=preview,
+            computed=computed,
+        )
 
     def prepare(self) -> Run:
         """Runs what comes before the first resource, and no more."""

@@ -236,11 +236,20 @@ def _run(
     levels = {0: "debug", 1: "info", 2: "warning", 3: "error"}
     engine = SimpleNamespace(Log=lambda told: recorded.log.append((levels[told.severity], told.message)))
     settings = mocks.MockSettings(  # type: ignore[no-untyped-call]
-        monitor=_Monitor(recorded, computed), monitor_features=set(), engine=engine, project=PROJECT, stack=stack,
-        dry_run=recorded.preview, organization=None, callbacks=None,
+        monitor=_Monitor(recorded, computed),
+        monitor_features=set(),
+        engine=engine,
+        project=PROJECT,
+        stack=stack,
+        dry_run=recorded.preview,
+        organization=None,
+        callbacks=None,
         # What a run leaves unfinished must not be waited for by the next one.
-        outputs=set(), lock=threading.Lock(), package_refs={}, base_providers_by_ref={},
-    )  # fmt: skip
+        outputs=set(),
+        lock=threading.Lock(),
+        package_refs={},
+        base_providers_by_ref={},
+    )
     configure(settings)
     keys = {f"{PROJECT}:{key}": value for key, value in {**config, **secrets}.items()}
     set_all_config(keys, [f"{PROJECT}:{key}" for key in secrets])

@@ -18,16 +18,22 @@ from stacks.images import OFFICIAL
 URL = "http://127.0.0.1:9090"
 GRAFANA = "http://127.0.0.1:3000"
 IMAGES = {  # whose image says which version is catalogued
-    "postgres": "postgres-exporter", "redis": "redis-exporter", "elasticsearch": "elasticsearch-exporter",
-    "node": "node-exporter", "prometheus": "prometheus", "alertmanager": "alertmanager", "grafana": "grafana",
-}  # fmt: skip
+    "postgres": "postgres-exporter",
+    "redis": "redis-exporter",
+    "elasticsearch": "elasticsearch-exporter",
+    "node": "node-exporter",
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+    "grafana": "grafana",
+}
 UP = Metric(type="gauge", help="Whether it answers.", labels=frozenset())
 HITS = Metric(type="counter", help="Hits.", labels=frozenset({"db", "node"}), optional=frozenset({"node"}))
 SECONDS = Metric(type="histogram", help="Time.", labels=frozenset({"db"}))
 KNOWN = Catalogue(
-    exporter="redis_exporter", version="1.2.3",
+    exporter="redis_exporter",
+    version="1.2.3",
     metrics={"redis_up": UP, "redis_hits_total": HITS, "redis_seconds": SECONDS},
-)  # fmt: skip
+)
 
 
 def with_metrics(**metrics: Metric) -> Catalogue:
@@ -36,7 +42,7 @@ def with_metrics(**metrics: Metric) -> Catalogue:
 
 def row(name: str, **labels: str) -> dict[str, Any]:
     return {
-        "metric": {"__name__": name, "job": "redis", "instance": "r", "subject": "redis", **labels},
+        "metric": {"__name__": name, "job": "redis", "instance": "r", "service": "redis", **labels},
         "value": [0, "1"],
     }
 
@@ -48,11 +54,14 @@ class FakePrometheus:
         self.stand_in = False
         self.job = "redis"
         self.metadata = {
-            "redis_up": ("gauge", "Whether it answers."), "redis_hits_total": ("counter", "Hits."),
-            "redis_seconds": ("histogram", "Time."), "redis_pause_seconds": ("summary", "Pauses."),
+            "redis_up": ("gauge", "Whether it answers."),
+            "redis_hits_total": ("counter", "Hits."),
+            "redis_seconds": ("histogram", "Time."),
+            "redis_pause_seconds": ("summary", "Pauses."),
             "redis_errors_total": ("counter", "Nothing failed yet."),
-            "redis_exporter_build_info": ("gauge", "Who it is."), "go_build_info": ("gauge", "What of."),
-        }  # fmt: skip
+            "redis_exporter_build_info": ("gauge", "Who it is."),
+            "go_build_info": ("gauge", "What of."),
+        }
         self.rows = [
             row("redis_up"),
             row("redis_hits_total", db="0"),
@@ -204,18 +213,18 @@ def test_a_file_has_a_metric_per_line_and_is_read_as_it_was_written() -> None:
     assert from_text(text) == KNOWN
 
 
-def test_every_subject_has_a_catalogue_as_the_command_writes_it() -> None:
-    assert set(catalogues()) == {job.subject for job in JOBS}
-    for subject, there in catalogues().items():
-        assert (FOLDER / f"{subject}.json").read_text(encoding="utf-8") == to_text(there)
+def test_every_service_has_a_catalogue_as_the_command_writes_it() -> None:
+    assert set(catalogues()) == {job.service for job in JOBS}
+    for service, there in catalogues().items():
+        assert (FOLDER / f"{service}.json").read_text(encoding="utf-8") == to_text(there)
         assert there.metrics
 
 
-@pytest.mark.parametrize("subject", IMAGES)
-def test_the_catalogue_is_of_the_pinned_line(subject: str) -> None:
+@pytest.mark.parametrize("service", IMAGES)
+def test_the_catalogue_is_of_the_pinned_line(service: str) -> None:
     # A closed network's packages differ in the last digits at most (stacks/images.py).
-    pinned = plain_version(OFFICIAL[IMAGES[subject]].rpartition(":")[2]).split(".")
-    assert catalogues()[subject].version.split(".")[:2] == pinned[:2]
+    pinned = plain_version(OFFICIAL[IMAGES[service]].rpartition(":")[2]).split(".")
+    assert catalogues()[service].version.split(".")[:2] == pinned[:2]
 
 
 @pytest.mark.parametrize(
@@ -243,17 +252,18 @@ def test_the_series_of_a_metric_follow_from_its_type(series: str, labels: set[st
         pause_seconds=Metric(type="summary", help="", labels=frozenset()),
         things_count=Metric(type="gauge", help="", labels=frozenset()),
     )
-    assert known.labels(series) == (None if labels is None else labels | {"instance", "job", "subject"})
+    assert known.labels(series) == (None if labels is None else labels | {"instance", "job", "service"})
 
 
 def test_captures_of_one_version_add_up() -> None:
     again = Catalogue(
-        exporter="redis_exporter", version="1.2.3",
+        exporter="redis_exporter",
+        version="1.2.3",
         metrics={
             "redis_hits_total": replace(HITS, labels=frozenset({"db", "shard"}), optional=frozenset()),
             "redis_new": UP,
         },
-    )  # fmt: skip
+    )
     both = merged(KNOWN, again)
     assert both.metrics.keys() == {"redis_up", "redis_hits_total", "redis_seconds", "redis_new"}
     assert both.metrics["redis_hits_total"].labels == {"db", "node", "shard"}

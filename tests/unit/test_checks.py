@@ -14,8 +14,8 @@ from rules.model import Alert, Recording, ScrapeJob, Severity, Signal, Unit
 from rules.promql import read, selectors
 from tests.unit.values import settings
 
-JOB = ScrapeJob(name="things", subject="thing", port=1)
-OTHER = ScrapeJob(name="others", subject="other", port=2)
+JOB = ScrapeJob(name="things", service="thing", port=1)
+OTHER = ScrapeJob(name="others", service="other", port=2)
 
 
 def metric(kind: str, *labels: str) -> Metric:
@@ -36,13 +36,20 @@ KNOWN = {
     "other": Catalogue(exporter="others", version="", metrics={"other_count": metric("gauge")}),
 }
 BUSY = Signal(
-    title="Busy", unit=Unit.RATIO, job=JOB, description="Share of its time.",
+    title="Busy",
+    unit=Unit.RATIO,
+    job=JOB,
+    description="Share of its time.",
     expr="sum by ($by) (rate(things_total{$scope}[$window])) / 100",
-)  # fmt: skip
+)
 ALERT = Alert(
-    name="ThingBusy", when=BUSY.above(0.9), severity=Severity.WARNING, for_="5m",
-    summary="{{ $labels.instance }} is busy", description="Too busy, {{ $value | humanizePercentage }}.",
-)  # fmt: skip
+    name="ThingBusy",
+    when=BUSY.above(0.9),
+    severity=Severity.WARNING,
+    for_="5m",
+    summary="{{ $labels.instance }} is busy",
+    description="Too busy, {{ $value | humanizePercentage }}.",
+)
 BESIDE = Written(
     runbooks={"thing": frozenset({"ThingBusy"})}, firing=frozenset({"ThingBusy"}), quiet=frozenset({"ThingBusy"})
 )
@@ -118,7 +125,7 @@ def test_a_rule_reads_what_its_jobs_exporter_has(expr: str, problem: str) -> Non
 
 
 def test_a_job_without_a_catalogue_is_told_with_what_to_do() -> None:
-    known = {subject: catalogue for subject, catalogue in KNOWN.items() if subject != "thing"}
+    known = {service: catalogue for service, catalogue in KNOWN.items() if service != "thing"}
     assert checks.problems((ALERT,), (), (JOB,), known, BESIDE) == [
         "rules/thing.py: ThingBusy: reads things_total, and there is no rules/catalogue/thing.json; "
         "bring up a stack with the job, then `python -m ops catalogue`"
@@ -150,44 +157,44 @@ def test_gauges_histograms_summaries_and_the_scrapes_own_series_are_known(expr: 
     [
         (
             'sum by ($by) (rate(things_total{$scope,colour="red"}[5m]))',
-            "things_total has no label colour; it has: color, instance, job, size, subject",
+            "things_total has no label colour; it has: color, instance, job, service, size",
         ),
-        ('max by ($by) (thing_up{$scope,le="1"})', "thing_up has no label le; it has: instance, job, subject"),
+        ('max by ($by) (thing_up{$scope,le="1"})', "thing_up has no label le; it has: instance, job, service"),
         (
             "max by ($by) (sum by ($by, colour) (rate(things_total{$scope}[5m])))",
-            "what `sum by` goes over has no label colour; it has: color, instance, job, size, subject",
+            "what `sum by` goes over has no label colour; it has: color, instance, job, service, size",
         ),
         (
             "max by ($by) (max without (colour) (thing_up{$scope}))",
-            "what `max without` goes over has no label colour; it has: instance, job, subject",
+            "what `max without` goes over has no label colour; it has: instance, job, service",
         ),
         (
             "sum by ($by) (thing_up{$scope} * on (instance, size) things_total{$scope})",
-            "the left of `* on` has no label size; it has: instance, job, subject",
+            "the left of `* on` has no label size; it has: instance, job, service",
         ),
         (
             "sum by ($by) (things_total{$scope} and on (instance, size) thing_up{$scope})",
-            "the right of `and on` has no label size; it has: instance, job, subject",
+            "the right of `and on` has no label size; it has: instance, job, service",
         ),
         (
             "sum by ($by) (things_total{$scope} * on (instance) group_left (colour) thing_up{$scope})",
-            "the right of `* group_left` has no label colour; it has: instance, job, subject",
+            "the right of `* group_left` has no label colour; it has: instance, job, service",
         ),
         (
             "sum by ($by) (thing_up{$scope} * on (instance) group_right (colour) things_total{$scope})",
-            "the left of `* group_right` has no label colour; it has: instance, job, subject",
+            "the left of `* group_right` has no label colour; it has: instance, job, service",
         ),
         (
             "sum by ($by) (thing_up{$scope} * ignoring (colour) thing_up{$scope})",
-            "either side of `* ignoring` has no label colour; it has: instance, job, subject",
+            "either side of `* ignoring` has no label colour; it has: instance, job, service",
         ),
         (
             "sum by ($by) (things_total{$scope} / thing_up{$scope})",
-            "`/` finds no pair: color, instance, job, size, subject on its left, instance, job, subject on its right",
+            "`/` finds no pair: color, instance, job, service, size on its left, instance, job, service on its right",
         ),
         (
             "sum by ($by) (rate(things_total{$scope}[5m])) > 0 unless thing_up{$scope} == 0",
-            "`unless` finds no pair: instance on its left, instance, job, subject on its right",
+            "`unless` finds no pair: instance on its left, instance, job, service on its right",
         ),
         (
             "histogram_quantile(0.9, sum by ($by) (rate(thing_seconds_bucket{$scope}[5m])))",
@@ -195,16 +202,16 @@ def test_gauges_histograms_summaries_and_the_scrapes_own_series_are_known(expr: 
         ),
         (
             'max by ($by) (label_replace(thing_up{$scope}, "a", "$$1", "colour", "(.*)"))',
-            "what `label_replace` goes over has no label colour; it has: instance, job, subject",
+            "what `label_replace` goes over has no label colour; it has: instance, job, service",
         ),
         (
             'max by ($by) (label_join(thing_up{$scope}, "a", "-", "job", "colour"))',
-            "what `label_join` goes over has no label colour; it has: instance, job, subject",
+            "what `label_join` goes over has no label colour; it has: instance, job, service",
         ),
         ("sum(rate(things_total{$scope}[5m]))", "'Busy' gives no labels, but its `by` is instance"),
         (
             "rate(thing_seconds_count{$scope}[5m])",
-            "'Busy' gives color, instance, job, subject, but its `by` is instance",
+            "'Busy' gives color, instance, job, service, but its `by` is instance",
         ),
         ("vector(1)", "'Busy' gives no labels, but its `by` is instance"),
         ('absent(thing_up{$scope,instance="a"})', "'Busy' gives instance, job, but its `by` is instance"),
@@ -218,29 +225,37 @@ def test_a_rule_uses_labels_that_are_there_and_gives_those_that_it_says(expr: st
     ("expr", "by"),
     [
         ("sum by ($by) (rate(things_total{$scope}[5m]))", ("instance", "color")),
-        ("sum without (size, job, subject) (rate(things_total{$scope}[5m]))", ("instance", "color")),
-        ("topk(3, thing_up{$scope})", ("instance", "job", "subject")),
-        ("thing_up{$scope} or up{$scope}", ("instance", "job", "subject")),
-        ("max by (instance) (thing_up{$scope}) * on (instance) group_right things_total{$scope}",
-         ("instance", "job", "subject", "color", "size")),
-        ("things_total{$scope} * on (instance) group_left max by (instance) (thing_up{$scope})",
-         ("instance", "job", "subject", "color", "size")),
-        ("things_total{$scope} * on (instance) group_left (quantile) thing_pause_seconds{$scope}",
-         ("instance", "job", "subject", "color", "size", "quantile")),
-        ("thing_pause_seconds{$scope} * on (instance) group_right (quantile) things_total{$scope}",
-         ("instance", "job", "subject", "color", "size", "quantile")),
-        ("things_total{$scope} - ignoring (color, size) thing_up{$scope}", ("instance", "job", "subject")),
-        ("things_total{$scope} unless on (instance) thing_up{$scope}", ("instance", "job", "subject", "color", "size")),
+        ("sum without (size, job, service) (rate(things_total{$scope}[5m]))", ("instance", "color")),
+        ("topk(3, thing_up{$scope})", ("instance", "job", "service")),
+        ("thing_up{$scope} or up{$scope}", ("instance", "job", "service")),
+        (
+            "max by (instance) (thing_up{$scope}) * on (instance) group_right things_total{$scope}",
+            ("instance", "job", "service", "color", "size"),
+        ),
+        (
+            "things_total{$scope} * on (instance) group_left max by (instance) (thing_up{$scope})",
+            ("instance", "job", "service", "color", "size"),
+        ),
+        (
+            "things_total{$scope} * on (instance) group_left (quantile) thing_pause_seconds{$scope}",
+            ("instance", "job", "service", "color", "size", "quantile"),
+        ),
+        (
+            "thing_pause_seconds{$scope} * on (instance) group_right (quantile) things_total{$scope}",
+            ("instance", "job", "service", "color", "size", "quantile"),
+        ),
+        ("things_total{$scope} - ignoring (color, size) thing_up{$scope}", ("instance", "job", "service")),
+        ("things_total{$scope} unless on (instance) thing_up{$scope}", ("instance", "job", "service", "color", "size")),
         ('count_values by (instance) ("version", thing_up{$scope})', ("instance", "version")),
         ('label_replace(max by (instance) (thing_up{$scope}), "a", "b", "", "")', ("instance", "a")),
-        ('absent_over_time(thing_up{$scope}[5m])', ("job",)),
+        ("absent_over_time(thing_up{$scope}[5m])", ("job",)),
         ("vector(1)", ()),
         ("sum(thing_up{$scope}) * scalar(sum(up{$scope})) - time()", ()),
         ("max_over_time((-max by ($by) (thing_up{$scope}))[1h:1m])", ("instance",)),
-        ("thing_up{$scope} > scalar(sum(up{$scope}))", ("instance", "job", "subject")),
+        ("thing_up{$scope} > scalar(sum(up{$scope}))", ("instance", "job", "service")),
         ("hour() > 8", ()),
     ],
-)  # fmt: skip
+)
 def test_the_labels_of_a_result_follow_from_its_expression(expr: str, by: tuple[str, ...]) -> None:
     quiet = replace(asking(expr, by=by), summary="Busy.")
     assert found(quiet) == []
@@ -248,7 +263,7 @@ def test_the_labels_of_a_result_follow_from_its_expression(expr: str, by: tuple[
 
 def test_a_label_that_is_missing_is_told_where_it_is_first_asked_for_and_not_again() -> None:
     assert told("sum by ($by) (things_total{$scope})", by=("instance", "colour")) == [
-        "what `sum by` goes over has no label colour; it has: color, instance, job, size, subject"
+        "what `sum by` goes over has no label colour; it has: color, instance, job, service, size"
     ]
 
 
@@ -281,9 +296,7 @@ def test_a_rule_is_promql(expr: str) -> None:
 
 
 def test_a_placeholder_that_does_not_exist() -> None:
-    assert told("sum by ($by) (up{$scoop})") == [
-        "there is no placeholder $scoop; there are $scope, $window and $by"
-    ]  # fmt: skip
+    assert told("sum by ($by) (up{$scoop})") == ["there is no placeholder $scoop; there are $scope, $window and $by"]
 
 
 # --- recordings ------------------------------------------------------------------------------------------------------

@@ -24,9 +24,16 @@ from tests.unit.program import Program, deployed
 from tests.unit.recorder import IMAGE, STASH, Computed, Recorded, Run, Secret, run
 
 SERVICE = Service(
-    name="app", image="redis", user="7:7", health=Health.http(80, "/"), command=("serve",), env={"A": "1"},
-    ports={80: 8080}, volumes={"/data": "app-data"}, binds={"/host": "/"},
-)  # fmt: skip
+    name="app",
+    image="redis",
+    user="7:7",
+    health=Health.http(80, "/"),
+    command=("serve",),
+    env={"A": "1"},
+    ports={80: 8080},
+    volumes={"/data": "app-data"},
+    binds={"/host": "/"},
+)
 
 
 def engine(settings: Settings) -> Engine:
@@ -80,9 +87,9 @@ def test_an_image_that_nobody_pinned_is_refused() -> None:
 
 
 def test_a_demo_without_its_servers_is_refused() -> None:
-    settings = load_settings("dev").model_copy(update={"servers": load_settings("dev").servers.model_copy(
-        update={"redis": None}
-    )})  # fmt: skip
+    settings = load_settings("dev").model_copy(
+        update={"servers": load_settings("dev").servers.model_copy(update={"redis": None})}
+    )
     with pytest.raises(ValueError, match=r"servers\.postgres and servers\.redis"):
         DemoArgs(engine=engine(settings), secrets={})
 
@@ -99,9 +106,14 @@ def test_what_grafanas_provider_logs_in_with_is_secret_whoever_made_it(program: 
 
 
 def end(
-    strictness: Strictness, stack: FakeStack, program: Program, *,
-    preview: bool = False, computed: Computed | None = None, fails: str = "",
-) -> Run:  # fmt: skip
+    strictness: Strictness,
+    stack: FakeStack,
+    program: Program,
+    *,
+    preview: bool = False,
+    computed: Computed | None = None,
+    fails: str = "",
+) -> Run:
     """A run that only ends; `fails` is what deploying fails with before."""
 
     def deploy(_: str) -> str:
@@ -266,8 +278,11 @@ class Stager:
         return subprocess.run(
             ["sh", "-c", SCRIPT.replace("/stage", str(self.stage)).replace("/run/secrets", str(self.secrets))],
             env={"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "OWNER": "472:0"},
-            capture_output=True, text=True, timeout=10, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
 
     def there(self) -> dict[str, str]:
         return {path.name: path.read_text(encoding="utf-8") for path in self.secrets.iterdir()}

@@ -31,11 +31,13 @@ NOT_DRAWN = {
     "ApiAvailabilitySlowBurn": BURNS,
     "ApiLatencyFastBurn": BURNS,
     "ApiLatencySlowBurn": BURNS,
-    "PrometheusNotificationQueueRunningFull": "always 0 unless Alertmanager hangs while one alert after another comes, which "
-                                        "no test brings about in time; the page draws what is dropped in the end",
+    "PrometheusNotificationQueueRunningFull": (
+        "always 0 unless Alertmanager hangs while one alert after another comes, which no test brings about in time; "
+        "the page draws what is dropped in the end"
+    ),
     "TargetDown": "of any job, so it leads to the overview, which draws what is down; prometheus has a line per target",
     "Watchdog": "always fires",
-}  # fmt: skip
+}
 ADDRESS = "http://127.0.0.1:9093"
 
 
@@ -71,9 +73,9 @@ def test_every_file_of_dashboards_is_a_page_under_its_own_name() -> None:
     assert files == set(MODELS)
 
 
-def test_there_are_eight_pages_and_each_is_called_after_its_subject() -> None:
+def test_there_are_eight_pages_and_each_is_called_after_its_service() -> None:
     assert len(MODELS) == 8
-    assert set(MODELS) - {"overview"} <= {job.subject for job in JOBS}
+    assert set(MODELS) - {"overview"} <= {job.service for job in JOBS}
 
 
 def test_the_pages_are_as_they_were_last_reviewed() -> None:
@@ -81,7 +83,7 @@ def test_the_pages_are_as_they_were_last_reviewed() -> None:
     assert golden.rendered() == there, "look at the difference; if it is meant, `make golden`"
 
 
-def test_an_environment_without_a_subject_has_no_page_and_no_panel_of_it() -> None:
+def test_an_environment_without_a_service_has_no_page_and_no_panel_of_it() -> None:
     """They could only be empty."""
     servers = {name: server for name, server in values()["servers"].items() if name != "elasticsearch"}
     without = plan(settings(servers=servers, alerts={}))
@@ -152,8 +154,9 @@ def test_a_page_lets_its_reader_choose_the_instance_and_go_to_the_others(uid: st
     others, *elsewhere = model["links"]
     assert set(others["tags"]) <= set(model["tags"])
     assert {link["title"]: link["url"] for link in elsewhere} == {
-        "Prometheus": "http://127.0.0.1:9090", "Alertmanager": "http://127.0.0.1:9093",
-    }  # fmt: skip
+        "Prometheus": "http://127.0.0.1:9090",
+        "Alertmanager": "http://127.0.0.1:9093",
+    }
 
 
 @pytest.mark.parametrize("uid", MODELS)
@@ -161,11 +164,11 @@ def test_a_page_marks_alerts_and_deployments_with_a_name(uid: str) -> None:
     alerts, deployments = MODELS[uid]["annotations"]["list"]
     assert (alerts["titleFormat"], deployments["textFormat"]) == ("{{alertname}}", "release {{release}}")
     if uid != "overview":
-        assert re_subjects(alerts["expr"]) >= {uid}
+        assert re_services(alerts["expr"]) >= {uid}
 
 
-def re_subjects(expr: str) -> set[str]:
-    return set(expr.partition('subject=~"')[2].partition('"')[0].split("|"))
+def re_services(expr: str) -> set[str]:
+    return set(expr.partition('service=~"')[2].partition('"')[0].split("|"))
 
 
 def test_the_overview_asks_for_every_job() -> None:
@@ -247,8 +250,9 @@ def test_two_signals_on_one_graph_are_told_apart() -> None:
     panel = one(drawing().timeseries(redis.RECEIVED, redis.SENT, title="Network"))
     assert panel["title"] == "Network"
     assert [(target["refId"], target["legendFormat"]) for target in panel["targets"]] == [
-        ("A", "Received {{instance}}"), ("B", "Sent {{instance}}"),
-    ]  # fmt: skip
+        ("A", "Received {{instance}}"),
+        ("B", "Sent {{instance}}"),
+    ]
     assert "Received: What the clients send." in panel["description"]
     assert "Sent: What Redis answers." in panel["description"]
 
@@ -274,7 +278,7 @@ def test_a_heatmap_has_the_unit_of_its_buckets_on_its_axis() -> None:
 def test_an_alert_that_fires_leads_to_its_page_or_to_the_overview() -> None:
     panel = one(drawing().firing(prometheus.FIRING))
     expr = panel["targets"][0]["expr"]
-    assert '"page", "overview", "", ""), "page", "$1", "subject", "(api|overview)")' in expr
+    assert '"page", "overview", "", ""), "page", "$1", "service", "(api|overview)")' in expr
     assert '"chosen", "$1", "chosen", "(?:api);(.+)")' in expr  # not on a page about several jobs
     (links,) = [o["properties"] for o in panel["fieldConfig"]["overrides"] if o["matcher"]["options"] == "alertname"]
     assert links[0]["value"][0]["url"].startswith("/d/${__data.fields.page}?var-instance=${__data.fields.chosen}&")

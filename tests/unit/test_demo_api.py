@@ -21,10 +21,17 @@ from demo.settings import Settings
 from demo.switches import Panel
 
 SETTINGS = Settings(
-    database_host="postgres", database_name="demo", database_user="demo", database_password="-",
-    redis_host="redis", redis_password=None, search_url="http://search",
-    smtp_host="inbox", smtp_port=1025, mail_from="api@example.org",
-)  # fmt: skip
+    database_host="postgres",
+    database_name="demo",
+    database_user="demo",
+    database_password="-",
+    redis_host="redis",
+    redis_password=None,
+    search_url="http://search",
+    smtp_host="inbox",
+    smtp_port=1025,
+    mail_from="api@example.org",
+)
 
 
 class FakePool:
@@ -179,10 +186,19 @@ def test_every_metric_moves_through_requests_and_jobs(world: World, monkeypatch:
     after = world.figures()
     moved = {name for name in after if after[name] != before[name]}
     assert moved >= {
-        "http_requests_total", "http_request_duration_seconds_count", "http_slow_requests_total",
-        "active_users_gauge", "app_uptime_seconds", "db_query_count", "db_query_duration_ms_count",
-        "db_query_errors", "cache_hits_total", "cache_misses_total", "auth_successful_logins", "email_sent_total",
-    }  # fmt: skip
+        "http_requests_total",
+        "http_request_duration_seconds_count",
+        "http_slow_requests_total",
+        "active_users_gauge",
+        "app_uptime_seconds",
+        "db_query_count",
+        "db_query_duration_ms_count",
+        "db_query_errors",
+        "cache_hits_total",
+        "cache_misses_total",
+        "auth_successful_logins",
+        "email_sent_total",
+    }
     assert after["scheduled_jobs_gauge"] == 2
     assert after["cache_hits_total"] == 2 and after["cache_misses_total"] == 2
 
@@ -211,11 +227,18 @@ def test_a_wrong_password_is_no_login(world: World) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        [], {}, ANN | {"email": 7}, ANN | {"email": "ann"}, ANN | {"email": "a\r\nb@example.org"},
-        ANN | {"email": "a" * 300 + "@example.org"}, ANN | {"password": "short"}, ANN | {"password": "x" * 129},
-        ANN | {"password": "nul \x00 inside"}, ANN | {"password": "lone surrogate \ud800"},
+        [],
+        {},
+        ANN | {"email": 7},
+        ANN | {"email": "ann"},
+        ANN | {"email": "a\r\nb@example.org"},
+        ANN | {"email": "a" * 300 + "@example.org"},
+        ANN | {"password": "short"},
+        ANN | {"password": "x" * 129},
+        ANN | {"password": "nul \x00 inside"},
+        ANN | {"password": "lone surrogate \ud800"},
     ],
-)  # fmt: skip
+)
 def test_bad_credentials_are_refused_before_the_database(world: World, body: object) -> None:
     answer = world.client.post("/api/auth/signup", json=body)
     assert answer.status_code == 400 and answer.json and "must" in answer.json["error"]
@@ -288,8 +311,11 @@ def test_the_switches_do_what_they_say(world: World) -> None:
     assert world.pool.statements.count(SLOW_QUERY) == 2
     assert world.figures()["cache_misses_total"] == 2
     assert world.client.get("/demo/switches").json == {
-        "fail_rate": 0, "delay_ms": 0, "slow_queries": True, "cache_off": True
-    }  # fmt: skip
+        "fail_rate": 0,
+        "delay_ms": 0,
+        "slow_queries": True,
+        "cache_off": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -297,12 +323,16 @@ def test_the_switches_do_what_they_say(world: World) -> None:
     [
         ([], "fail_rate, delay_ms, slow_queries, cache_off"),
         ({"fail_rat": 1}, "unknown switch 'fail_rat'"),
-        ({"fail_rate": 1.1}, "from 0 to 1"), ({"fail_rate": True}, "from 0 to 1"),
-        ({"fail_rate": float("nan")}, "from 0 to 1"), ({"fail_rate": "1"}, "from 0 to 1"),
-        ({"delay_ms": 5001}, "from 0 to 5000"), ({"delay_ms": 1.5}, "from 0 to 5000"),
-        ({"slow_queries": 1}, "true or false"), ({"cache_off": None}, "true or false"),
+        ({"fail_rate": 1.1}, "from 0 to 1"),
+        ({"fail_rate": True}, "from 0 to 1"),
+        ({"fail_rate": float("nan")}, "from 0 to 1"),
+        ({"fail_rate": "1"}, "from 0 to 1"),
+        ({"delay_ms": 5001}, "from 0 to 5000"),
+        ({"delay_ms": 1.5}, "from 0 to 5000"),
+        ({"slow_queries": 1}, "true or false"),
+        ({"cache_off": None}, "true or false"),
     ],
-)  # fmt: skip
+)
 def test_wrong_switches_are_refused_and_change_nothing(world: World, body: object, said: str) -> None:
     answer = world.client.post("/demo/switches", json=body)
     assert answer.status_code == 400 and answer.json and said in answer.json["error"]

@@ -87,19 +87,22 @@ SLACK: dict[str, Any] = {
     "attachments": [{"title": "[FIRING]", "fallback": "[FIRING]", "text": "redis"}],
 }
 PAGERDUTY: dict[str, Any] = {
-    "routing_key": "planted", "event_action": "trigger", "dedup_key": "1",
+    "routing_key": "planted",
+    "event_action": "trigger",
+    "dedup_key": "1",
     "payload": {"summary": "redis", "source": "redis", "severity": "critical"},
     "links": [{"href": "https://git.internal/", "text": "Runbook"}],
-}  # fmt: skip
+}
 INCIDENT = {
     "status": "firing",
     "groupKey": "{}",
     "alerts": [{"status": "firing", "labels": {"alertname": "RedisDown"}}],
 }
 PLACES = {
-    "slack": "/slack", "pagerduty": "/pagerduty/v2/enqueue",
+    "slack": "/slack",
+    "pagerduty": "/pagerduty/v2/enqueue",
     "incidentio": "/incidentio/v2/alert_events/alertmanager/1",
-}  # fmt: skip
+}
 RIGHT: dict[str, dict[str, Any]] = {"slack": SLACK, "pagerduty": PAGERDUTY, "incidentio": INCIDENT}
 TOKEN = {"Authorization": "Bearer planted"}
 
@@ -133,7 +136,7 @@ def test_a_service_takes_what_is_right_and_keeps_no_secret(client: FlaskClient, 
         ("incidentio", {"groupKey": ""}, "no groupKey"),
         ("incidentio", {"alerts": [{"status": "firing"}]}, "no alerts with labels and status"),
     ],
-)  # fmt: skip
+)
 def test_a_service_refuses_what_is_not_of_its_shape(
     client: FlaskClient, name: str, wrong: dict[str, Any], fault: str
 ) -> None:

@@ -20,9 +20,17 @@ def test_this_machine_is_accepted(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://10.0.0.1", "http://example.org", "http://127.0.0.1.example.org", "http://localhost@example.org",
-     "http://0.0.0.0", "https://127.0.0.1", "127.0.0.1:8000", ""],
-)  # fmt: skip
+    [
+        "http://10.0.0.1",
+        "http://example.org",
+        "http://127.0.0.1.example.org",
+        "http://localhost@example.org",
+        "http://0.0.0.0",
+        "https://127.0.0.1",
+        "127.0.0.1:8000",
+        "",
+    ],
+)
 def test_other_machines_are_refused(url: str) -> None:
     assert not traffic.is_loopback(url)
     assert CliRunner().invoke(app, ["--base-url", url]).exit_code == 2

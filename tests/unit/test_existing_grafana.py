@@ -85,8 +85,9 @@ def test_its_data_sources_lead_where_people_reach_the_stack_and_leave_its_defaul
     links = {"prometheus": "https://prometheus.example.com/"}
     made = plan(Settings.model_validate(values("staging", grafana={"url": URL}, links=links)))
     assert {source.uid: source.url for source in made.datasources} == {
-        "prometheus": "https://prometheus.example.com", "alertmanager": "http://127.0.0.1:9093",
-    }  # fmt: skip
+        "prometheus": "https://prometheus.example.com",
+        "alertmanager": "http://127.0.0.1:9093",
+    }
     assert not any(source.default for source in made.datasources)
 
 
@@ -104,10 +105,17 @@ def test_alerts_link_to_it(wanted: Plan) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        "grafana.example.com", "ftp://grafana.example.com", "https://user:planted@grafana.example.com", "https://",
-        "https://grafana.example.com/?orgId=2", "https://grafana.example.com/#x", 3000, None, ["https://g"],
+        "grafana.example.com",
+        "ftp://grafana.example.com",
+        "https://user:planted@grafana.example.com",
+        "https://",
+        "https://grafana.example.com/?orgId=2",
+        "https://grafana.example.com/#x",
+        3000,
+        None,
+        ["https://g"],
     ],
-)  # fmt: skip
+)
 def test_an_address_that_is_none_is_one_clear_message(wrong: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         f"environment: dev\ngrafana: {{url: {wrong!r}}}\n".replace("None", "null"), encoding="utf-8"
@@ -139,9 +147,11 @@ def test_no_container_volume_port_image_or_preference_is_made(done: Run, wanted:
     for kind in (CONTAINER, VOLUME, IMAGE, PREFERENCES):
         assert not [resource.name for resource in done.of(kind) if "grafana" in resource.name or kind == PREFERENCES]
     assert {resource.name for resource in content(done)} == {
-        "folder", "datasource-prometheus", "datasource-alertmanager",
+        "folder",
+        "datasource-prometheus",
+        "datasource-alertmanager",
         *(f"dashboard-{uid}" for uid in wanted.dashboards),
-    }  # fmt: skip
+    }
     assert done.outputs["verified"].endswith(": live")
     assert done.outputs["grafana"] == URL
 
@@ -280,10 +290,14 @@ def test_a_bad_answer_ends_the_update_before_anything_is_registered(
     ("path", "answer", "part", "told"),
     [
         ("/team/api/search", httpx.Response(500), "Grafana", "see that it is well, or correct grafana.url"),
-        ("/team/api/datasources/uid/prometheus/health", httpx.Response(400, text="refused"), "data source prometheus",
-         "or correct links.prometheus in the settings: Grafana must reach it there"),
+        (
+            "/team/api/datasources/uid/prometheus/health",
+            httpx.Response(400, text="refused"),
+            "data source prometheus",
+            "or correct links.prometheus in the settings: Grafana must reach it there",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_in_it_is_told_with_what_to_do(
     path: str, answer: httpx.Response, part: str, told: str, stack: FakeStack, wanted: Plan
 ) -> None:
@@ -371,9 +385,10 @@ def test_after_a_lost_state_only_our_own_goes(stack: FakeStack, wanted: Plan) ->
     stack.datasources["theirs"] = {"uid": "theirs", "name": "Mimir", "type": "prometheus", "url": "http://m"}
     clear(stack, wanted, [])
     assert stack.removed == [
-        "/team/api/folders/softfactory", "/team/api/datasources/uid/alertmanager",
+        "/team/api/folders/softfactory",
+        "/team/api/datasources/uid/alertmanager",
         "/team/api/datasources/uid/prometheus",
-    ]  # fmt: skip
+    ]
 
 
 def test_what_another_stack_made_is_left_to_it(stack: FakeStack, wanted: Plan) -> None:

@@ -56,7 +56,7 @@ def test_the_alerts_are_the_checklists() -> None:
     rows = table(section("Alerts"))
     told = {(row[0], re.sub(r"\[(\w+)\]\(.*\)", r"\1", row[1]), row[3]) for row in rows}
     assert told == {(alert.severity.value, alert.name, alert.for_) for alert in nine}
-    links = {alert.name: f"(runbooks/{alert.subject}.md#{alert.name.lower()})" for alert in nine}
+    links = {alert.name: f"(runbooks/{alert.service}.md#{alert.name.lower()})" for alert in nine}
     assert all(f"[{name}]{link}" in GUIDE for name, link in links.items())
 
 

@@ -8,9 +8,18 @@ from pydantic import ValidationError
 from stacks.images import OFFICIAL, Images
 
 KEYS = {
-    "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
-    "elasticsearch-exporter", "postgres", "redis", "elasticsearch", "python",
-}  # fmt: skip
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "node-exporter",
+    "postgres-exporter",
+    "redis-exporter",
+    "elasticsearch-exporter",
+    "postgres",
+    "redis",
+    "elasticsearch",
+    "python",
+}
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
@@ -65,10 +74,19 @@ def test_a_version_or_a_digest_pins(reference: str) -> None:
 @pytest.mark.parametrize(
     "reference",
     [
-        "https://registry.internal/redis:8", "redis:8 --privileged", "Redis:8", "$(id):8", "redis:", "a//redis:8",
-        "registry.internal/Redis:8", f"redis@{DIGEST}/", "redis:8\n", "../redis:8", "",
+        "https://registry.internal/redis:8",
+        "redis:8 --privileged",
+        "Redis:8",
+        "$(id):8",
+        "redis:",
+        "a//redis:8",
+        "registry.internal/Redis:8",
+        f"redis@{DIGEST}/",
+        "redis:8\n",
+        "../redis:8",
+        "",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_image_reference_is_refused(reference: str) -> None:
     with pytest.raises(
         ValidationError, match=r"is not an image reference; write .* such as registry\.internal/redis:8"

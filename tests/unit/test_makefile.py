@@ -48,9 +48,15 @@ def folder(tmp_path: Path) -> Path:
 def make(folder: Path, *arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
     variables = {key: value for key, value in os.environ.items() if key not in ("STACK", "MAKEFLAGS", "MAKELEVEL")}
     return subprocess.run(
-        ["make", *arguments], cwd=folder, env={**variables, "PYTHONPATH": str(ROOT), **environment},
-        input=stdin, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        ["make", *arguments],
+        cwd=folder,
+        env={**variables, "PYTHONPATH": str(ROOT), **environment},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def told(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from rules import ALERTS, SUBJECTS
+from rules import ALERTS, SERVICES
 from rules.model import OBJECTIVES
 from stacks.values import seconds
 from tests.checkers import ROOT
@@ -17,7 +17,7 @@ from tests.unit.recorder import CONTAINER
 from tests.unit.values import planned
 
 NAMES = {alert.name for alert in ALERTS}
-SUBJECT_OF = {alert.name: alert.subject for alert in ALERTS}
+SUBJECT_OF = {alert.name: alert.service for alert in ALERTS}
 RUNBOOKS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/runbooks").glob("*.md"))}
 CASES: dict[str, list[dict[str, Any]]] = {
     path.name.removesuffix(".test.yaml"): yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
@@ -28,42 +28,42 @@ PARTS = ["What it means.", "See it.", "Do.", "Escalate"]
 SAID: Final = {"No space left on device", "many-to-many matching", "many-to-many", "duplicate"}
 
 
-def headings(subject: str) -> list[str]:
-    return re.findall(r"^## (.+)$", RUNBOOKS[subject], flags=re.MULTILINE)
+def headings(service: str) -> list[str]:
+    return re.findall(r"^## (.+)$", RUNBOOKS[service], flags=re.MULTILINE)
 
 
-def asked(subject: str, firing: bool) -> set[str]:
-    """The alerts for which a subject's cases expect that they fire, or that they do not."""
+def asked(service: str, firing: bool) -> set[str]:
+    """The alerts for which a service's cases expect that they fire, or that they do not."""
     return {
         question["alertname"]
-        for case in CASES[subject]
+        for case in CASES[service]
         for question in case["alert_rule_test"]
         if bool(question.get("exp_alerts")) is firing and case["input_series"]
     }
 
 
 def test_alerts_and_runbooks_have_the_same_names() -> None:
-    found = [(name, subject) for subject in RUNBOOKS for name in headings(subject)]
+    found = [(name, service) for service in RUNBOOKS for name in headings(service)]
     assert sorted(found) == sorted(SUBJECT_OF.items())
 
 
 @pytest.mark.parametrize("firing", [True, False], ids=["firing", "quiet"])
 def test_alerts_and_cases_have_the_same_names(firing: bool) -> None:
-    assert set().union(*(asked(subject, firing) for subject in CASES)) == NAMES
+    assert set().union(*(asked(service, firing) for service in CASES)) == NAMES
 
 
-def test_an_alerts_cases_lie_under_its_subject() -> None:
+def test_an_alerts_cases_lie_under_its_service() -> None:
     # Ratios without traffic share one case, all of the API.
     # Those of the objectives are evaluated at other steps, each file at one.
-    place_of = {alert.name: OBJECTIVES if alert.group == OBJECTIVES else alert.subject for alert in ALERTS}
+    place_of = {alert.name: OBJECTIVES if alert.group == OBJECTIVES else alert.service for alert in ALERTS}
     for file in CASES:
         assert {place_of[name] for name in asked(file, True) | asked(file, False)} == {file.removesuffix("-slow")}
 
 
-def test_only_subjects_have_runbooks_and_cases() -> None:
-    subjects = {module.JOB.subject for module in SUBJECTS}
-    assert set(RUNBOOKS) <= subjects
-    assert set(CASES) <= subjects | {OBJECTIVES, f"{OBJECTIVES}-slow"}
+def test_only_services_have_runbooks_and_cases() -> None:
+    services = {module.JOB.service for module in SERVICES}
+    assert set(RUNBOOKS) <= services
+    assert set(CASES) <= services | {OBJECTIVES, f"{OBJECTIVES}-slow"}
 
 
 def test_a_cases_name_is_a_sentence_and_its_own() -> None:
@@ -85,18 +85,18 @@ def test_an_outage_has_a_case_for_the_scrape_and_for_the_missing_target(name: st
     assert len(fires) >= 3
 
 
-@pytest.mark.parametrize("subject", RUNBOOKS)
-def test_a_runbook_says_what_it_means_how_to_see_it_what_to_do_and_when_to_escalate(subject: str) -> None:
-    for name in headings(subject):
-        section = RUNBOOKS[subject].partition(f"## {name}\n")[2].partition("\n## ")[0]
+@pytest.mark.parametrize("service", RUNBOOKS)
+def test_a_runbook_says_what_it_means_how_to_see_it_what_to_do_and_when_to_escalate(service: str) -> None:
+    for name in headings(service):
+        section = RUNBOOKS[service].partition(f"## {name}\n")[2].partition("\n## ")[0]
         assert re.findall(r"^\*\*(.+?)\*\*", section, flags=re.MULTILINE) == PARTS, name
         assert "```promql" in section and "\n1. " in section, name
 
 
-@pytest.mark.parametrize("subject", RUNBOOKS)
-def test_a_runbook_names_the_severity_and_the_hold_time_of_the_rule(subject: str) -> None:
-    for alert in (alert for alert in ALERTS if alert.subject == subject):
-        section = RUNBOOKS[subject].partition(f"## {alert.name}\n")[2].strip()
+@pytest.mark.parametrize("service", RUNBOOKS)
+def test_a_runbook_names_the_severity_and_the_hold_time_of_the_rule(service: str) -> None:
+    for alert in (alert for alert in ALERTS if alert.service == service):
+        section = RUNBOOKS[service].partition(f"## {alert.name}\n")[2].strip()
         minutes = round(seconds(alert.for_) / 60)
         after = f"{minutes} minute{'s' if minutes > 1 else ''}"
         assert section.startswith(f"{alert.severity.value.capitalize()}, after {after}."), alert.name
@@ -123,7 +123,7 @@ def test_what_a_runbook_tells_to_look_at_is_on_a_dashboard() -> None:
 
 
 def test_the_memory_limits_in_the_runbooks_are_those_of_the_containers() -> None:
-    named = {subject: {int(n) for n in re.findall(r"\((\d+) MB\b", text)} for subject, text in RUNBOOKS.items()}
-    named = {subject: limits for subject, limits in named.items() if limits}
+    named = {service: {int(n) for n in re.findall(r"\((\d+) MB\b", text)} for service, text in RUNBOOKS.items()}
+    named = {service: limits for service, limits in named.items() if limits}
     assert named
-    assert named == {subject: {deployed("dev").one(CONTAINER, subject).inputs["memory"]} for subject in named}
+    assert named == {service: {deployed("dev").one(CONTAINER, service).inputs["memory"]} for service in named}

@@ -16,15 +16,23 @@ from rules.objectives import FAST, SLOW, Burn, Objective, short_retention
 from rules.render import rule_files
 from stacks.values import seconds
 
-JOB = ScrapeJob(name="shop", subject="shop", port=1)
+JOB = ScrapeJob(name="shop", service="shop", port=1)
 ORDERS = Signal(
-    title="Orders", unit=Unit.PER_SECOND, job=JOB, description="Orders per second.",
+    title="Orders",
+    unit=Unit.PER_SECOND,
+    job=JOB,
+    description="Orders per second.",
     expr="sum by ($by) (rate(orders_total{$scope}[$window]))",
-)  # fmt: skip
+)
 SALE = Objective(
-    name="shop_sale", title="Sale", requests=ORDERS, errors=replace(ORDERS, expr="lost{$scope}"), bad="lost",
-    fast_burn="SaleFastBurn", slow_burn="SaleSlowBurn",
-)  # fmt: skip
+    name="shop_sale",
+    title="Sale",
+    requests=ORDERS,
+    errors=replace(ORDERS, expr="lost{$scope}"),
+    bad="lost",
+    fast_burn="SaleFastBurn",
+    slow_burn="SaleSlowBurn",
+)
 PAIRS = [("1h", "5m"), ("6h", "30m"), ("1d", "2h"), ("3d", "6h")]
 IN_USE = pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: str(objective.name))
 
@@ -70,8 +78,11 @@ def test_an_alert_fires_at_the_pace_that_spends_its_share_of_the_budget_in_its_l
 def test_a_threshold_is_written_as_a_person_would() -> None:
     fast, slow = alerts_of(SALE)
     assert [f"{c.threshold:.15g}" for c in (fast.when, fast.or_when[0][0], slow.when, slow.or_when[0][0])] == [
-        "0.0144", "0.006", "0.003", "0.001",
-    ]  # fmt: skip
+        "0.0144",
+        "0.006",
+        "0.003",
+        "0.001",
+    ]
 
 
 # --- recordings ------------------------------------------------------------------------------------------------------
@@ -84,13 +95,15 @@ def test_the_recordings_are_rates_of_the_whole_job_then_ratios_by_window_then_th
         requests: 'sum by (job) (rate(orders_total{job="shop"}[5m]))',
         "job:shop_sale_errors:ratio_rate5m": f"{errors}\n/ ({requests} > 0)",
         **{
-            f"job:shop_sale_errors:ratio_rate{window}":
+            f"job:shop_sale_errors:ratio_rate{window}": (
                 f"sum_over_time({errors}[{window}])\n/ (sum_over_time({requests}[{window}]) > 0)"
+            )
             for window in ("30m", "1h", "2h", "6h", "1d", "3d")
         },
-        "job:shop_sale_budget_left:ratio_rate30d":
-            f"1 - (\nsum_over_time({errors}[30d])\n/ (sum_over_time({requests}[30d]) > 0)\n) / 0.001",
-    }  # fmt: skip
+        "job:shop_sale_budget_left:ratio_rate30d": (
+            f"1 - (\nsum_over_time({errors}[30d])\n/ (sum_over_time({requests}[30d]) > 0)\n) / 0.001"
+        ),
+    }
 
 
 @IN_USE
@@ -133,7 +146,7 @@ def test_an_objective_has_one_alert_for_now_and_one_for_working_hours(objective:
 def test_the_one_for_now_holds_back_the_one_for_working_hours(objective: Objective) -> None:
     # Alertmanager takes a label that both lack as equal; with one instance each they would have to be the same.
     fast, slow = alerts_of(objective)
-    assert fast.subject == slow.subject
+    assert fast.service == slow.service
     assert {c.signal.by for alert in (fast, slow) for each in conditions(alert) for c in each} == {("job",)}
 
 

@@ -25,10 +25,16 @@ from tests.checkers import ROOT, STACKS
 from tests.unit.values import planned, settings, values
 
 NINE = {
-    "ApiDown": "critical", "HighErrorRate": "critical", "DatabaseDown": "critical", "RedisDown": "critical",
-    "ElasticsearchDown": "critical", "HighResponseTime": "warning", "SlowQueries": "warning",
-    "CacheHitRatioDegraded": "warning", "ConnectionPoolNearMax": "warning",
-}  # fmt: skip
+    "ApiDown": "critical",
+    "HighErrorRate": "critical",
+    "DatabaseDown": "critical",
+    "RedisDown": "critical",
+    "ElasticsearchDown": "critical",
+    "HighResponseTime": "warning",
+    "SlowQueries": "warning",
+    "CacheHitRatioDegraded": "warning",
+    "ConnectionPoolNearMax": "warning",
+}
 EIGHT = {"prometheus", "alertmanager", "grafana", "softfactory-api", "postgres", "redis", "elasticsearch", "node"}
 TRACKED = ("dev", "staging", "prod")
 
@@ -97,14 +103,16 @@ def test_prometheus_knows_its_alertmanager_rules_and_environment() -> None:
     assert made["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
     assert made["rule_files"] == ["/etc/prometheus/current/rules/*.yml"]  # by the link that stays
     assert made["global"] == {
-        "scrape_interval": "5s", "evaluation_interval": "5s", "external_labels": {"environment": "dev"},
-    }  # fmt: skip
+        "scrape_interval": "5s",
+        "evaluation_interval": "5s",
+        "external_labels": {"environment": "dev"},
+    }
 
 
 def test_a_targets_instance_is_what_is_watched_and_not_its_exporter() -> None:
     jobs = {job["job_name"]: job for job in prometheus(planned("prod"))["scrape_configs"]}
     assert jobs["postgres"]["static_configs"] == [
-        {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres", "subject": "postgres"}}
+        {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres", "service": "postgres"}}
     ]
     assert [c["labels"]["instance"] for c in jobs["softfactory-api"]["static_configs"]] == ["prod-api-1", "prod-api-2"]
 
@@ -112,20 +120,38 @@ def test_a_targets_instance_is_what_is_watched_and_not_its_exporter() -> None:
 def test_two_data_sources_are_reached_by_their_alias_in_the_stacks_network() -> None:
     sources = {source.uid: source for source in planned().datasources}
     assert {uid: source.url for uid, source in sources.items()} == {
-        "prometheus": "http://prometheus:9090", "alertmanager": "http://alertmanager:9093",
-    }  # fmt: skip
+        "prometheus": "http://prometheus:9090",
+        "alertmanager": "http://alertmanager:9093",
+    }
     assert [source.uid for source in sources.values() if source.default] == ["prometheus"]
 
 
 def test_what_must_be_live_in_dev() -> None:
     expected = planned().expected
     assert expected.services == {
-        "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
-        "elasticsearch-exporter", "postgres", "redis", "elasticsearch", "api", "inbox",
-    }  # fmt: skip
+        "prometheus",
+        "alertmanager",
+        "grafana",
+        "node-exporter",
+        "postgres-exporter",
+        "redis-exporter",
+        "elasticsearch-exporter",
+        "postgres",
+        "redis",
+        "elasticsearch",
+        "api",
+        "inbox",
+    }
     assert expected.dashboards == {
-        "overview", "api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager",
-    }  # fmt: skip
+        "overview",
+        "api",
+        "postgres",
+        "redis",
+        "elasticsearch",
+        "node",
+        "prometheus",
+        "alertmanager",
+    }
     assert expected.scrape_interval == 5
     assert expected.targets - set(expected.own_targets) == {("softfactory-api", "api")}
     assert expected.own_targets["node", "engine-host"] == "node-exporter"
@@ -134,16 +160,21 @@ def test_what_must_be_live_in_dev() -> None:
 
 def test_without_a_demo_its_parts_are_not_expected() -> None:
     assert planned("prod").expected.services == {
-        "prometheus", "alertmanager", "grafana", "node-exporter", "postgres-exporter", "redis-exporter",
+        "prometheus",
+        "alertmanager",
+        "grafana",
+        "node-exporter",
+        "postgres-exporter",
+        "redis-exporter",
         "elasticsearch-exporter",
-    }  # fmt: skip
+    }
 
 
 def test_a_stack_without_elasticsearch_loses_its_target_its_alert_and_its_exporter() -> None:
     servers = {name: server for name, server in values()["servers"].items() if name != "elasticsearch"}
     made = plan(settings(servers=servers))
     assert {job for job, _ in made.expected.targets} == EIGHT - {"elasticsearch"}
-    names = {alert.name for alert in ALERTS if alert.subject != "elasticsearch"}
+    names = {alert.name for alert in ALERTS if alert.service != "elasticsearch"}
     assert {name for _, name in made.expected.rules} == names
     assert not any(service.startswith("elasticsearch") for service in made.expected.services)
 
@@ -236,9 +267,14 @@ def test_the_plan_is_the_same_in_every_process() -> None:
     )
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     there = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed},
-        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     made = plan(load_settings("dev"))
     files = hashlib.sha256(json.dumps(made.files()).encode()).hexdigest()
     assert there.stdout == f"{made.prometheus.hash} {made.alertmanager.hash} {made.secret_names} {files}\n"
@@ -338,8 +374,9 @@ def test_a_hold_that_prod_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_demo_without_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, servers={}) == (
-        "servers.postgres: is missing; the demo needs it", "servers.redis: is missing; the demo needs it",
-    )  # fmt: skip
+        "servers.postgres: is missing; the demo needs it",
+        "servers.redis: is missing; the demo needs it",
+    )
 
 
 def test_samples_that_are_gone_before_an_alert_has_looked_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,9 +407,7 @@ def test_recordings_are_those_of_the_jobs_that_there_are() -> None:
 
 def test_a_scrape_interval_that_makes_holds_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems(monkeypatch, scrape_interval="1m")
-    assert {problem.split(": ")[1] for problem in found} == {
-        alert.name for alert in ALERTS if alert.for_ == "1m"
-    }  # fmt: skip
+    assert {problem.split(": ")[1] for problem in found} == {alert.name for alert in ALERTS if alert.for_ == "1m"}
 
 
 def test_a_hold_that_is_no_duration(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,9 +480,15 @@ def test_what_does_not_fit_the_model_is_told_together_with_wrong_values(tmp_path
     assert message.startswith("stacks/mine.yaml cannot be used:")
     places = [line.strip().partition(": ")[0] for line in message.splitlines()[1:]]
     assert sorted(places) == [
-        "alerts.ApiDown.for", "alerts.ApiDwon", "alerts.HighErrorRate.threshold", "colour", "ports.grafana",
-        "scrape_interval", "targets.nothing", "targets.softfactory-api.0.address",
-    ]  # fmt: skip
+        "alerts.ApiDown.for",
+        "alerts.ApiDwon",
+        "alerts.HighErrorRate.threshold",
+        "colour",
+        "ports.grafana",
+        "scrape_interval",
+        "targets.nothing",
+        "targets.softfactory-api.0.address",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,15 @@ PROBES: dict[str, Callable[[httpx.Client], object]] = {
     "home dashboard": lambda http: probes.home_dashboard(http, URL, AUTH),
 }
 OF_GRAFANA = {
-    "data sources", "dashboards", "strangers", "organization", "permissions", "folder of a dashboard", "folder",
+    "data sources",
+    "dashboards",
+    "strangers",
+    "organization",
+    "permissions",
+    "folder of a dashboard",
+    "folder",
     "home dashboard",
-}  # fmt: skip
+}
 GARBAGE: dict[str, bytes] = {
     "a page": b"<html><body>Log in</body></html>",
     "nothing": b"",
@@ -171,9 +177,12 @@ def test_an_address_that_is_none_is_an_error_of_ours() -> None:
 
 def test_a_target_is_read_with_its_nanoseconds() -> None:
     target = {
-        "labels": {"job": "redis", "instance": "cache"}, "health": "down", "lastError": "refused",
-        "lastScrape": "2030-01-02T03:04:05.123456789+01:00", "scrapeUrl": "http://exporter:9121/metrics",
-    }  # fmt: skip
+        "labels": {"job": "redis", "instance": "cache"},
+        "health": "down",
+        "lastError": "refused",
+        "lastScrape": "2030-01-02T03:04:05.123456789+01:00",
+        "scrapeUrl": "http://exporter:9121/metrics",
+    }
     http, asked = answering(data({"activeTargets": [target]}))
     (state,) = probes.targets(http, URL)
     assert (state.job, state.instance, state.up, state.error) == ("redis", "cache", False, "refused")
@@ -210,8 +219,13 @@ def test_rules_are_read_with_their_group_and_fault() -> None:
     http, _ = answering(data({"groups": groups}))
     down, ratio = probes.rules(http, URL)
     assert (down.group, down.name, down.kind, down.health, down.error, down.state) == (
-        "g", "Down", "alerting", "err", "many-to-many", "firing",
-    )  # fmt: skip
+        "g",
+        "Down",
+        "alerting",
+        "err",
+        "many-to-many",
+        "firing",
+    )
     assert (ratio.name, ratio.error, ratio.state, ratio.interval) == ("ratio", "", "", 60)
 
 
@@ -257,8 +271,9 @@ def test_alertmanagers_data_source_is_asked_through_the_proxy() -> None:
     assert probes.datasource_problem(http, URL, AUTH, "prometheus", "prometheus") == ""
     assert probes.datasource_problem(http, URL, AUTH, "alertmanager", "alertmanager") == ""
     assert [request.url.path for request in asked] == [
-        "/api/datasources/uid/prometheus/health", "/api/datasources/proxy/uid/alertmanager/api/v2/status",
-    ]  # fmt: skip
+        "/api/datasources/uid/prometheus/health",
+        "/api/datasources/proxy/uid/alertmanager/api/v2/status",
+    ]
 
 
 def test_a_stand_in_says_so_itself() -> None:

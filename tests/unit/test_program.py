@@ -543,6 +543,7 @@ def test_what_is_only_watched_does_not_block_an_update(monkeypatch: pytest.Monke
 def test_strangers_on_its_ports_do_not_end_a_preview(monkeypatch: pytest.MonkeyPatch) -> None:
     program = Program("dev", monkeypatch)
     program.stack.broken = {
-        "/api/v1/rules": httpx.Response(200, text="<html>"), "/metrics": httpx.Response(200, text="{}"),
-    }  # fmt: skip
+        "/api/v1/rules": httpx.Response(200, text="<html>"),
+        "/metrics": httpx.Response(200, text="{}"),
+    }
     program.run(preview=True).succeeded()

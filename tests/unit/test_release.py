@@ -31,10 +31,15 @@ def settings() -> Settings:
 def ended(name: str, exit_code: int = 0, *, running: bool = False) -> dict[str, ContainerState]:
     return {
         name: ContainerState(
-            name=name, id="f00d" * 16, running=running, paused=False, health="", started=None,
+            name=name,
+            id="f00d" * 16,
+            running=running,
+            paused=False,
+            health="",
+            started=None,
             exit_code=exit_code,
         )
-    }  # fmt: skip
+    }
 
 
 def deploy(
@@ -56,16 +61,26 @@ def deploy(
         )
         volume = engine.volume("app", "config", parent)
         service = Service(
-            name="app", image="prometheus", user="7:7", command=("--x",), secrets=secrets.volume,
+            name="app",
+            image="prometheus",
+            user="7:7",
+            command=("--x",),
+            secrets=secrets.volume,
             health=Health.http(1, "/"),
-        )  # fmt: skip
+        )
         release = Release(
             SHOT,
             ReleaseArgs(
-                engine=engine, service=service, release=RELEASE, home="/etc/app", url="http://app:1", volume=volume,
-                live=live, secrets=secrets,
+                engine=engine,
+                service=service,
+                release=RELEASE,
+                home="/etc/app",
+                url="http://app:1",
+                volume=volume,
+                live=live,
+                secrets=secrets,
             ),
-        )  # fmt: skip
+        )
         place(service, engine, parent, depends_on=[release.done])
         place(Service(name="other", image="redis", user="7:7", health=Health.http(1, "/")), engine, parent)
 
@@ -169,8 +184,9 @@ def test_a_release_is_told_what_it_needs_to_know(settings: Settings) -> None:
     assert uploads[f"{env['IN']}/app.yml"] == "a: 1\n" and uploads[f"{env['IN']}/rules/x.yml"] == "b: 2\n"
     assert "timeout 90 sh /release/release.sh" in shot.inputs["command"][0]
     assert {mount["target"]: bool(mount.get("readOnly")) for mount in shot.inputs["mounts"]} == {
-        "/etc/app": False, "/run/secrets": True,
-    }  # fmt: skip
+        "/etc/app": False,
+        "/run/secrets": True,
+    }
     assert shot.inputs["user"] == "7:7"
 
 

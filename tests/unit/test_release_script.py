@@ -96,13 +96,23 @@ class Machine:
         done = subprocess.run(
             [*self.shell, "-c", script.replace("/run/secrets", f"{self.folder}/secrets")],
             env={
-                "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "FAKE": f"{self.folder}/fake",
-                "VOLUME": str(self.volume), "KIND": self.kind, "RELEASE": name, "CONFIRMATION": confirmation,
-                "SERVICE_SPEC": self.spec, "IN": str(files), "HOME_DIR": str(self.volume),
-                "SECRETS": self.secrets, "URL": f"http://{self.kind}:9090",
+                "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
+                "FAKE": f"{self.folder}/fake",
+                "VOLUME": str(self.volume),
+                "KIND": self.kind,
+                "RELEASE": name,
+                "CONFIRMATION": confirmation,
+                "SERVICE_SPEC": self.spec,
+                "IN": str(files),
+                "HOME_DIR": str(self.volume),
+                "SECRETS": self.secrets,
+                "URL": f"http://{self.kind}:9090",
             },
-            capture_output=True, text=True, timeout=20, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
         self.output = done.stdout + done.stderr
         return done.returncode
 
@@ -257,9 +267,7 @@ def test_a_secret_that_is_left_from_before_is_not_one_of_this_update(machine: Ma
 
 def test_a_refused_reload_puts_the_old_release_back(machine: Machine) -> None:
     machine.started("one")
-    machine.answer(
-        "reload", f'case $(readlink $VOLUME/current) in */two) {ERROR_500} ;; esac; {LOAD}'
-    )  # fmt: skip
+    machine.answer("reload", f"case $(readlink $VOLUME/current) in */two) {ERROR_500} ;; esac; {LOAD}")
     assert machine.release("two") == 1
     assert machine.current == "one"
     assert "500 Internal Server Error" in machine.output and "refused to reload" in machine.output

@@ -11,9 +11,18 @@ from ops.__main__ import app
 from tests.unit.values import planned
 
 GROUPS = {
-    "alertmanager", "api", "elasticsearch", "grafana", "node", "objectives", "postgres", "prometheus", "redis",
-    "release", "softfactory",
-}  # fmt: skip
+    "alertmanager",
+    "api",
+    "elasticsearch",
+    "grafana",
+    "node",
+    "objectives",
+    "postgres",
+    "prometheus",
+    "redis",
+    "release",
+    "softfactory",
+}
 PAGES = ("overview", "api", "postgres", "redis", "elasticsearch", "node", "prometheus", "alertmanager")
 FILES = {
     "prometheus/prometheus.yml",

@@ -148,7 +148,7 @@ def test_a_secret_that_no_server_of_ours_keeps_only_changes_in_the_stack(
     assert rotation.commands.told() == [
         *(step.format(name=name, stack=stack) for step in FIRST_STEPS),
         *([f"pulumi up {stack}"] if stack == "dev" else []),
-    ]  # fmt: skip
+    ]
     assert rotation.commands.config[name] == NEW and NEW not in rotation.seen()
     assert f"{name} is read from its file alone" in rotation.shown
 
@@ -225,11 +225,7 @@ def test_the_verifier_proves_the_exchange_of_rfc_7677() -> None:
     """As a server proves it: with StoredKey and ServerKey alone."""
     salt = b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
     nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
-    exchange = (
-        "n=user,r=rOprNGfwEbeRWgbNEkqO,"
-        f"r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,"
-        f"c=biws,r={nonce}"
-    ).encode()  # fmt: skip
+    exchange = (f"n=user,r=rOprNGfwEbeRWgbNEkqO,r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r={nonce}").encode()
     proof = b64decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
     server_signature = b64decode("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
 

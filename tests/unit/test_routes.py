@@ -38,15 +38,23 @@ def test_an_alert_that_an_environment_does_not_have_is_shown_as_missing() -> Non
 
 def test_office_hours_and_planned_work_are_told() -> None:
     work = {
-        "matchers": ["subject=redis"], "start": "2027-01-16 22:00", "end": "2027-01-16 23:00", "time_zone": "UTC",
+        "matchers": ["service=redis"],
+        "start": "2027-01-16 22:00",
+        "end": "2027-01-16 23:00",
+        "time_zone": "UTC",
         "reason": "a new Redis",
-    }  # fmt: skip
-    made = plan(settings(notifications={
-        "office_hours": {"start": "09:00", "end": "17:00", "time_zone": "UTC"}, "planned_work": {"upgrade": work},
-    }))  # fmt: skip
+    }
+    made = plan(
+        settings(
+            notifications={
+                "office_hours": {"start": "09:00", "end": "17:00", "time_zone": "UTC"},
+                "planned_work": {"upgrade": work},
+            }
+        )
+    )
     said = routes.text(made)
     assert "webhook (office-hours)" in said
-    assert 'upgrade: subject="redis" from 2027-01-16 22:00 to 2027-01-16 23:00 UTC: a new Redis' in said
+    assert 'upgrade: service="redis" from 2027-01-16 22:00 to 2027-01-16 23:00 UTC: a new Redis' in said
     (line,) = (line for line in said.splitlines() if " ApiDown " in line)
     assert line.split() == ["critical", "ApiDown", "after", "10s,", "again", "after", "1h", "webhook"]
 

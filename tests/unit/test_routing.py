@@ -27,9 +27,12 @@ MAIL: dict[str, Any] = {
     "to": ["to@softfactory.example"],
 }
 EVERY: dict[str, Any] = {
-    "webhook_url": "http://inbox:8025/webhook", "slack": {"channel": "#alerts"}, "email": {**MAIL, "user": "alerts"},
-    "pagerduty": {}, "incidentio": {"url": "https://incidents.internal/alertmanager/1"},
-}  # fmt: skip
+    "webhook_url": "http://inbox:8025/webhook",
+    "slack": {"channel": "#alerts"},
+    "email": {**MAIL, "user": "alerts"},
+    "pagerduty": {},
+    "incidentio": {"url": "https://incidents.internal/alertmanager/1"},
+}
 
 
 def made(stack: str = "dev", **notifications: Any) -> Tree:
@@ -76,8 +79,12 @@ def test_who_is_described_is_told_and_the_webhook_where_it_is_wanted() -> None:
 def test_each_secret_is_a_file_and_those_that_are_addresses_are_known() -> None:
     every = made(**EVERY)
     assert every.secrets == (
-        "heartbeat_url", "incidentio_token", "pagerduty_routing_key", "slack_url", "smtp_password",
-    )  # fmt: skip
+        "heartbeat_url",
+        "incidentio_token",
+        "pagerduty_routing_key",
+        "slack_url",
+        "smtp_password",
+    )
     assert every.addresses == ("heartbeat_url", "slack_url")
     text = alertmanager_files(every)["alertmanager.yml"]
     assert {line.split()[-1] for line in text.splitlines() if "_file: " in line} == {
@@ -254,18 +261,21 @@ def holders(whole: Tree, held: Mapping[str, str | None], by: Mapping[str, str | 
     return [
         rule
         for rule in whole.inhibitions
-        if all_hold(rule.source, by) and all_hold(rule.target, held)
+        if all_hold(rule.source, by)
+        and all_hold(rule.target, held)
         and all(by.get(label, "") == held.get(label, "") for label in rule.equal)
-    ]  # fmt: skip
+    ]
 
 
 def labels(stack: str, name: str, **some: str) -> Mapping[str, str | None]:
     """The labels of one of a stack's alerts, of those that have these."""
     found = (
         one
-        for alert, sets in planned(stack).labels.items() if alert.name == name
-        for one in sets if some.items() <= one.items()
-    )  # fmt: skip
+        for alert, sets in planned(stack).labels.items()
+        if alert.name == name
+        for one in sets
+        if some.items() <= one.items()
+    )
     return next(found)
 
 
@@ -273,14 +283,14 @@ def labels(stack: str, name: str, **some: str) -> Mapping[str, str | None]:
     ("source", "target", "held"),
     [
         (("DatabaseDown", {}), ("ConnectionPoolNearMax", {}), True),  # the outage over what follows from it
-        (("DatabaseDown", {}), ("TargetDown", {"subject": "postgres"}), True),  # which its exporter told too
-        (("DatabaseDown", {}), ("TargetDown", {"subject": "redis"}), False),
+        (("DatabaseDown", {}), ("TargetDown", {"service": "postgres"}), True),  # which its exporter told too
+        (("DatabaseDown", {}), ("TargetDown", {"service": "redis"}), False),
         (("DatabaseDown", {}), ("RedisMemoryHigh", {}), False),
         (("HighErrorRate", {"instance": "prod-api-1"}), ("HighResponseTime", {"instance": "prod-api-1"}), True),
         (("HighErrorRate", {"instance": "prod-api-1"}), ("HighResponseTime", {"instance": "prod-api-2"}), False),
-        (("TargetDown", {"subject": "node"}), ("NodeMemoryHighUtilization", {}), True),  # an exporter over what it measures
-        (("TargetDown", {"subject": "node"}), ("NodeFilesystemReadOnly", {}), False),  # which is critical
-        (("TargetDown", {"subject": "node"}), ("TargetDown", {"subject": "node"}), False),  # not itself
+        (("TargetDown", {"service": "node"}), ("NodeMemoryHighUtilization", {}), True),  # exporter over measured
+        (("TargetDown", {"service": "node"}), ("NodeFilesystemReadOnly", {}), False),  # which is critical
+        (("TargetDown", {"service": "node"}), ("TargetDown", {"service": "node"}), False),  # not itself
         (("PostgresExporterFailing", {}), ("PostgresDeadlocks", {}), True),
         (("NodeFilesystemReadOnly", {}), ("PrometheusTSDBFailures", {}), True),  # a host over its services
         (("NodeFilesystemReadOnly", {}), ("PrometheusNotIngestingSamples", {}), False),
@@ -289,7 +299,7 @@ def labels(stack: str, name: str, **some: str) -> Mapping[str, str | None]:
         (("ApiAvailabilityFastBurn", {}), ("HighResponseTime", {}), False),
         (("HighErrorRate", {}), ("ApiAvailabilitySlowBurn", {}), False),
     ],
-)  # fmt: skip
+)
 def test_what_holds_back_what(source: tuple[str, Any], target: tuple[str, Any], held: bool) -> None:
     whole = planned("prod").routes
     by, of = labels("prod", source[0], **source[1]), labels("prod", target[0], **target[1])
@@ -313,8 +323,9 @@ def test_nothing_critical_is_ever_held_back() -> None:
     [
         (
             Inhibition(
-                source=(matcher("severity=critical"),), target=(matcher("alertname=SlowQueries"),),
-                equal=("subject", "instance"),
+                source=(matcher("severity=critical"),),
+                target=(matcher("alertname=SlowQueries"),),
+                equal=("service", "instance"),
             ),
             "source ApiAvailabilityFastBurn has no label instance",
         ),
@@ -331,13 +342,11 @@ def test_nothing_critical_is_ever_held_back() -> None:
             "no alert is a source",
         ),
         (
-            Inhibition(
-                source=(matcher("alertname=ApiDown"),), target=(matcher("subject=mysql"),), equal=("instance",)
-            ),
+            Inhibition(source=(matcher("alertname=ApiDown"),), target=(matcher("service=mysql"),), equal=("instance",)),
             "no alert is a target",
         ),
     ],
-)  # fmt: skip
+)
 def test_an_inhibition_compares_labels_that_both_sides_carry(rule: Inhibition, said: str) -> None:
     whole = planned()
     assert list(_inhibitions(whole.routes, whole.labels, whole.labels)) == []
@@ -370,9 +379,12 @@ def told(alert: Alert, series: Mapping[str, str]) -> dict[str, str]:
 # --- planned work ----------------------------------------------------------------------------------------------------
 
 WORK = {
-    "matchers": ['subject="postgres"'], "start": "2027-01-16 22:00", "end": "2027-01-17 02:30",
-    "time_zone": "Europe/Berlin", "reason": "PostgreSQL 19",
-}  # fmt: skip
+    "matchers": ['service="postgres"'],
+    "start": "2027-01-16 22:00",
+    "end": "2027-01-17 02:30",
+    "time_zone": "Europe/Berlin",
+    "reason": "PostgreSQL 19",
+}
 
 
 def test_planned_work_is_written_as_its_days_by_its_own_clock() -> None:
@@ -395,9 +407,9 @@ def test_planned_work_has_no_day_too_many(end: str, days: int) -> None:
 
 def test_what_is_worked_on_is_muted_and_nothing_else() -> None:
     whole = made("prod", **EVERY, planned_work={"upgrade": WORK})
-    database = whole.taken({"severity": "critical", "subject": "postgres"})
+    database = whole.taken({"severity": "critical", "service": "postgres"})
     assert {route.mute for route in database} == {("planned-upgrade",)}
-    assert {route.mute for route in whole.taken({"severity": "critical", "subject": "redis"})} == {()}
+    assert {route.mute for route in whole.taken({"severity": "critical", "service": "redis"})} == {()}
     assert [route.receiver for route in database] == list(whole.receivers)[:-1]  # all but the heartbeat, as without it
     assert whole.taken({"severity": "none"})[0].mute == ()
 
@@ -405,20 +417,20 @@ def test_what_is_worked_on_is_muted_and_nothing_else() -> None:
 def test_two_works_on_one_thing_both_count_and_office_hours_stay() -> None:
     hours = {"start": "09:00", "end": "17:00", "time_zone": "UTC"}
     second = {**WORK, "matchers": ['alertname=~"Postgres.*"']}
-    third = {**WORK, "matchers": ['subject="redis"']}
+    third = {**WORK, "matchers": ['service="redis"']}
     whole = made("prod", office_hours=hours, planned_work={"one": WORK, "two": second, "three": third})
-    (route,) = whole.taken({"severity": "warning", "subject": "postgres", "alertname": "PostgresDeadlocks"})
+    (route,) = whole.taken({"severity": "warning", "service": "postgres", "alertname": "PostgresDeadlocks"})
     assert (route.mute, route.active) == (("planned-one", "planned-two"), ("office-hours",))
-    (route,) = whole.taken({"severity": "warning", "subject": "postgres", "alertname": "ConnectionPoolNearMax"})
+    (route,) = whole.taken({"severity": "warning", "service": "postgres", "alertname": "ConnectionPoolNearMax"})
     assert route.mute == ("planned-one",)
     depth = [inner for route in whole.routes for inner in route.routes if "planned-three" in inner.mute]
     assert all(not inner.routes for inner in depth)  # Redis' and PostgreSQL's alerts are never the same
 
 
-def works(*subjects: str) -> dict[str, Any]:
-    """A planned work about PostgreSQL for each subject that it is not about."""
-    matchers = {subject: ['subject="postgres"', f'subject!="{subject}"'] for subject in subjects}
-    return {f"not-{subject}": {**WORK, "matchers": matchers[subject]} for subject in subjects}
+def works(*services: str) -> dict[str, Any]:
+    """A planned work about PostgreSQL for each service that it is not about."""
+    matchers = {service: ['service="postgres"', f'service!="{service}"'] for service in services}
+    return {f"not-{service}": {**WORK, "matchers": matchers[service]} for service in services}
 
 
 def routes_of(routes: Iterable[Route]) -> int:
@@ -426,19 +438,19 @@ def routes_of(routes: Iterable[Route]) -> int:
 
 
 def test_works_on_the_same_thing_share_a_route() -> None:
-    turned = {**WORK, "matchers": ["severity!=none", 'subject="postgres"', 'subject="postgres"']}
-    other = {**WORK, "matchers": ['subject="postgres"', "severity!=none"]}
+    turned = {**WORK, "matchers": ["severity!=none", 'service="postgres"', 'service="postgres"']}
+    other = {**WORK, "matchers": ['service="postgres"', "severity!=none"]}
     many = {f"night-{number}": turned if number % 2 else other for number in range(20)}
     whole = made(**GIVEN, planned_work=many)
     assert routes_of(whole.routes) == 3 + 2  # critical and warning, each with one
-    (route,) = whole.taken({"severity": "critical", "subject": "postgres"})
+    (route,) = whole.taken({"severity": "critical", "service": "postgres"})
     assert set(route.mute) == {f"planned-{name}" for name in many} == set(whole.intervals)
 
 
 def test_works_that_overlap_are_so_few_that_their_routes_can_be_counted() -> None:
     six = works("redis", "node", "api", "grafana", "prometheus", "elasticsearch")
     # Those about something else, or about the same, do not count.
-    redis = {**WORK, "matchers": ["subject=redis"]}
+    redis = {**WORK, "matchers": ["service=redis"]}
     whole = made(**GIVEN, planned_work={**six, "redis": redis, "again": six["not-redis"]})
     assert routes_of(whole.routes) == 3 + 2 * (2**6 - 1) + 2
     said = refused(**GIVEN, planned_work={**six, **works("alertmanager", *(f"n{number}" for number in range(40)))})
@@ -452,10 +464,10 @@ def test_planned_work_with_a_slip_in_a_labels_name_does_not_mute_all_the_rest() 
 
 
 def test_planned_work_that_is_about_nothing_is_refused() -> None:
-    for nothing in ('subject="mysql"', "severity=none", "alertname=~Watch.*"):
+    for nothing in ('service="mysql"', "severity=none", "alertname=~Watch.*"):
         said = refused(**GIVEN, planned_work={"upgrade": {**WORK, "matchers": [nothing]}})
         assert said.startswith("notifications.planned_work.upgrade.matchers: no alert of this environment fits ")
-    off = {alert.name: {"enabled": False} for alert in ALERTS if alert.subject == "postgres"}
+    off = {alert.name: {"enabled": False} for alert in ALERTS if alert.service == "postgres"}
     with pytest.raises(PlanError, match="no alert of this environment fits"):
         plan(
             settings(
@@ -514,8 +526,8 @@ def test_an_alerts_value_is_in_its_summary() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('subject="redis"', Matcher("subject", "=", "redis")),
-        ("subject=redis", Matcher("subject", "=", "redis")),
+        ('service="redis"', Matcher("service", "=", "redis")),
+        ("service=redis", Matcher("service", "=", "redis")),
         ('instance != "redis (no target)"', Matcher("instance", "!=", "redis (no target)")),
         ("alertname=~Slow.*", Matcher("alertname", "=~", "Slow.*")),
         ('a!~"b|c"', Matcher("a", "!~", "b|c")),
@@ -529,7 +541,7 @@ def test_a_matcher_is_read_as_alertmanager_writes_it(text: str, found: Matcher) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "subject", "=x", "1a=x", 'a="b', "a=b c", "a=~(", "a={b}", "a=~(?!b)", "a=~b++", "a=~\udcff"]
+    "text", ["", "service", "=x", "1a=x", 'a="b', "a=b c", "a=~(", "a={b}", "a=~(?!b)", "a=~b++", "a=~\udcff"]
 )
 def test_what_is_no_matcher_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a matcher|regular expression"):
@@ -539,14 +551,27 @@ def test_what_is_no_matcher_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "labels", "holds"),
     [
-        ("a=x", {"a": "x"}, True), ("a=x", {"a": "xy"}, False), ("a=x", {}, False), ("a=", {}, True),
-        ("a!=x", {}, True), ("a!=x", {"a": "x"}, False), ("a=~x.", {"a": "xy"}, True), ("a=~x.", {"a": "xyz"}, False),
-        ("a=~[[:alpha:]]+", {"a": "xy"}, True), ("a=~(?i)X", {"a": "x"}, True),
-        ("a!~x.*", {"a": "xy"}, False), ("a!~x.*", {}, True), ("a=~.+", {}, False), ("a=~.*", {}, True),
+        ("a=x", {"a": "x"}, True),
+        ("a=x", {"a": "xy"}, False),
+        ("a=x", {}, False),
+        ("a=", {}, True),
+        ("a!=x", {}, True),
+        ("a!=x", {"a": "x"}, False),
+        ("a=~x.", {"a": "xy"}, True),
+        ("a=~x.", {"a": "xyz"}, False),
+        ("a=~[[:alpha:]]+", {"a": "xy"}, True),
+        ("a=~(?i)X", {"a": "x"}, True),
+        ("a!~x.*", {"a": "xy"}, False),
+        ("a!~x.*", {}, True),
+        ("a=~.+", {}, False),
+        ("a=~.*", {}, True),
         # There, but nobody knows what it is.
-        ("a=x", {"a": None}, True), ("a!=x", {"a": None}, True), ("a=", {"a": None}, False), ("a!=", {"a": None}, True),
+        ("a=x", {"a": None}, True),
+        ("a!=x", {"a": None}, True),
+        ("a=", {"a": None}, False),
+        ("a!=", {"a": None}, True),
     ],
-)  # fmt: skip
+)
 def test_what_a_matcher_holds_for(text: str, labels: dict[str, str | None], holds: bool) -> None:
     assert matcher(text).holds(labels) is holds
 

@@ -11,23 +11,26 @@ import pytest
 import yaml
 
 import rules
-from rules import ALERTS, JOBS, OBJECTIVES, RECORDINGS, SUBJECTS, api, prometheus
+from rules import ALERTS, JOBS, OBJECTIVES, RECORDINGS, SERVICES, api, prometheus
 from rules.model import Alert, Recording, ScrapeJob, Severity, Signal, Unit, reachable
 from rules.render import rule_files, to_yaml, tune
 from stacks.settings import Tuning
 
 NO_SUBJECT = {"__init__", "model", "objectives", "render", "promql", "checks"}
 OUTAGES = {"ApiDown", "DatabaseDown", "RedisDown", "ElasticsearchDown"}
-JOB = ScrapeJob(name="thing", subject="thing", port=1)
+JOB = ScrapeJob(name="thing", service="thing", port=1)
 LOAD = Signal(
-    title="Load", unit=Unit.RATIO, job=JOB, description="Work in hand. Good: little.",
+    title="Load",
+    unit=Unit.RATIO,
+    job=JOB,
+    description="Work in hand. Good: little.",
     expr="""
     sum by ($by) (rate(load_total{$scope,mode="busy"}[$window]))
       / 2""",
-)  # fmt: skip
+)
 
 
-EACH_MODULE = pytest.mark.parametrize("module", SUBJECTS, ids=lambda module: str(module.__name__))
+EACH_MODULE = pytest.mark.parametrize("module", SERVICES, ids=lambda module: str(module.__name__))
 
 
 def signals(module: ModuleType) -> dict[str, Signal]:
@@ -36,9 +39,13 @@ def signals(module: ModuleType) -> dict[str, Signal]:
 
 def alert(**changes: Any) -> Alert:
     made = Alert(
-        name="LoadHigh", when=LOAD.above(0.9), severity=Severity.WARNING, for_="5m",
-        summary="{{ $labels.instance }} is busy", description="Busy.",
-    )  # fmt: skip
+        name="LoadHigh",
+        when=LOAD.above(0.9),
+        severity=Severity.WARNING,
+        for_="5m",
+        summary="{{ $labels.instance }} is busy",
+        description="Busy.",
+    )
     return replace(made, **changes)
 
 
@@ -58,26 +65,26 @@ def rule(made: Alert, runbooks: str = "", pages: tuple[str, ...] = ("thing",)) -
 
 def test_every_file_of_rules_is_listed() -> None:
     files = {path.stem for path in Path(rules.__file__).parent.glob("*.py")} - NO_SUBJECT
-    assert {module.__name__.removeprefix("rules.") for module in SUBJECTS} == files
+    assert {module.__name__.removeprefix("rules.") for module in SERVICES} == files
 
 
 @EACH_MODULE
-def test_a_modules_name_is_its_subject_and_all_in_it_is_of_its_job(module: ModuleType) -> None:
-    assert module.JOB.subject == module.__name__.removeprefix("rules.")
+def test_a_modules_name_is_its_service_and_all_in_it_is_of_its_job(module: ModuleType) -> None:
+    assert module.JOB.service == module.__name__.removeprefix("rules.")
     assert {signal.job for signal in signals(module).values()} == {module.JOB}
     assert {made.job for made in (*module.ALERTS, *getattr(module, "RECORDINGS", ()))} <= {module.JOB}
 
 
 def test_all_that_the_modules_define_is_gathered_and_has_a_name_of_its_own() -> None:
     for kind, gathered in {"ALERTS": ALERTS, "RECORDINGS": RECORDINGS, "OBJECTIVES": OBJECTIVES}.items():
-        assert {made for module in SUBJECTS for made in getattr(module, kind, ())} <= set(gathered)
+        assert {made for module in SERVICES for made in getattr(module, kind, ())} <= set(gathered)
     assert len({made.name for made in ALERTS}) == len(ALERTS)
     assert len({made.name for made in RECORDINGS}) == len(RECORDINGS)
 
 
 def test_jobs_and_ports_are_told_apart() -> None:
-    assert {module.JOB for module in SUBJECTS} == set(JOBS)
-    for told_apart_by in ("name", "subject", "port"):
+    assert {module.JOB for module in SERVICES} == set(JOBS)
+    for told_apart_by in ("name", "service", "port"):
         assert len({getattr(job, told_apart_by) for job in JOBS}) == len(JOBS), told_apart_by
 
 
@@ -95,9 +102,11 @@ def test_a_panel_asks_for_the_chosen_instances_over_grafanas_window() -> None:
 
 
 def test_a_signal_says_once_which_labels_its_result_carries() -> None:
-    assert replace(LOAD, by=("instance", "queue"), window="1h").for_rule().startswith(
-        'sum by (instance, queue) (rate(load_total{job="thing",mode="busy"}[1h]))'
-    )  # fmt: skip
+    assert (
+        replace(LOAD, by=("instance", "queue"), window="1h")
+        .for_rule()
+        .startswith('sum by (instance, queue) (rate(load_total{job="thing",mode="busy"}[1h]))')
+    )
 
 
 def test_a_placeholder_that_does_not_exist_is_an_error() -> None:
@@ -156,7 +165,7 @@ def test_with_a_probe_both_must_answer_and_a_probe_that_is_gone_counts_as_0() ->
 
 
 @EACH_MODULE
-def test_every_subject_can_be_asked_whether_it_is_reachable(module: ModuleType) -> None:
+def test_every_service_can_be_asked_whether_it_is_reachable(module: ModuleType) -> None:
     assert module.REACHABLE.unit is Unit.UP
 
 
@@ -186,10 +195,12 @@ def test_further_conditions_must_hold_for_the_same_instance() -> None:
 def test_another_set_of_conditions_is_enough_where_it_holds_as_a_whole() -> None:
     first, second = (LOAD.above(0.9), LOAD.below(2)), (LOAD.above(0.5), LOAD.below(3))
     expr = alert(when=first[0], also=first[1:], or_when=(second,)).expr()
-    assert expr == " ".join((
-        f"{first[0].render()}\nand on (instance) {first[1].render()}\nor",
-        f"{second[0].render()}\nand on (instance) {second[1].render()}",
-    ))  # fmt: skip
+    assert expr == " ".join(
+        (
+            f"{first[0].render()}\nand on (instance) {first[1].render()}\nor",
+            f"{second[0].render()}\nand on (instance) {second[1].render()}",
+        )
+    )
     promql_parser.parse(expr)
 
 
@@ -204,7 +215,7 @@ def test_a_rule_file_says_all_that_the_person_on_call_needs() -> None:
         "alert": "LoadHigh",
         "expr": f"(\n{LOAD.for_rule()}\n) > 0.9",
         "for": "5m",
-        "labels": {"severity": "warning", "subject": "thing"},
+        "labels": {"severity": "warning", "service": "thing"},
         "annotations": {
             "summary": "{{ $labels.instance }} is busy",
             "description": "Busy.",
@@ -214,18 +225,18 @@ def test_a_rule_file_says_all_that_the_person_on_call_needs() -> None:
     }
 
 
-def test_an_alert_over_all_jobs_keeps_the_subject_of_its_series() -> None:
-    # TargetDown about Redis must be RedisDown's equal in subject and instance, or it is not held back.
-    of_all = replace(LOAD, by=("subject", "job", "instance"), expr="min by ($by) (up)")
+def test_an_alert_over_all_jobs_keeps_the_service_of_its_series() -> None:
+    # TargetDown about Redis must be RedisDown's equal in service and instance, or it is not held back.
+    of_all = replace(LOAD, by=("service", "job", "instance"), expr="min by ($by) (up)")
     made = rule(alert(when=of_all.below(1)))
-    assert made["expr"] == "(\nmin by (subject, job, instance) (up)\n) < 1"
+    assert made["expr"] == "(\nmin by (service, job, instance) (up)\n) < 1"
     assert made["labels"] == {"severity": "warning"}
 
 
 def test_an_alert_that_is_about_no_instance_chooses_none_on_its_dashboard() -> None:
     always = replace(LOAD, by=(), expr="vector(1)")
     made = rule(alert(when=always.above(0), severity=Severity.NONE))
-    assert made["labels"] == {"severity": "none", "subject": "thing"}
+    assert made["labels"] == {"severity": "none", "service": "thing"}
     assert made["annotations"]["dashboard_url"] == "http://grafana:3000/d/thing"
 
 

@@ -51,8 +51,12 @@ def test_the_defaults_are_the_checklists() -> None:
     assert settings.prefix == "softfactory"
     assert settings.retention == "15d"
     assert settings.ports.model_dump() == {
-        "prometheus": 9090, "alertmanager": 9093, "grafana": 3000, "api": 8000, "inbox": 8025,
-    }  # fmt: skip
+        "prometheus": 9090,
+        "alertmanager": 9093,
+        "grafana": 3000,
+        "api": 8000,
+        "inbox": 8025,
+    }
     assert settings.data == "keep"
     assert not settings.demo
 
@@ -71,9 +75,16 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) 
     assert message.startswith("stacks/mine.yaml cannot be used:")
     places = [line.strip().partition(": ")[0] for line in message.splitlines()[1:]]
     assert sorted(places) == [
-        "alerts.ApiDown.for", "colour", "environment", "images.overrides.nginx", "ports.grafana", "ports.prometheus",
-        "retention", "targets.softfactory-api.0.address", "targets.softfactory-api.0.instance",
-    ]  # fmt: skip
+        "alerts.ApiDown.for",
+        "colour",
+        "environment",
+        "images.overrides.nginx",
+        "ports.grafana",
+        "ports.prometheus",
+        "retention",
+        "targets.softfactory-api.0.address",
+        "targets.softfactory-api.0.instance",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -347,8 +358,10 @@ def test_yamls_anchors_and_merges_are_understood(tmp_path: Path) -> None:
     """
     targets = load(tmp_path, text).targets
     assert [(t.address, t.instance) for there in targets.values() for t in there] == [
-        ("a:9100", "a1"), ("a:9100", "b1"), ("a:8000", "b1"),
-    ]  # fmt: skip
+        ("a:9100", "a1"),
+        ("a:9100", "b1"),
+        ("a:8000", "b1"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -418,9 +431,12 @@ def test_settings_cannot_be_changed_once_made() -> None:
 
 OFFICE = {"start": "09:00", "end": "17:00", "time_zone": "Europe/Berlin"}
 WORK = {
-    "matchers": ["subject=redis"], "start": "2027-01-16 22:00", "end": "2027-01-17 02:00", "time_zone": "UTC",
+    "matchers": ["service=redis"],
+    "start": "2027-01-16 22:00",
+    "end": "2027-01-17 02:00",
+    "time_zone": "UTC",
     "reason": "upgrade",
-}  # fmt: skip
+}
 MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
 
 
@@ -452,8 +468,8 @@ MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
             'planned_work.x1: subjekt!="redis", severity=~".*" would silence alerts that lack the label; add one with',
         ),
         (
-            {"planned_work": {"x1": {**WORK, "matchers": ["subject=~(?!redis).*"]}}},
-            "planned_work.x1.matchers.0: 'subject=~(?!redis).*': the regular expression is wrong: invalid perl",
+            {"planned_work": {"x1": {**WORK, "matchers": ["service=~(?!redis).*"]}}},
+            "planned_work.x1.matchers.0: 'service=~(?!redis).*': the regular expression is wrong: invalid perl",
         ),
         ({"planned_work": {"x1": {**WORK, "matchers": [5]}}}, "planned_work.x1.matchers.0: must be text, not 5; put"),
         ({"office_hours": {**OFFICE, "time_zone": "localtime"}}, "office_hours.time_zone: 'localtime' is not a time"),

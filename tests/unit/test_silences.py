@@ -103,14 +103,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     [
         (["ApiDown"], [Matcher("alertname", "=", "ApiDown")]),
         (["ApiDown", "instance=~api.*"], [Matcher("alertname", "=", "ApiDown"), Matcher("instance", "=~", "api.*")]),
-        (["subject=redis", "a!=b"], [Matcher("subject", "=", "redis"), Matcher("a", "!=", "b")]),
+        (["service=redis", "a!=b"], [Matcher("service", "=", "redis"), Matcher("a", "!=", "b")]),
     ],
 )
 def test_matchers_are_read_as_amtool_reads_them(words: list[str], found: list[Matcher]) -> None:
     assert list(silences.read_matchers(words)) == found
 
 
-@pytest.mark.parametrize("words", [[], ["subject=redis", "ApiDown"], ["a=~("], ["a!=b"], ["alertname=~.*"], ["a="]])
+@pytest.mark.parametrize("words", [[], ["service=redis", "ApiDown"], ["a=~("], ["a!=b"], ["alertname=~.*"], ["a="]])
 def test_matchers_that_are_none_or_fit_everything_are_refused(words: list[str]) -> None:
     with pytest.raises(ValueError, match=r"silence|matcher|expression"):
         silences.read_matchers(words)
@@ -126,14 +126,21 @@ def test_a_silence_ends(length: str, end: str, hours: float) -> None:
 @pytest.mark.parametrize(
     ("length", "end", "said"),
     [
-        ("", "", "needs one end"), ("2h", "2027-01-17T20:00Z", "needs one end"), ("", "soon", "'soon' is not a moment"),
-        ("", "2027-01-17T20:00", "has no time zone"), ("", "2027-01-17", "'2027-01-17' has no time of day"),
-        ("", "2027-01-17+01:00", "has no time of day"), ("", "2027-01-16T20:00Z", "which is over"),
-        ("32d", "", "longer than 31 days"), ("9999y", "", "longer than 31 days"),
-        ("999999999y", "", "longer than 31 days"), ("", "9999-12-31T23:59-14:00", "longer than 31 days"),
-        ("", "0001-01-01T00:00+14:00", "which is over"), ("two hours", "", "not a Prometheus duration"),
+        ("", "", "needs one end"),
+        ("2h", "2027-01-17T20:00Z", "needs one end"),
+        ("", "soon", "'soon' is not a moment"),
+        ("", "2027-01-17T20:00", "has no time zone"),
+        ("", "2027-01-17", "'2027-01-17' has no time of day"),
+        ("", "2027-01-17+01:00", "has no time of day"),
+        ("", "2027-01-16T20:00Z", "which is over"),
+        ("32d", "", "longer than 31 days"),
+        ("9999y", "", "longer than 31 days"),
+        ("999999999y", "", "longer than 31 days"),
+        ("", "9999-12-31T23:59-14:00", "longer than 31 days"),
+        ("", "0001-01-01T00:00+14:00", "which is over"),
+        ("two hours", "", "not a Prometheus duration"),
     ],
-)  # fmt: skip
+)
 def test_a_silence_without_an_end_that_can_be_kept_is_refused(length: str, end: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         silences.until(length, end, NOW)
@@ -162,10 +169,12 @@ def test_a_silence_is_made_listed_and_ended_over_alertmanager_alone(run: Run) ->
 @pytest.mark.parametrize(
     "words",
     [
-        ("silence", "add", "ApiDown", "--author", "me", "--reason", "why", "--for", "1h"), ("silence", "list"),
-        ("silence", "expire", ID), ("test-alert",),
+        ("silence", "add", "ApiDown", "--author", "me", "--reason", "why", "--for", "1h"),
+        ("silence", "list"),
+        ("silence", "expire", ID),
+        ("test-alert",),
     ],
-)  # fmt: skip
+)
 def test_the_alertmanager_of_another_environment_is_left_alone(words: tuple[str, ...], run: Run) -> None:
     there = Alertmanager("dev")
     done = run(there, *words, "--stack", "prod")
@@ -208,11 +217,17 @@ def test_a_silence_that_is_not_there_cannot_end(name: str) -> None:
 @pytest.mark.parametrize(("regex", "equal", "operator"), [(0, 1, "="), (1, 1, "=~"), (0, 0, "!="), (1, 0, "!~")])
 def test_a_silence_is_shown_with_its_own_operators(regex: int, equal: int, operator: str) -> None:
     there = Alertmanager()
-    there.silences = [{
-        "id": ID, "matchers": [{"name": "a", "value": "b", "isRegex": bool(regex), "isEqual": bool(equal)}],
-        "startsAt": "2027-01-16T20:00:00.000Z", "endsAt": "2027-01-16T21:00:00.000Z", "createdBy": "me",
-        "comment": "why", "status": {"state": "pending"},
-    }]  # fmt: skip
+    there.silences = [
+        {
+            "id": ID,
+            "matchers": [{"name": "a", "value": "b", "isRegex": bool(regex), "isEqual": bool(equal)}],
+            "startsAt": "2027-01-16T20:00:00.000Z",
+            "endsAt": "2027-01-16T21:00:00.000Z",
+            "createdBy": "me",
+            "comment": "why",
+            "status": {"state": "pending"},
+        }
+    ]
     (found,) = silences.listed(there.client(), "http://127.0.0.1:9093")
     assert found.matchers == (Matcher("a", operator, "b"),)
 
@@ -232,7 +247,7 @@ def test_a_test_alert_goes_the_way_of_its_severity_and_is_resolved(
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [f"✓ {name}: 1 accepted, 0 failed" for name in receivers]
     fired, resolved = there.alerts
-    own = {"subject": fired["labels"]["subject"]}
+    own = {"service": fired["labels"]["service"]}
     assert fired["labels"] == resolved["labels"] == {**synthetic.labels(there.plan, Severity(severity)), **own}
     assert datetime.fromisoformat(fired["endsAt"]) > datetime.now(UTC) >= datetime.fromisoformat(resolved["endsAt"])
 
@@ -254,7 +269,7 @@ def test_a_receiver_that_is_not_told_is_named_with_what_it_waits_for(run: Run) -
 def test_a_second_test_alert_is_a_group_of_its_own(run: Run) -> None:
     there = Alertmanager()
     first, second = (synthetic.labels(there.plan, Severity.CRITICAL) for _ in range(2))
-    assert {label for label in first if first[label] != second[label]} == {"subject"} <= set(GROUP_BY)
+    assert {label for label in first if first[label] != second[label]} == {"service"} <= set(GROUP_BY)
 
 
 def test_a_receiver_has_the_time_for_a_second_try(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,11 +312,11 @@ def test_nothing_of_this_project_holds_the_test_alert_back() -> None:
     for stack in ("dev", "prod"):
         made = planned(stack)
         marked = synthetic.labels(made, Severity.WARNING)
-        subjects = {alert.subject for alert in made.alerts}
-        assert marked["subject"] not in subjects
+        services = {alert.service for alert in made.alerts}
+        assert marked["service"] not in services
         for rule in made.routes.inhibitions:
-            known = {m.label for m in rule.target} <= {"severity", "instance", "alertname", "subject", "job"}
-            assert known and ("subject" in rule.equal or not all(m.holds(marked) for m in rule.target)), str(rule)
+            known = {m.label for m in rule.target} <= {"severity", "instance", "alertname", "service", "job"}
+            assert known and ("service" in rule.equal or not all(m.holds(marked) for m in rule.target)), str(rule)
 
 
 def test_the_counts_are_read_by_receiver() -> None:

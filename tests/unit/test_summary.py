@@ -29,9 +29,12 @@ def outputs(verified: str) -> dict[str, Any]:
 def ended(result: str = "succeeded", preview: bool = False, **changes: int) -> dict[str, Any]:
     return {
         "summaryEvent": {
-            "isPreview": preview, "result": result, "durationSeconds": 6, "resourceChanges": changes or {"same": 72},
+            "isPreview": preview,
+            "result": result,
+            "durationSeconds": 6,
+            "resourceChanges": changes or {"same": 72},
         }
-    }  # fmt: skip
+    }
 
 
 def test_an_update_tells_what_it_changed_and_that_all_is_live() -> None:

@@ -57,9 +57,12 @@ def test_a_stack_in_which_all_is_well_has_no_problems(environment: str, monkeypa
     )
     assert stack.paths("alertmanager") == ["/metrics"]
     assert {
-        "/api/datasources", "/api/search", "/api/datasources/uid/prometheus/health",
-        "/api/datasources/proxy/uid/alertmanager/api/v2/status", "/api/org/preferences",
-    } == set(stack.paths("grafana"))  # fmt: skip
+        "/api/datasources",
+        "/api/search",
+        "/api/datasources/uid/prometheus/health",
+        "/api/datasources/proxy/uid/alertmanager/api/v2/status",
+        "/api/org/preferences",
+    } == set(stack.paths("grafana"))
     assert stack.listings[0]["all"] and stack.listings[0]["filters"] == {"label": "softfactory.prefix=softfactory"}
 
 
@@ -91,7 +94,10 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
     "container missing": (lambda s: s.containers.pop("redis"), "redis", "container is gone", True),
     "container exited": (container("redis", Running=False, ExitCode=137), "redis", "exited with code 137", True),
     "container that cannot start": (
-        container("redis", Restarting=True, ExitCode=2), "redis", "ends as soon as it starts, with code 2", True,
+        container("redis", Restarting=True, ExitCode=2),
+        "redis",
+        "ends as soon as it starts, with code 2",
+        True,
     ),
     "container never healthy": (container("api", Health={"Status": "unhealthy"}), "api", "is unhealthy", True),
     "container not healthy yet": (container("api", Health={"Status": "starting"}), "api", "is starting", True),
@@ -99,85 +105,131 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
     "target missing": (lambda s: s.targets.pop(API), "target softfactory-api/api", "does not scrape it", False),
     "own target missing": (lambda s: s.targets.pop(REDIS), "target redis/redis", "does not scrape it", True),
     "target down": (
-        target(REDIS, health="down", lastError="connection refused"), "target redis/redis", "connection refused", True,
+        target(REDIS, health="down", lastError="connection refused"),
+        "target redis/redis",
+        "connection refused",
+        True,
     ),
     "last scrape too old": (older(11), "target redis/redis", "not scraped", True),
     "target never scraped": (
-        target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z"), "target redis/redis", "not scraped", True,
+        target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z"),
+        "target redis/redis",
+        "not scraped",
+        True,
     ),
     "old scrape with an error": (
         target(REDIS, health="down", lastError="i/o timeout", lastScrape="0001-01-01T00:00:00Z"),
-        "target redis/redis", "i/o timeout", True,
+        "target redis/redis",
+        "i/o timeout",
+        True,
     ),
     "scrape by the exporter's predecessor": (
-        started_after_the_scrape("redis-exporter"), "target redis/redis", "not scraped", True,
+        started_after_the_scrape("redis-exporter"),
+        "target redis/redis",
+        "not scraped",
+        True,
     ),
     "rule missing": (without_rule("RedisDown"), "rule softfactory/RedisDown", "not loaded", True),
     "rule broken": (
         rule("RedisDown", health="err", lastError="many-to-many matching"),
-        "rule softfactory/RedisDown", "many-to-many matching", True,
+        "rule softfactory/RedisDown",
+        "many-to-many matching",
+        True,
     ),
     "rule broken in several lines": (
         rule("RedisDown", health="err", lastError="found duplicate series:\n\t[{}, {}]"),
-        "rule softfactory/RedisDown", "found duplicate series: [{}, {}]", True,
+        "rule softfactory/RedisDown",
+        "found duplicate series: [{}, {}]",
+        True,
     ),
     "target down for several lines": (
         target(REDIS, health="down", lastError="invalid metric:\n\t<html>"),
-        "target redis/redis", "down: invalid metric: <html>", True,
+        "target redis/redis",
+        "down: invalid metric: <html>",
+        True,
     ),
     "full volume": (
         rule("monitoring_release_info", health="err", lastError="write to WAL: log samples: no space left on device"),
-        "Prometheus", "stores nothing: write to WAL: log samples: no space left on device", True,
+        "Prometheus",
+        "stores nothing: write to WAL: log samples: no space left on device",
+        True,
     ),
     "volume that was full": (
-        lambda s: setattr(s, "failed_writes", 8), "Prometheus", "8 writes to its log failed", True,
+        lambda s: setattr(s, "failed_writes", 8),
+        "Prometheus",
+        "8 writes to its log failed",
+        True,
     ),
     "rule not evaluated": (rule("RedisDown", health="unknown"), "rule softfactory/RedisDown", "not evaluated", True),
     "another release": (
-        lambda s: s.release.update(labels={"release": "0123456789ab"}), "Prometheus", "runs release 0123456789ab", True,
+        lambda s: s.release.update(labels={"release": "0123456789ab"}),
+        "Prometheus",
+        "runs release 0123456789ab",
+        True,
     ),
     "no release": (without_rule("monitoring_release_info"), "Prometheus", "runs release none", True),
     "no Alertmanager known": (lambda s: s.alertmanagers.clear(), "Prometheus", "sends alerts to nobody", True),
     "another Alertmanager known": (
         lambda s: s.alertmanagers.__setitem__(0, "http://pager:9093/api/v2/alerts"),
-        "Prometheus", "sends alerts to pager:9093, not to the Alertmanager that it scrapes", True,
+        "Prometheus",
+        "sends alerts to pager:9093, not to the Alertmanager that it scrapes",
+        True,
     ),
     "another port of the Alertmanager's known": (
         lambda s: s.alertmanagers.__setitem__(0, "http://alertmanager:9094/api/v2/alerts"),
-        "Prometheus", "sends alerts to alertmanager:9094", True,
+        "Prometheus",
+        "sends alerts to alertmanager:9094",
+        True,
     ),
     "another Alertmanager configuration": (
-        lambda s: setattr(s, "alertmanager_hash", "2.5e+14"), "Alertmanager", "another configuration", True,
+        lambda s: setattr(s, "alertmanager_hash", "2.5e+14"),
+        "Alertmanager",
+        "another configuration",
+        True,
     ),
     "no Alertmanager configuration hash": (
         lambda s: s.broken.update({"/metrics": httpx.Response(200, text="up 1\n")}),
-        "Alertmanager", "no alertmanager_config_hash", True,
+        "Alertmanager",
+        "no alertmanager_config_hash",
+        True,
     ),
     "data source missing": (
-        lambda s: s.datasources.pop("prometheus"), "data source prometheus", "does not have it", True,
+        lambda s: s.datasources.pop("prometheus"),
+        "data source prometheus",
+        "does not have it",
+        True,
     ),
     "data source that reaches nothing": (
         lambda s: s.broken.update({"/api/datasources/uid/prometheus/health": httpx.Response(400, text="no such host")}),
-        "data source prometheus", "no such host", True,
+        "data source prometheus",
+        "no such host",
+        True,
     ),
     "Alertmanager's data source that reaches nothing": (
         lambda s: s.broken.update(
             {"/api/datasources/proxy/uid/alertmanager/api/v2/status": httpx.Response(502, text="bad gateway")}
         ),
-        "data source alertmanager", "bad gateway", True,
+        "data source alertmanager",
+        "bad gateway",
+        True,
     ),
     "dashboard missing": (lambda s: s.dashboards.remove("api"), "dashboard api", "does not have it", True),
     "dashboard in another folder": (
-        lambda s: s.elsewhere.update(api="theirs"), "dashboard api", "does not have it", True,
+        lambda s: s.elsewhere.update(api="theirs"),
+        "dashboard api",
+        "does not have it",
+        True,
     ),
     "another home dashboard": (lambda s: setattr(s, "home", "api"), "Grafana", "opens on the dashboard api", True),
     "no home dashboard": (lambda s: setattr(s, "home", ""), "Grafana", "opens on a page of its own", True),
     "wrong Grafana password": (lambda s: setattr(s, "password", "another"), "Grafana", "refuses the credentials", True),
     "engine silent": (
         lambda s: setattr(s, "engine_error", requests.exceptions.ConnectionError("connection aborted")),
-        "Docker engine", "connection aborted", True,
+        "Docker engine",
+        "connection aborted",
+        True,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -346,8 +398,10 @@ def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: 
     stack.broken["/api/v1/targets"] = httpx.ConnectError("refused")
     stack.dashboards.clear()
     assert {problem.part for problem in problems(stack, wanted)} == {
-        "Docker engine", "Prometheus", *(f"dashboard {uid}" for uid in wanted.dashboards),
-    }  # fmt: skip
+        "Docker engine",
+        "Prometheus",
+        *(f"dashboard {uid}" for uid in wanted.dashboards),
+    }
 
 
 def test_an_unchanged_stack_is_not_waited_for(stack: FakeStack, wanted: Plan) -> None:

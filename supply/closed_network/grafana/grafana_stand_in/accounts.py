@@ -92,11 +92,25 @@ def stats() -> dict[str, int]:
 
 ACTIONS = {
     "Viewer": ("dashboards:read", "folders:read", "datasources:read", "datasources:query"),
-    "Editor": ("dashboards:create", "dashboards:write", "dashboards:delete", "folders:create", "folders:write",
-               "folders:delete"),
-    "Admin": ("datasources:create", "datasources:write", "datasources:delete", "orgs.preferences:read",
-              "orgs.preferences:write", "serviceaccounts:create", "serviceaccounts:read", "serviceaccounts:write"),
-}  # fmt: skip
+    "Editor": (
+        "dashboards:create",
+        "dashboards:write",
+        "dashboards:delete",
+        "folders:create",
+        "folders:write",
+        "folders:delete",
+    ),
+    "Admin": (
+        "datasources:create",
+        "datasources:write",
+        "datasources:delete",
+        "orgs.preferences:read",
+        "orgs.preferences:write",
+        "serviceaccounts:create",
+        "serviceaccounts:read",
+        "serviceaccounts:write",
+    ),
+}
 """What each role may do that the one before may not, in Grafana's names for it; only those of calls that are here."""
 
 
@@ -316,18 +330,20 @@ def delete_account(number: int) -> dict[str, Any]:
 def list_tokens(number: int) -> flask.Response:
     find_account(number)
     rows = db().all("SELECT * FROM token WHERE service_account_id = ? ORDER BY id", number)
-    return flask.jsonify([
-        {
-            "id": row["id"],
-            "name": row["name"],
-            "created": _time(row["created"]),
-            "expiration": _time(row["expires"]) if row["expires"] else None,
-            "secondsUntilExpiration": max(0, (row["expires"] or 0) - time.time()),
-            "hasExpired": row["expires"] is not None and row["expires"] < time.time(),
-            "isRevoked": False,
-        }
-        for row in rows
-    ])  # fmt: skip
+    return flask.jsonify(
+        [
+            {
+                "id": row["id"],
+                "name": row["name"],
+                "created": _time(row["created"]),
+                "expiration": _time(row["expires"]) if row["expires"] else None,
+                "secondsUntilExpiration": max(0, (row["expires"] or 0) - time.time()),
+                "hasExpired": row["expires"] is not None and row["expires"] < time.time(),
+                "isRevoked": False,
+            }
+            for row in rows
+        ]
+    )
 
 
 def _time(seconds: float) -> str:

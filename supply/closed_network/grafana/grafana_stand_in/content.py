@@ -400,8 +400,9 @@ def add_annotation() -> dict[str, Any]:
         "login": caller().login,
         "userId": caller().id,
     }
-    found = db().run("INSERT INTO annotation (dashboard, start, stop, body) VALUES (?, ?, ?, ?)", uid, start, stop,
-                     json.dumps(kept))  # fmt: skip
+    found = db().run(
+        "INSERT INTO annotation (dashboard, start, stop, body) VALUES (?, ?, ?, ?)", uid, start, stop, json.dumps(kept)
+    )
     return {"message": "Annotation added", "id": found}
 
 

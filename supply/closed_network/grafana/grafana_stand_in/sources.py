@@ -24,8 +24,16 @@ TYPES = {"prometheus": "Prometheus", "alertmanager": "Alertmanager"}
 FRONT_END_ONLY = {"alertmanager"}
 """Plugins without a part in the server: Grafana's health call answers 500 for them."""
 
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-encoding", "content-length", "upgrade",
-              "proxy-authenticate", "set-cookie"}  # fmt: skip
+HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "content-encoding",
+    "content-length",
+    "upgrade",
+    "proxy-authenticate",
+    "set-cookie",
+}
 
 TEXTS = ("type", "access", "url", "user", "database", "basicAuthUser")
 FLAGS = ("basicAuth", "withCredentials")
@@ -250,8 +258,14 @@ def proxy(uid: str, path: str) -> flask.Response:
     row = find_source(uid)
     passed = {name: flask.request.headers[name] for name in ("Accept", "Content-Type") if name in flask.request.headers}
     try:
-        answer = send(row, flask.request.method, path, headers=passed, content=flask.request.get_data(),
-                      params=flask.request.args.to_dict(flat=False))  # fmt: skip
+        answer = send(
+            row,
+            flask.request.method,
+            path,
+            headers=passed,
+            content=flask.request.get_data(),
+            params=flask.request.args.to_dict(flat=False),
+        )
     except httpx.HTTPError as error:
         raise ApiError(502, f"Bad Gateway: {error}") from error
     headers = [(key, value) for key, value in answer.headers.multi_items() if key.lower() not in HOP_BY_HOP]
