@@ -7,16 +7,16 @@ import pulumi
 
 from components.alertmanager import Alertmanager, AlertmanagerArgs
 from components.demo import Demo, DemoArgs
-from components.engine import Engine
+from components.engine import DockerHost
 from components.exporters import Exporters, ExportersArgs
 from components.grafana import Grafana, GrafanaArgs
-from components.grafana_content import GrafanaContent, GrafanaContentArgs
+from components.grafana_content import GrafanaProvisioning, GrafanaProvisioningArgs
 from components.live import look
 from components.prepare import prepare
 from components.prometheus import Prometheus, PrometheusArgs
 from components.verify import verify
 from ops import probes
-from ops.truth import Access
+from ops.truth import Endpoints
 from plan import GRAFANA_PASSWORD
 
 # Each step of each resource is a line of the SDK's own for `pulumi --debug`, and a call that it waits for: a sixth of
@@ -28,7 +28,7 @@ wanted, secrets = prepare(pulumi.get_stack(), pulumi.Config(), probes.client)
 settings = wanted.settings
 live = look(settings, probes.client)
 
-engine = Engine.of(settings, live.containers)
+engine = DockerHost.of(settings, live.containers)
 alertmanager = Alertmanager(
     "alertmanager",
     AlertmanagerArgs(
@@ -51,9 +51,9 @@ prometheus.start(engine.after(*exporters.containers, *([demo.api] if demo else [
 password = secrets.get(GRAFANA_PASSWORD)  # none where the settings name a Grafana that is there already
 server = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=password)).container if password else None
 auth = secrets[wanted.grafana_secret].apply(wanted.grafana_auth)
-content = GrafanaContent("grafana-content", GrafanaContentArgs(auth=auth, wanted=wanted, server=server))
+content = GrafanaProvisioning("grafana-content", GrafanaProvisioningArgs(auth=auth, wanted=wanted, server=server))
 deployed = [prometheus.url, alertmanager.url, exporters.ready, content.ready, *([demo.ready] if demo else [])]
-access = auth.apply(lambda text: Access.of(settings, probes.Login(text)))
+access = auth.apply(lambda text: Endpoints.of(settings, probes.GrafanaAuth(text)))
 
 verified = verify(wanted, access, deployed, probes.client)
 pulumi.export("verified", verified)

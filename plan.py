@@ -13,12 +13,12 @@ from dashboards.checks import problems as dashboard_problems
 from routing import checks as routing_checks
 from routing.labels import label_sets
 from routing.render import alertmanager_files, template_problems
-from routing.tree import Tree, tree
+from routing.tree import RoutingTree, tree
 from rules import (
     ALERTS,
     JOBS,
-    OBJECTIVES,
-    RECORDINGS,
+    RECORDING_RULES,
+    SLOS,
     alertmanager,
     elasticsearch,
     grafana,
@@ -28,13 +28,13 @@ from rules import (
     redis,
 )
 from rules.catalogue import catalogues
-from rules.checks import misfits, series, written
 from rules.checks import problems as rule_problems
+from rules.checks import series, validate_overrides, written
 from rules.model import Alert, ScrapeJob
-from rules.objectives import short_retention
+from rules.objectives import retention_shorter_than_slo_window
 from rules.render import OVERVIEW, digest, rule_files, to_yaml, tune
 from stacks.matchers import LabelSet
-from stacks.settings import DEMO_PARTS, FOLDER, Settings, SettingsError, Target, load_settings
+from stacks.settings import DEMO_SERVICES, FOLDER, ScrapeTarget, Settings, SettingsError, load_settings
 from stacks.values import printable, seconds
 
 CURRENT: Final = "/etc/prometheus/current"  # the link to the live release; a release's own path would reset alerts
@@ -46,7 +46,7 @@ POSTGRES_PASSWORD: Final = "postgres_password"
 REDIS_PASSWORD: Final = "redis_password"
 
 
-class PlanError(Exception):
+class InvalidStackError(Exception):
     """The settings and the model do not fit together; the message lists every problem."""
 
     def __init__(self, problems: Iterable[str], settings: str = "") -> None:
@@ -56,7 +56,7 @@ class PlanError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class ConfigRevision:
     """One service's configuration: path (relative to the release) to text, the hash of it, and what confirms it live.
 
     `confirmation` is what the running service says when it has loaded this release: Prometheus the release's hash,
@@ -81,7 +81,7 @@ class DataSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class ReadinessSpec:
     """What must be live after a deployment."""
 
     targets: frozenset[tuple[str, str]]  # (job, instance)
@@ -91,30 +91,30 @@ class Expected:
     home: str  # the dashboard on which Grafana opens; empty where Grafana is not the stack's own
     releases: Mapping[str, str]  # service to confirmation
     scrape_interval: float  # seconds
-    own_targets: Mapping[tuple[str, str], str]  # those that are the stack's own parts, to their service
+    stack_targets: Mapping[tuple[str, str], str]  # those that are the stack's own parts, to their service
     services: frozenset[str]  # the long-running containers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class DesiredState:
     """All of one environment."""
 
     settings: Settings
-    prometheus: Release
-    alertmanager: Release
+    prometheus: ConfigRevision
+    alertmanager: ConfigRevision
     alerts: tuple[Alert, ...]  # as the settings tune them; those that are off are not there
-    routes: Tree
+    routes: RoutingTree
     labels: Mapping[Alert, tuple[LabelSet, ...]]  # with which each alert may reach Alertmanager
     dashboards: Mapping[str, str]  # uid to JSON
     datasources: tuple[DataSource, ...]
     secrets: Mapping[str, tuple[str, ...]]  # service to the names of the secrets that it reads
-    expected: Expected
+    expected: ReadinessSpec
 
     @property
     def images(self) -> frozenset[str]:
         """The keys of the images that run."""
         services = self.expected.services
-        built = set(DEMO_PARTS) & services
+        built = set(DEMO_SERVICES) & services
         return frozenset((services - built) | ({"python"} if built else set()))
 
     @property
@@ -132,48 +132,51 @@ class Plan:
 
     def files(self) -> dict[str, str]:
         """Every file that would be deployed, path to text; JSON laid out for a reader."""
-        sources = [_api_object(source) for source in self.datasources]
+        sources = [_datasource_payload(source) for source in self.datasources]
         return {
             **{f"prometheus/{path}": text for path, text in self.prometheus.files.items()},
             **{f"alertmanager/{path}": text for path, text in self.alertmanager.files.items()},
-            **{f"grafana/dashboards/{uid}.json": _readable(json.loads(text)) for uid, text in self.dashboards.items()},
-            "grafana/datasources.json": _readable(sources),
+            **{
+                f"grafana/dashboards/{uid}.json": _pretty_json(json.loads(text))
+                for uid, text in self.dashboards.items()
+            },
+            "grafana/datasources.json": _pretty_json(sources),
         }
 
 
-def _readable(value: Any) -> str:
+def _pretty_json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True) + "\n"
 
 
-def load_plan(stack: str, images: Mapping[str, str] | None = None, folder: Path = FOLDER) -> Plan:
+def load_desired_state(stack: str, images: Mapping[str, str] | None = None, folder: Path = FOLDER) -> DesiredState:
     """The plan of the settings in `<folder>/<stack>.yaml`; `images` as for `load_settings`.
 
-    Raises SettingsError or PlanError, which lists every problem: of the file's values, and of how they fit the model.
+    Raises SettingsError or InvalidStackError, which lists every problem: of the file's values, and of how they fit the model.
     """
     try:
         return plan(load_settings(stack, images, folder))
-    except PlanError as error:
-        raise PlanError(error.problems, f"stacks/{stack}.yaml") from None
+    except InvalidStackError as error:
+        raise InvalidStackError(error.problems, f"stacks/{stack}.yaml") from None
     except SettingsError as error:
         try:
             if error.rest:
-                _fitting(error.rest)
-        except PlanError as more:
+                _resolve_and_validate(error.rest)
+        except InvalidStackError as more:
             raise SettingsError("\n  ".join((str(error), *more.problems))) from None
         raise
 
 
-def plan(settings: Settings) -> Plan:
+def plan(settings: Settings) -> DesiredState:
     """Everything that one environment's settings ask for.
 
-    Raises PlanError, which lists every problem found.
+    Raises InvalidStackError, which lists every problem found.
     """
-    targets, alerts, labels, routes = _fitting(settings)
+    targets, alerts, labels, routes = _resolve_and_validate(settings)
     sources = _datasources(settings)
     pages = _pages(settings, targets, alerts, sources)
     prometheus_release = _prometheus_release(settings, targets, alerts, frozenset(pages))
     alertmanager_release = _alertmanager_release(routes)
-    return Plan(
+    return DesiredState(
         settings=settings,
         prometheus=prometheus_release,
         alertmanager=alertmanager_release,
@@ -182,8 +185,12 @@ def plan(settings: Settings) -> Plan:
         labels=labels,
         dashboards=pages,
         datasources=sources,
-        secrets={**_server_secrets(settings), "alertmanager": routes.secrets, "grafana": (_grafana_secret(settings),)},
-        expected=Expected(
+        secrets={
+            **_exporter_secrets(settings),
+            "alertmanager": routes.secrets,
+            "grafana": (_grafana_secret(settings),),
+        },
+        expected=ReadinessSpec(
             targets=frozenset((job, target.instance) for job, there in targets.items() for target in there),
             rules=frozenset((alert.group or alert.service, alert.name) for alert in alerts),
             datasources=frozenset(source.uid for source in sources),
@@ -194,48 +201,51 @@ def plan(settings: Settings) -> Plan:
                 "alertmanager": alertmanager_release.confirmation,
             },
             scrape_interval=seconds(settings.scrape_interval),
-            own_targets={(job, t.instance): _service(t) for job, t in _own_targets(settings).items()},
+            stack_targets={(job, t.instance): _service(t) for job, t in _stack_targets(settings).items()},
             services=_services(settings),
         ),
     )
 
 
-Fitting = tuple[dict[str, tuple[Target, ...]], tuple[Alert, ...], dict[Alert, tuple[LabelSet, ...]], Tree]
+Fitting = tuple[dict[str, tuple[ScrapeTarget, ...]], tuple[Alert, ...], dict[Alert, tuple[LabelSet, ...]], RoutingTree]
 
 
-def _fitting(settings: Settings) -> Fitting:
+def _resolve_and_validate(settings: Settings) -> Fitting:
     """The targets by job, the alerts, their labels and the routes of an environment.
 
-    PlanError where they do not fit together.
+    InvalidStackError where they do not fit together.
     """
     targets = scrape_targets(settings)
     known = {alert.name: settings.alerts[alert.name] for alert in ALERTS if alert.name in settings.alerts}
     problems = [
         *_unknown_jobs(settings),
-        *_instances_twice(targets),
-        *_demo_without_servers(settings),
+        *_duplicate_instances(targets),
+        *_demo_requires_exporters(settings),
         *_unknown_alerts(settings),
-        *rule_problems(ALERTS, RECORDINGS, JOBS, catalogues(), written()),
+        *rule_problems(ALERTS, RECORDING_RULES, JOBS, catalogues(), written()),
     ]
     alerts = tune(ALERTS, known)
     # An alert about something that this environment does not have could only cry wolf.
     alerts = tuple(alert for alert in alerts if alert.job.name in targets and alert.enabled)
-    problems += [*misfits(alerts, ALERTS, settings), *short_retention(OBJECTIVES, alerts, settings.retention)]
+    problems += [
+        *validate_overrides(alerts, ALERTS, settings),
+        *retention_shorter_than_slo_window(SLOS, alerts, settings.retention),
+    ]
     labels = _labels(alerts, targets, settings)
-    nowhere = routing_checks.settings_problems(settings, labels)
+    nowhere = routing_checks.validate_settings(settings, labels)
     if nowhere:
-        raise PlanError([*problems, *nowhere])
+        raise InvalidStackError([*problems, *nowhere])
     routes = tree(settings, [one for sets in labels.values() for one in sets])
     somewhere = {job.name: targets.get(job.name) or (_own(job, "nowhere", "nowhere"),) for job in JOBS}
     problems += routing_checks.problems(routes, settings, labels, _labels(ALERTS, somewhere, settings))
     problems += template_problems(alertmanager_files(routes))
     if problems:
-        raise PlanError(problems)
+        raise InvalidStackError(problems)
     return targets, alerts, labels, routes
 
 
 def _labels(
-    alerts: Iterable[Alert], targets: Mapping[str, tuple[Target, ...]], settings: Settings
+    alerts: Iterable[Alert], targets: Mapping[str, tuple[ScrapeTarget, ...]], settings: Settings
 ) -> dict[Alert, tuple[LabelSet, ...]]:
     return {alert: tuple(label_sets(alert, targets, JOBS, _external_labels(settings))) for alert in alerts}
 
@@ -246,31 +256,31 @@ def _external_labels(settings: Settings) -> dict[str, str]:
 
 def _pages(
     settings: Settings,
-    targets: Mapping[str, tuple[Target, ...]],
+    targets: Mapping[str, tuple[ScrapeTarget, ...]],
     alerts: tuple[Alert, ...],
     sources: Iterable[DataSource],
 ) -> dict[str, str]:
-    """The dashboards, uid to JSON; PlanError for what cannot be right in them."""
+    """The dashboards, uid to JSON; InvalidStackError for what cannot be right in them."""
     links = {"Prometheus": settings.link("prometheus"), "Alertmanager": settings.link("alertmanager")}
     models = dashboard_models(alerts, [job for job in JOBS if job.name in targets], links)
-    recorded = {recording.name: frozenset(recording.of.by) for recording in RECORDINGS}
+    recorded = {recording.name: frozenset(recording.of.by) for recording in RECORDING_RULES}
     known = series(JOBS, catalogues(), {**recorded, prometheus.RELEASE_INFO: frozenset({"release"})})
     problems = dashboard_problems(models, known, {source.uid for source in sources}, links.values())
     if problems:
-        raise PlanError(problems)
+        raise InvalidStackError(problems)
     return {model["uid"]: to_text(model) for model in models}
 
 
-def scrape_targets(settings: Settings) -> dict[str, tuple[Target, ...]]:
+def scrape_targets(settings: Settings) -> dict[str, tuple[ScrapeTarget, ...]]:
     """Job name to targets, in the order of the services; a job without targets is left out."""
-    own = _own_targets(settings)
+    own = _stack_targets(settings)
     found = {
         job.name: (*([own[job.name]] if job.name in own else []), *settings.targets.get(job.name, ())) for job in JOBS
     }
     return {name: there for name, there in found.items() if there}
 
 
-def _own_targets(settings: Settings) -> dict[str, Target]:
+def _stack_targets(settings: Settings) -> dict[str, ScrapeTarget]:
     """Job name to the target that is a container of the stack itself."""
     servers = settings.servers
     own = {
@@ -289,23 +299,26 @@ def _own_targets(settings: Settings) -> dict[str, Target]:
     return own
 
 
-def _service(target: Target) -> str:
+def _service(target: ScrapeTarget) -> str:
     return target.address.partition(":")[0]
 
 
 def _services(settings: Settings) -> frozenset[str]:
-    exporters = {_service(target) for target in _own_targets(settings).values()}
+    exporters = {_service(target) for target in _stack_targets(settings).values()}
     servers = {name for name, server in settings.servers if server is not None}
-    return frozenset(exporters | ({*DEMO_PARTS, *servers} if settings.demo else set()))
+    return frozenset(exporters | ({*DEMO_SERVICES, *servers} if settings.demo else set()))
 
 
-def _own(job: ScrapeJob, alias: str, instance: str) -> Target:
-    return Target(address=f"{alias}:{job.port}", instance=instance)
+def _own(job: ScrapeJob, alias: str, instance: str) -> ScrapeTarget:
+    return ScrapeTarget(address=f"{alias}:{job.port}", instance=instance)
 
 
 def _prometheus_release(
-    settings: Settings, targets: Mapping[str, tuple[Target, ...]], alerts: tuple[Alert, ...], pages: frozenset[str]
-) -> Release:
+    settings: Settings,
+    targets: Mapping[str, tuple[ScrapeTarget, ...]],
+    alerts: tuple[Alert, ...],
+    pages: frozenset[str],
+) -> ConfigRevision:
     jobs = {job.name: job for job in JOBS}
     configuration = {
         "global": {
@@ -327,19 +340,21 @@ def _prometheus_release(
             for name, there in targets.items()
         ],
     }
-    recordings = [recording for recording in RECORDINGS if recording.job.name in targets]
+    recordings = [recording for recording in RECORDING_RULES if recording.job.name in targets]
     rules = rule_files(alerts, str(settings.links.runbooks or ""), settings.link("grafana"), pages, recordings)
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     release = digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.
     info = {"record": prometheus.RELEASE_INFO, "expr": "vector(1)", "labels": {"release": release}}
     files["rules/release.yml"] = to_yaml({"groups": [{"name": "release", "rules": [info]}]})
-    return Release(files=files, hash=release, confirmation=release)
+    return ConfigRevision(files=files, hash=release, confirmation=release)
 
 
-def _alertmanager_release(routes: Tree) -> Release:
+def _alertmanager_release(routes: RoutingTree) -> ConfigRevision:
     files = alertmanager_files(routes)
-    return Release(files=files, hash=digest(files), confirmation=alertmanager_config_hash(files["alertmanager.yml"]))
+    return ConfigRevision(
+        files=files, hash=digest(files), confirmation=alertmanager_config_hash(files["alertmanager.yml"])
+    )
 
 
 def alertmanager_config_hash(text: str) -> str:
@@ -371,7 +386,7 @@ def _datasources(settings: Settings) -> tuple[DataSource, ...]:
     )
 
 
-def _api_object(source: DataSource) -> dict[str, Any]:
+def _datasource_payload(source: DataSource) -> dict[str, Any]:
     return {
         "uid": source.uid,
         "name": source.name,
@@ -387,7 +402,7 @@ def _grafana_secret(settings: Settings) -> str:
     return GRAFANA_TOKEN if settings.grafana else GRAFANA_PASSWORD
 
 
-def _server_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
+def _exporter_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
     """The passwords that the exporters, and in a demo the servers and the API, read."""
     secrets: dict[str, tuple[str, ...]] = {}
     if settings.servers.postgres:
@@ -422,7 +437,7 @@ def _unknown_alerts(settings: Settings) -> list[str]:
     return problems
 
 
-def _demo_without_servers(settings: Settings) -> list[str]:
+def _demo_requires_exporters(settings: Settings) -> list[str]:
     """The demo's API cannot do without these two."""
     servers = {"postgres": settings.servers.postgres, "redis": settings.servers.redis}
     return [
@@ -432,7 +447,7 @@ def _demo_without_servers(settings: Settings) -> list[str]:
     ]
 
 
-def _instances_twice(targets: Mapping[str, tuple[Target, ...]]) -> list[str]:
+def _duplicate_instances(targets: Mapping[str, tuple[ScrapeTarget, ...]]) -> list[str]:
     """Two targets of one job must not share an instance: their series would overwrite each other."""
     problems = []
     for job, there in targets.items():

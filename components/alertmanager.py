@@ -6,12 +6,12 @@ import pulumi
 import pulumi_docker as docker
 
 import plan
-from components.engine import Engine
-from components.release import Release, ReleaseArgs
+from components.engine import DockerHost
+from components.release import ConfigRollout, ConfigRolloutArgs
 from components.secrets import stage
-from components.service import Health, Service, place
+from components.service import ContainerSpec, HealthCheck, place
 from rules.alertmanager import JOB
-from stacks.settings import Fate
+from stacks.settings import VolumePolicy
 
 HOME = "/etc/alertmanager"
 DATA = "/alertmanager"
@@ -22,7 +22,7 @@ class AlertmanagerArgs:
     """`live` is what the running one says of its release; `secrets` are the files that the receivers read, by name."""
 
     def __init__(
-        self, *, engine: Engine, release: plan.Release, live: str, secrets: Mapping[str, pulumi.Input[str]]
+        self, *, engine: DockerHost, release: plan.ConfigRevision, live: str, secrets: Mapping[str, pulumi.Input[str]]
     ) -> None:
         self.engine = engine
         self.release = release
@@ -44,11 +44,11 @@ class Alertmanager(pulumi.ComponentResource):
         super().__init__("softfactory:monitoring:Alertmanager", name, None, opts)
         engine, settings = args.engine, args.engine.settings
         own = pulumi.ResourceOptions(parent=self)
-        configuration = engine.volume("alertmanager", "config", self, fate=Fate.DELETE)
+        configuration = engine.volume("alertmanager", "config", self, fate=VolumePolicy.DELETE)
         data = engine.volume("alertmanager", "data", self)
         # There even where nothing is secret: a mount that came and went with a receiver would replace the container.
         secrets = stage(engine, "alertmanager", USER, args.secrets, self)
-        self._service = Service(
+        self._service = ContainerSpec(
             name="alertmanager",
             image="alertmanager",
             user=USER,
@@ -64,12 +64,12 @@ class Alertmanager(pulumi.ComponentResource):
             ),
             ports={JOB.port: settings.ports.alertmanager},
             volumes={HOME: configuration.name, DATA: data.name},
-            health=Health.http(JOB.port, "/-/ready"),
+            health=HealthCheck.http(JOB.port, "/-/ready"),
             secrets=secrets.volume,
         )
-        self.released = Release(
+        self.released = ConfigRollout(
             "alertmanager-release",
-            ReleaseArgs(
+            ConfigRolloutArgs(
                 engine=engine,
                 service=self._service,
                 release=args.release,
@@ -82,7 +82,7 @@ class Alertmanager(pulumi.ComponentResource):
             own,
         ).done
 
-    def start(self, engine: Engine) -> None:
+    def start(self, engine: DockerHost) -> None:
         container = place(self._service, engine, self)
         self.url = pulumi.Output.all(container.id, self.released).apply(
             lambda _: engine.settings.published("alertmanager")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.engine import Engine
+from components.engine import DockerHost
 from components.secrets import stage
-from components.service import SECRETS, Health, Service, place
-from stacks.settings import Fate
+from components.service import SECRETS, ContainerSpec, HealthCheck, place
+from stacks.settings import VolumePolicy
 
 SOURCE = Path(__file__).parent.parent / "demo"
 BUILD_FILES = ("Dockerfile", ".dockerignore")
@@ -24,7 +24,7 @@ DEMO_USER = "10001:10001"
 class DemoArgs:
     """`secrets` are Pulumi secrets by name: `postgres_password` and `redis_password`."""
 
-    def __init__(self, *, engine: Engine, secrets: Mapping[str, pulumi.Input[str]]) -> None:
+    def __init__(self, *, engine: DockerHost, secrets: Mapping[str, pulumi.Input[str]]) -> None:
         servers = engine.settings.servers
         if not (servers.postgres and servers.redis):
             raise ValueError("demo: the settings must name its servers.postgres and servers.redis")
@@ -49,14 +49,14 @@ class Demo(pulumi.ComponentResource):
         image = self._image()
         self.servers = [self._postgres(), self._redis(), *([self._elasticsearch()] if args.elasticsearch else [])]
         inbox = place(
-            Service(
+            ContainerSpec(
                 name="inbox",
                 image="python",
                 image_id=image.image_id,
                 user=DEMO_USER,
                 command=("python", "-m", "demo.inbox"),
                 ports={8025: ports.inbox},
-                health=Health(command=("python", "-m", "demo.probe", "http://127.0.0.1:8025/healthz")),
+                health=HealthCheck(command=("python", "-m", "demo.probe", "http://127.0.0.1:8025/healthz")),
             ),
             engine,
             self,
@@ -64,7 +64,7 @@ class Demo(pulumi.ComponentResource):
         passwords = {name: args.secrets[name] for name in ("postgres_password", "redis_password")}
         secrets = stage(engine, "api", DEMO_USER, passwords, self, image="python")
         self.api = place(
-            Service(
+            ContainerSpec(
                 name="api",
                 image="python",
                 image_id=image.image_id,
@@ -82,7 +82,7 @@ class Demo(pulumi.ComponentResource):
                     "MAIL_FROM": "api@softfactory.invalid",
                 },
                 ports={8000: ports.api},
-                health=Health(command=("python", "-m", "demo.probe", "http://127.0.0.1:8000/healthz")),
+                health=HealthCheck(command=("python", "-m", "demo.probe", "http://127.0.0.1:8000/healthz")),
                 memory=512,  # each of its eight threads may hash a password at once
                 secrets=secrets.volume,
             ),
@@ -119,7 +119,7 @@ class Demo(pulumi.ComponentResource):
         server = self._args.postgres
         password = {"postgres_password": self._args.secrets["postgres_password"]}
         secrets = stage(self._args.engine, "postgres", POSTGRES_USER, password, self)
-        service = Service(
+        service = ContainerSpec(
             name="postgres",
             image="postgres",
             user=POSTGRES_USER,
@@ -131,7 +131,9 @@ class Demo(pulumi.ComponentResource):
             volumes={"/var/lib/postgresql": self._args.engine.volume("postgres", "data", self).name},
             tmpfs=("/tmp", "/var/run/postgresql"),
             # By TCP: the server that runs during initialisation does not listen there.
-            health=Health(command=("pg_isready", "-q", "-h", "127.0.0.1", "-U", server.user, "-d", server.database)),
+            health=HealthCheck(
+                command=("pg_isready", "-q", "-h", "127.0.0.1", "-U", server.user, "-d", server.database)
+            ),
             memory=256,
             secrets=secrets.volume,
         )
@@ -143,13 +145,13 @@ class Demo(pulumi.ComponentResource):
         secrets = stage(self._args.engine, "redis", REDIS_USER, {"redis.conf": configuration}, self)
         # The client reads the password as a command: its environment and its command line could be read by others.
         ask = f"{{ sed -n 's/^requirepass /AUTH /p' {SECRETS}/redis.conf; echo PING; }} | redis-cli | grep -q PONG"
-        service = Service(
+        service = ContainerSpec(
             name="redis",
             image="redis",
             user=REDIS_USER,
             command=("redis-server", f"{SECRETS}/redis.conf", "--protected-mode", "no", "--maxmemory", "64mb"),
             tmpfs=("/tmp", "/data"),
-            health=Health(command=("sh", "-c", ask)),
+            health=HealthCheck(command=("sh", "-c", ask)),
             secrets=secrets.volume,
         )
         return place(
@@ -163,8 +165,8 @@ class Demo(pulumi.ComponentResource):
     def _elasticsearch(self) -> docker.Container:
         engine = self._args.engine
         image = hashlib.sha256(engine.settings.images.reference("elasticsearch").encode()).hexdigest()[:8]
-        configuration = engine.volume("elasticsearch", f"config-{image}", self, fate=Fate.DELETE)
-        service = Service(
+        configuration = engine.volume("elasticsearch", f"config-{image}", self, fate=VolumePolicy.DELETE)
+        service = ContainerSpec(
             name="elasticsearch",
             image="elasticsearch",
             user=SEARCH_USER,
@@ -182,7 +184,7 @@ class Demo(pulumi.ComponentResource):
                 "/usr/share/opensearch/config": configuration.name,
             },
             tmpfs=("/tmp", "/usr/share/opensearch/logs"),
-            health=Health(
+            health=HealthCheck(
                 command=("curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:9200/_cluster/health"), retries=30
             ),
             memory=2048,  # the heap, and as much again for the plugins of the full distribution

@@ -7,14 +7,14 @@ import pulumi
 import pulumi_docker as docker
 
 from ops.probes import ContainerState
-from stacks.settings import Fate, Settings
+from stacks.settings import Settings, VolumePolicy
 
 PROJECT = "softfactory-monitoring"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
-    """Where containers are placed, and what was `seen` there before. Make it with `Engine.of`, once per program.
+class DockerHost:
+    """Where containers are placed, and what was `seen` there before. Make it with `DockerHost.of`, once per program.
 
     `waits_for` comes before every container that is placed here, see `after`.
     """
@@ -27,7 +27,7 @@ class Engine:
     _images: dict[str, docker.RemoteImage] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings, seen: Mapping[str, ContainerState]) -> "Engine":
+    def of(cls, settings: Settings, seen: Mapping[str, ContainerState]) -> "DockerHost":
         """The engine that the settings name, with the environment's own network on it."""
         provider = docker.Provider("engine", host=settings.engine_host)
         network = docker.Network(
@@ -38,7 +38,7 @@ class Engine:
         )
         return cls(settings=settings, provider=provider, network=network, seen=seen)
 
-    def after(self, *steps: pulumi.Input[docker.Container]) -> "Engine":
+    def after(self, *steps: pulumi.Input[docker.Container]) -> "DockerHost":
         """The same engine for what may only be touched once these steps of the update have ended well."""
         return replace(self, waits_for=(*self.waits_for, *steps))
 
@@ -60,9 +60,11 @@ class Engine:
             )
         return self._images[key]
 
-    def volume(self, service: str, role: str, parent: pulumi.Resource, fate: Fate | None = None) -> docker.Volume:
+    def volume(
+        self, service: str, role: str, parent: pulumi.Resource, fate: VolumePolicy | None = None
+    ) -> docker.Volume:
         """The volume `<prefix>-<service>-<role>`; its fate on destroy is the environment's unless given."""
-        kept = (fate or self.settings.data) is Fate.KEEP
+        kept = (fate or self.settings.data) is VolumePolicy.KEEP
         return docker.Volume(
             f"{service}-{role}",
             name=f"{self.name(service)}-{role}",

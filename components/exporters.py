@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_docker as docker
 
-from components.engine import Engine
+from components.engine import DockerHost
 from components.secrets import Secrets, stage
-from components.service import SECRETS, Health, Service, place
+from components.service import SECRETS, ContainerSpec, HealthCheck, place
 from rules import elasticsearch, node, postgres, redis
-from stacks.settings import ElasticsearchServer, PostgresServer, RedisServer
+from stacks.settings import ElasticsearchExporterSettings, PostgresExporterSettings, RedisExporterSettings
 
 NOBODY = "65534:65534"
 REDIS_EXPORTER = "59000:59000"  # as in the official image
@@ -19,7 +19,7 @@ class ExportersArgs:
     """`secrets` are Pulumi secrets by name. `servers` are what the exporters ask, where they are containers of ours."""
 
     def __init__(
-        self, *, engine: Engine, secrets: Mapping[str, pulumi.Input[str]], servers: Sequence[pulumi.Resource] = ()
+        self, *, engine: DockerHost, secrets: Mapping[str, pulumi.Input[str]], servers: Sequence[pulumi.Resource] = ()
     ) -> None:
         self.engine = engine
         self.secrets = secrets
@@ -47,10 +47,10 @@ class Exporters(pulumi.ComponentResource):
         self.ready = pulumi.Output.all(*(container.id for container in made))
         self.register_outputs({"ready": self.ready})
 
-    def _postgres(self, server: PostgresServer) -> docker.Container:
+    def _postgres(self, server: PostgresExporterSettings) -> docker.Container:
         password = {"postgres_password": self._args.secrets["postgres_password"]}
         secrets = stage(self._args.engine, "postgres-exporter", NOBODY, password, self)
-        service = Service(
+        service = ContainerSpec(
             name="postgres-exporter",
             image="postgres-exporter",
             user=NOBODY,
@@ -59,26 +59,26 @@ class Exporters(pulumi.ComponentResource):
                 "DATA_SOURCE_USER": server.user,
                 "DATA_SOURCE_PASS_FILE": f"{SECRETS}/postgres_password",
             },
-            health=Health.http(postgres.JOB.port, "/"),  # /metrics would ask the database each time
+            health=HealthCheck.http(postgres.JOB.port, "/"),  # /metrics would ask the database each time
             secrets=secrets.volume,
         )
-        return self._place_with(service, secrets)
+        return self._run_with_secrets(service, secrets)
 
-    def _redis(self, server: RedisServer) -> docker.Container:
+    def _redis(self, server: RedisExporterSettings) -> docker.Container:
         address = f"redis://{server.address}"
         passwords = pulumi.Output.json_dumps({address: self._args.secrets["redis_password"]})
         secrets = stage(self._args.engine, "redis-exporter", REDIS_EXPORTER, {"redis_passwords.json": passwords}, self)
-        service = Service(
+        service = ContainerSpec(
             name="redis-exporter",
             image="redis-exporter",
             user=REDIS_EXPORTER,
             env={"REDIS_ADDR": address, "REDIS_PASSWORD_FILE": f"{SECRETS}/redis_passwords.json"},
-            health=Health.http(redis.JOB.port, "/health"),
+            health=HealthCheck.http(redis.JOB.port, "/health"),
             secrets=secrets.volume,
         )
-        return self._place_with(service, secrets)
+        return self._run_with_secrets(service, secrets)
 
-    def _place_with(self, service: Service, secrets: Secrets) -> docker.Container:
+    def _run_with_secrets(self, service: ContainerSpec, secrets: Secrets) -> docker.Container:
         # These exporters read their password when they start, so a new one must start them anew.
         return place(
             service,
@@ -89,8 +89,8 @@ class Exporters(pulumi.ComponentResource):
         )
 
 
-def _node() -> Service:
-    return Service(
+def _node() -> ContainerSpec:
+    return ContainerSpec(
         name="node-exporter",
         image="node-exporter",
         user=NOBODY,
@@ -108,15 +108,15 @@ def _node() -> Service:
         ),
         binds={"/host": "/"},
         pid_mode="host",
-        health=Health.http(node.JOB.port, "/"),
+        health=HealthCheck.http(node.JOB.port, "/"),
     )
 
 
-def _elasticsearch(server: ElasticsearchServer) -> Service:
-    return Service(
+def _elasticsearch(server: ElasticsearchExporterSettings) -> ContainerSpec:
+    return ContainerSpec(
         name="elasticsearch-exporter",
         image="elasticsearch-exporter",
         user=NOBODY,
         command=(f"--es.uri={server.url}", "--es.all", "--es.indices"),
-        health=Health.http(elasticsearch.JOB.port, "/healthz"),
+        health=HealthCheck.http(elasticsearch.JOB.port, "/healthz"),
     )

@@ -3,9 +3,9 @@
 import pulumi
 import pulumi_docker as docker
 
-from components.engine import Engine
+from components.engine import DockerHost
 from components.secrets import stage
-from components.service import SECRETS, Health, Service, place
+from components.service import SECRETS, ContainerSpec, HealthCheck, place
 from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD
 from rules.grafana import JOB
 
@@ -13,7 +13,7 @@ USER = "472:0"  # as in the official image
 
 
 class GrafanaArgs:
-    def __init__(self, *, engine: Engine, admin_password: pulumi.Input[str]) -> None:
+    def __init__(self, *, engine: DockerHost, admin_password: pulumi.Input[str]) -> None:
         self.engine = engine
         self.admin_password = admin_password
 
@@ -28,7 +28,7 @@ class Grafana(pulumi.ComponentResource):
         engine, settings = args.engine, args.engine.settings
         data = engine.volume("grafana", "data", self)
         secrets = stage(engine, "grafana", USER, {GRAFANA_PASSWORD: args.admin_password}, self)
-        service = Service(
+        service = ContainerSpec(
             name="grafana",
             image="grafana",
             user=USER,
@@ -47,7 +47,7 @@ class Grafana(pulumi.ComponentResource):
             ports={JOB.port: settings.ports.grafana},
             volumes={"/var/lib/grafana": data.name},
             tmpfs=("/tmp", "/var/log/grafana"),
-            health=Health(
+            health=HealthCheck(
                 command=("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{JOB.port}/api/health"),
                 retries=24,  # its first start migrates a database
             ),

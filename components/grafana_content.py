@@ -9,26 +9,26 @@ import pulumi
 import pulumiverse_grafana as grafana
 
 import plan
-from stacks.settings import Fate
+from stacks.settings import VolumePolicy
 
 
-class GrafanaContentArgs:
+class GrafanaProvisioningArgs:
     """`auth` is `user:password` or a token. `server` is the container that must be healthy before, None where the
     settings name a Grafana that is there already.
     """
 
-    def __init__(self, *, auth: pulumi.Input[str], wanted: plan.Plan, server: pulumi.Resource | None) -> None:
+    def __init__(self, *, auth: pulumi.Input[str], wanted: plan.DesiredState, server: pulumi.Resource | None) -> None:
         self.auth = auth
         self.wanted = wanted
         self.server = server
 
 
-class GrafanaContent(pulumi.ComponentResource):
+class GrafanaProvisioning(pulumi.ComponentResource):
     """`ready` resolves once Grafana has all of it: the uids of data sources and dashboards, and an id."""
 
     ready: pulumi.Output[Sequence[str]]
 
-    def __init__(self, name: str, args: GrafanaContentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: GrafanaProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, server = args.wanted.settings, args.server
         # A type of its own gives its children other names in the state. Whoever changes between the two gets the
         # content made there and removed here; else the state would take what is here for being there.
@@ -48,7 +48,7 @@ class GrafanaContent(pulumi.ComponentResource):
             depends_on=[server] if server else None,
             # Where the database goes too there is nothing to take out of it; where it stays, objects left in it would
             # be in the next update's way.
-            deleted_with=server if server and settings.data is Fate.DELETE else None,
+            deleted_with=server if server and settings.data is VolumePolicy.DELETE else None,
         )
         folder = grafana.oss.Folder(
             "folder",

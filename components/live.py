@@ -12,7 +12,7 @@ from stacks.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Live:
+class ObservedState:
     """`releases` maps prometheus and alertmanager to what each says of its configuration (empty where it does not
     answer); `containers` maps a container's name to its state.
     """
@@ -21,7 +21,7 @@ class Live:
     containers: Mapping[str, ContainerState] = field(default_factory=dict)
 
 
-def look(settings: Settings, client: Callable[[], httpx.Client]) -> Live:
+def look(settings: Settings, client: Callable[[], httpx.Client]) -> ObservedState:
     """What the environment's engine and services say now; never fails."""
     prometheus, alertmanager = settings.published("prometheus"), settings.published("alertmanager")
     with client() as http:
@@ -31,13 +31,13 @@ def look(settings: Settings, client: Callable[[], httpx.Client]) -> Live:
         }
     try:
         containers = {state.name: state for state in probes.containers(settings.prefix, settings.engine_host)}
-    except probes.ProbeError:
+    except probes.ClientError:
         containers = {}
-    return Live(releases=releases, containers=containers)
+    return ObservedState(releases=releases, containers=containers)
 
 
 def _ask(question: Callable[[], str]) -> str:
     try:
         return question()
-    except probes.ProbeError:
+    except probes.ClientError:
         return ""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from components.engine import Engine
+from components.engine import DockerHost
 from components.service import TMPFS, common, label_args
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneShot:
+class JobSpec:
     """What runs once. `uploads` are put into the container before it starts; `mounts` map a path to a volume and
     whether it is read-only. `again` runs it even where nothing of it changed.
     """
@@ -29,7 +29,7 @@ class OneShot:
 
 
 def run(
-    shot: OneShot, engine: Engine, parent: pulumi.Resource, depends_on: Sequence[pulumi.Input[pulumi.Resource]] = ()
+    shot: JobSpec, engine: DockerHost, parent: pulumi.Resource, depends_on: Sequence[pulumi.Input[pulumi.Resource]] = ()
 ) -> pulumi.Output[docker.Container]:
     """Runs it; the output is its container once it ended well. In a real run the update fails with what it printed
     where it ended otherwise; whatever depends on the output is then left as it is.

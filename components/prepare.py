@@ -10,8 +10,8 @@ import pulumi
 from pydantic import TypeAdapter, ValidationError
 
 from ops import preflight
-from ops.probes import Login
-from plan import Plan, PlanError, load_plan
+from ops.probes import GrafanaAuth
+from plan import DesiredState, InvalidStackError, load_desired_state
 from stacks.settings import Environment, SettingsError
 from stacks.values import Url, shown
 
@@ -20,21 +20,21 @@ GENERATED: Final = Path(__file__).parent.parent / ".local"  # where set-up keeps
 
 def prepare(
     stack: str, config: pulumi.Config, client: Callable[[], httpx.Client]
-) -> tuple[Plan, dict[str, pulumi.Output[str]]]:
+) -> tuple[DesiredState, dict[str, pulumi.Output[str]]]:
     """The stack's plan, and its secrets by name.
 
     Raises RunError, whose message says what, where and what to do, one line for each problem.
     """
     try:
-        wanted = load_plan(stack, images=config.get_object("images"))
+        wanted = load_desired_state(stack, images=config.get_object("images"))
     except pulumi.ConfigTypeError as problem:
         raise pulumi.RunError(
             f"images (in Pulumi's configuration): {shown(problem.value)} is not JSON; write a mapping such as "
             '{"redis": "registry.internal/redis:8.0.6"}, or remove it with `pulumi config rm images`'
         ) from None
-    except (SettingsError, PlanError) as problem:
+    except (SettingsError, InvalidStackError) as problem:
         raise pulumi.RunError(str(problem)) from None  # a message, not a traceback
-    if wanted.settings.environment is not Environment.DEV and _would_be_lost():
+    if wanted.settings.environment is not Environment.DEV and _uses_local_backend():
         raise pulumi.RunError(
             f"stack {stack} is a {wanted.settings.environment} environment: set PULUMI_BACKEND_URL (or "
             "PULUMI_ACCESS_TOKEN) and PULUMI_CONFIG_PASSPHRASE_FILE to its own; the generated ones in .local/ are for "
@@ -44,7 +44,7 @@ def prepare(
     if missing:
         lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in missing)
         raise pulumi.RunError(f"stack {stack} lacks secrets; set each with:\n{lines}")
-    wrong = [name for name in wanted.routes.addresses if not _is_address(config.require(name))]
+    wrong = [name for name in wanted.routes.addresses if not _is_url(config.require(name))]
     if wrong:
         lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in wrong)
         raise pulumi.RunError(
@@ -52,7 +52,7 @@ def prepare(
             f"user and password; the values are not shown); set each with:\n{lines}"
         )
     with client() as http:
-        login = Login(wanted.grafana_auth(config.require(wanted.grafana_secret)))
+        login = GrafanaAuth(wanted.grafana_auth(config.require(wanted.grafana_secret)))
         found = preflight.problems(wanted, login, http)
     if found:
         lines = "\n".join(f"  {problem}" for problem in found)
@@ -60,14 +60,14 @@ def prepare(
     return wanted, {name: config.require_secret(name) for name in wanted.secret_names}
 
 
-def _would_be_lost() -> bool:
+def _uses_local_backend() -> bool:
     """Whether the state, or the key to the secrets in it, is one of those that set-up generated in this folder."""
     backend = os.environ.get("PULUMI_BACKEND_URL", "")  # none for Pulumi's own service, which keeps the key
     key = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE", "") if backend else ""
     return any(path.startswith(f"{GENERATED}/") for path in (backend.removeprefix("file://"), key))
 
 
-def _is_address(value: str) -> bool:
+def _is_url(value: str) -> bool:
     try:
         TypeAdapter[object](Url).validate_python(value)
     except ValidationError:

@@ -4,11 +4,11 @@ import pulumi
 import pulumi_docker as docker
 
 import plan
-from components.engine import Engine
-from components.release import Release, ReleaseArgs
-from components.service import Health, Service, place
+from components.engine import DockerHost
+from components.release import ConfigRollout, ConfigRolloutArgs
+from components.service import ContainerSpec, HealthCheck, place
 from rules.prometheus import JOB
-from stacks.settings import Fate
+from stacks.settings import VolumePolicy
 
 HOME = "/etc/prometheus"
 DATA = "/prometheus"
@@ -18,7 +18,7 @@ USER = "65534:65534"  # nobody, as in the official image
 class PrometheusArgs:
     """`live` is what the running one says of its release."""
 
-    def __init__(self, *, engine: Engine, release: plan.Release, live: str) -> None:
+    def __init__(self, *, engine: DockerHost, release: plan.ConfigRevision, live: str) -> None:
         self.engine = engine
         self.release = release
         self.live = live
@@ -37,9 +37,9 @@ class Prometheus(pulumi.ComponentResource):
     def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:Prometheus", name, None, opts)
         engine, settings = args.engine, args.engine.settings
-        configuration = engine.volume("prometheus", "config", self, fate=Fate.DELETE)
+        configuration = engine.volume("prometheus", "config", self, fate=VolumePolicy.DELETE)
         data = engine.volume("prometheus", "data", self)
-        self._service = Service(
+        self._service = ContainerSpec(
             name="prometheus",
             image="prometheus",
             user=USER,
@@ -54,12 +54,12 @@ class Prometheus(pulumi.ComponentResource):
             ),
             ports={JOB.port: settings.ports.prometheus},
             volumes={HOME: configuration.name, DATA: data.name},
-            health=Health.http(JOB.port, "/-/ready"),
+            health=HealthCheck.http(JOB.port, "/-/ready"),
             memory=1024,
         )
-        self.released = Release(
+        self.released = ConfigRollout(
             "prometheus-release",
-            ReleaseArgs(
+            ConfigRolloutArgs(
                 engine=engine,
                 service=self._service,
                 release=args.release,
@@ -71,7 +71,7 @@ class Prometheus(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         ).done
 
-    def start(self, engine: Engine) -> None:
+    def start(self, engine: DockerHost) -> None:
         container = place(self._service, engine, self)
         self.url = pulumi.Output.all(container.id, self.released).apply(
             lambda _: engine.settings.published("prometheus")

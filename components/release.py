@@ -13,17 +13,17 @@ import pulumi_docker as docker
 
 import plan
 from components import one_shot
-from components.engine import Engine
-from components.one_shot import OneShot
+from components.engine import DockerHost
+from components.one_shot import JobSpec
 from components.secrets import Secrets
-from components.service import SECRETS, Service
+from components.service import SECRETS, ContainerSpec
 
 SCRIPT: Final = (Path(__file__).parent / "release.sh").read_text(encoding="utf-8")
 UPLOADED: Final = "/release"
 TIME_LIMIT: Final = 90  # seconds for all of it; a service that hangs ends here, before the script's 20 tries are over
 
 
-class ReleaseArgs:
+class ConfigRolloutArgs:
     """`home` is the path of the configuration `volume` in the service, `url` the service as its network sees it, and
     `live` what the running service says of its release (empty where it does not answer).
     """
@@ -31,9 +31,9 @@ class ReleaseArgs:
     def __init__(
         self,
         *,
-        engine: Engine,
-        service: Service,
-        release: plan.Release,
+        engine: DockerHost,
+        service: ContainerSpec,
+        release: plan.ConfigRevision,
         home: str,
         url: str,
         volume: docker.Volume,
@@ -50,14 +50,14 @@ class ReleaseArgs:
         self.secrets = secrets
 
 
-class Release(pulumi.ComponentResource):
+class ConfigRollout(pulumi.ComponentResource):
     """One release of one service. `done` resolves once it is live, or staged for a service that is about to start; it
     fails the update with the checker's own words otherwise.
     """
 
     done: pulumi.Output[docker.Container]
 
-    def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: ConfigRolloutArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:Release", name, None, opts)
         service, release = args.service, args.release
         variables = {
@@ -69,7 +69,7 @@ class Release(pulumi.ComponentResource):
             "URL": args.url,
             "SECRETS": " ".join(args.secrets.names) if args.secrets else "",
         }
-        shot = OneShot(
+        shot = JobSpec(
             name=name,
             image=service.image,
             user=service.user,

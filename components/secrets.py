@@ -7,10 +7,10 @@ import pulumi
 import pulumi_docker as docker
 
 from components import one_shot
-from components.engine import Engine
-from components.one_shot import OneShot
+from components.engine import DockerHost
+from components.one_shot import JobSpec
 from components.service import SECRETS
-from stacks.settings import Fate
+from stacks.settings import VolumePolicy
 
 STAGE: Final = "/stage"
 # An upload cannot name an owner (the engine looks it up in the image's passwd), and a service's own read-only container
@@ -36,7 +36,7 @@ class SecretsArgs:
     """
 
     def __init__(
-        self, *, engine: Engine, service: str, image: str, user: str, files: Mapping[str, pulumi.Input[str]]
+        self, *, engine: DockerHost, service: str, image: str, user: str, files: Mapping[str, pulumi.Input[str]]
     ) -> None:
         self.engine = engine
         self.service = service
@@ -60,8 +60,8 @@ class Secrets(pulumi.ComponentResource):
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:Secrets", name, None, opts)
         self.names = tuple(sorted(args.files))
-        self.volume = args.engine.volume(args.service, "secrets", self, fate=Fate.DELETE)
-        shot = OneShot(
+        self.volume = args.engine.volume(args.service, "secrets", self, fate=VolumePolicy.DELETE)
+        shot = JobSpec(
             name=name,
             image=args.image,
             user="0:0",
@@ -82,7 +82,7 @@ class Secrets(pulumi.ComponentResource):
 
 
 def stage(
-    engine: Engine,
+    engine: DockerHost,
     service: str,
     user: str,
     files: Mapping[str, pulumi.Input[str]],

@@ -9,17 +9,17 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
-from components.engine import Engine
+from components.engine import DockerHost
 
 SECRETS = "/run/secrets"
 TMPFS = "rw,nosuid,nodev,mode=1777"
 # Stops a fork bomb. The kernel counts it per user, over all containers and the host: several stacks, and whatever else
 # runs as nobody, share it, so it lies far above what one service needs.
-PROCESSES = 4096
+NPROC_LIMIT = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health:
+class HealthCheck:
     """How the engine sees that a service works: a command in the container, exit code 0 for healthy."""
 
     command: tuple[str, ...]
@@ -29,13 +29,13 @@ class Health:
     start_period: str = "5s"
 
     @classmethod
-    def http(cls, port: int, path: str) -> "Health":
+    def http(cls, port: int, path: str) -> "HealthCheck":
         """Asks the service itself by the wget that its image has."""
         return cls(command=("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}{path}"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class ContainerSpec:
     """A long-running service. The defaults are the least privilege that a service can have.
 
     `image` is a key of stacks/images.py, or an image's id where it was built here; `user` is the
@@ -46,7 +46,7 @@ class Service:
     name: str
     image: str
     user: str
-    health: Health
+    health: HealthCheck
     image_id: pulumi.Input[str] | None = None
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Service:
     binds: Mapping[str, str] = field(default_factory=dict)
     tmpfs: tuple[str, ...] = ("/tmp",)
     memory: int = 128
-    processes: int | None = PROCESSES
+    processes: int | None = NPROC_LIMIT
     pid_mode: str | None = None
     secrets: docker.Volume | None = None
 
@@ -74,8 +74,8 @@ class Service:
 
 
 def place(
-    service: Service,
-    engine: Engine,
+    service: ContainerSpec,
+    engine: DockerHost,
     parent: pulumi.Resource,
     depends_on: Sequence[pulumi.Input[pulumi.Resource]] = (),
     labels: Mapping[str, pulumi.Input[str]] | None = None,
@@ -130,7 +130,7 @@ def place(
 
 
 def common(
-    engine: Engine, service: str, processes: int | None = PROCESSES, capabilities: tuple[str, ...] = ()
+    engine: DockerHost, service: str, processes: int | None = NPROC_LIMIT, capabilities: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """What every container of ours has, the one-shot ones too: network, no privileges, bounded logs and processes."""
     return {
@@ -149,7 +149,7 @@ def label_args(labels: Mapping[str, pulumi.Input[str]]) -> list[docker.Container
     return [docker.ContainerLabelArgs(label=key, value=labels[key]) for key in sorted(labels)]
 
 
-def _mounts(service: Service) -> list[docker.ContainerMountArgs]:
+def _mounts(service: ContainerSpec) -> list[docker.ContainerMountArgs]:
     mounts = [
         docker.ContainerMountArgs(type="volume", source=name, target=path)
         for path, name in sorted(service.volumes.items())

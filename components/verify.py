@@ -8,13 +8,13 @@ import httpx
 import pulumi
 
 from ops import truth
-from plan import Plan
+from plan import DesiredState
 from rules.render import digest
 
 
 def verify(
-    wanted: Plan,
-    access: pulumi.Output[truth.Access],
+    wanted: DesiredState,
+    access: pulumi.Output[truth.Endpoints],
     after: Sequence[pulumi.Input[object]],
     client: Callable[[], httpx.Client],
 ) -> pulumi.Output[str]:
@@ -40,7 +40,7 @@ def verify(
     return pulumi.Output.unsecret(judged)  # how to log in to Grafana is secret, that all is live is not
 
 
-def _digest(wanted: Plan) -> str:
+def _digest(wanted: DesiredState) -> str:
     """A hash of all that the settings and the model ask for."""
     settings = wanted.settings
     images = {key: settings.images.reference(key) for key in sorted(wanted.images)}
@@ -50,7 +50,7 @@ def _digest(wanted: Plan) -> str:
     return digest({"plan": json.dumps(parts, sort_keys=True)})
 
 
-def _judge(wanted: Plan, access: truth.Access, whole: bool, client: Callable[[], httpx.Client]) -> str:
+def _judge(wanted: DesiredState, access: truth.Endpoints, whole: bool, client: Callable[[], httpx.Client]) -> str:
     expected, strictness = wanted.expected, wanted.settings.verification
     summary = (
         f"{len(expected.targets)} targets, {len(expected.rules)} rules, "

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards import alertmanager, api, elasticsearch, node, overview, postgres, prometheus, redis
-from dashboards.draw import Draw
+from dashboards.draw import PanelFactory
 from rules.model import Alert, ScrapeJob
 
 PAGES: Final[tuple[ModuleType, ...]] = (
@@ -32,7 +32,7 @@ def dashboard_models(
     """
     services = {job.service for job in jobs}
     there = {_name(page): page for page in PAGES if page is overview or _name(page) in services}
-    draw = Draw(alerts, watched={job.name for job in jobs}, pages=there, links=links)
+    draw = PanelFactory(alerts, watched={job.name for job in jobs}, pages=there, links=links)
     return [as_json(page.build(draw)) for page in there.values()]
 
 

@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import GRAPH_WIDTH, Draw
+from dashboards.draw import GRAPH_WIDTH, PanelFactory
 from rules import api
 
 
-def build(draw: Draw) -> Dashboard:
+def build(draw: PanelFactory) -> Dashboard:
     return (
         draw.page("API and business", "api", "Whether the API's users are served, and what they do with it.", api.JOB)
         .with_row(Row("Are the users served?"))
@@ -25,8 +25,8 @@ def build(draw: Draw) -> Dashboard:
         .with_panel(draw.timeseries(api.SLOW_REQUESTS))
         .with_panel(draw.timeseries(api.RESTARTS))
         .with_row(Row("Are the objectives kept?"))
-        .with_panel(draw.stat(api.AVAILABILITY.budget_left.kept, good_from=0).span(GRAPH_WIDTH))
-        .with_panel(draw.stat(api.LATENCY.budget_left.kept, good_from=0).span(GRAPH_WIDTH))
+        .with_panel(draw.stat(api.AVAILABILITY.error_budget_remaining.kept, good_from=0).span(GRAPH_WIDTH))
+        .with_panel(draw.stat(api.LATENCY.error_budget_remaining.kept, good_from=0).span(GRAPH_WIDTH))
         .with_panel(draw.timeseries(api.AVAILABILITY.error_ratio("1h").kept))
         .with_panel(draw.timeseries(api.LATENCY.error_ratio("1h").kept))
         .with_panel(draw.timeseries(api.AVAILABILITY.error_ratio("1d").kept))

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from rules.promql import Series, read
 
 Model = Mapping[str, Any]  # a dashboard's JSON model
-MOST_QUERIES: Final = 40  # of one dashboard, each asked again every 30 seconds for everybody who looks at it
+MAX_QUERIES: Final = 40  # of one dashboard, each asked again every 30 seconds for everybody who looks at it
 _UID: Final = re.compile(r"(?=.*[^0-9])[A-Za-z0-9_-]{1,40}")  # Grafana's own bounds; digits alone are read as an old id
 _FILLED: Final = {"$__rate_interval": "1m", "$__interval": "1m", "$__range": "1h"}
 LABEL_VALUES: Final = re.compile(r"label_values\((.+), *(\w+)\)")
@@ -133,8 +133,8 @@ def _unreadable(model: Model, series: Series) -> Iterator[str]:
 def _too_much(model: Model) -> Iterator[str]:
     """A page is asked again every half a minute, on the machine that also evaluates the alerts."""
     count = sum(len(queries(panel)) for panel in panels(model))
-    if count > MOST_QUERIES:
-        yield f"{_where(model)}: asks {count} queries, of {MOST_QUERIES} at most; make two pages of it"
+    if count > MAX_QUERIES:
+        yield f"{_where(model)}: asks {count} queries, of {MAX_QUERIES} at most; make two pages of it"
 
 
 def _dead_links(model: Model, models: Sequence[Model], addresses: Sequence[str]) -> Iterator[str]:

@@ -54,7 +54,7 @@ SEVERITIES: Final = ValueMap(
 )
 
 
-class Draw:
+class PanelFactory:
     """Draws signals with this environment's thresholds; one for all dashboards of a plan.
 
     `watched` are the names of the jobs that have targets, `pages` the uids of the dashboards that are made. `links` are
@@ -106,8 +106,8 @@ class Draw:
                 .include_all(True)
                 .all_value(".*")
             )
-            .annotation(Mark("Alerts", BAD, firing, "{{alertname}}", "{{severity}} {{instance}}"))
-            .annotation(Mark("Deployments", "blue", released, "Deployment", "release {{release}}"))
+            .annotation(QueryAnnotation("Alerts", BAD, firing, "{{alertname}}", "{{severity}} {{instance}}"))
+            .annotation(QueryAnnotation("Deployments", "blue", released, "Deployment", "release {{release}}"))
         )
         for name, address in self._links.items():
             page = page.link(
@@ -147,7 +147,7 @@ class Draw:
         """
         signals = (signal, *others)
         bounds = {(a.when.comparison, a.when.threshold) for each in signals if (a := self._alerts.get(each))}
-        if len({(each.unit, each.only_in_trouble) for each in signals}) > 1 or len(bounds) > 1:
+        if len({(each.unit, each.empty_when_healthy) for each in signals}) > 1 or len(bounds) > 1:
             names = ", ".join(repr(each.title) for each in signals)
             raise ValueError(f"{names} need panels of their own: units, thresholds or what they show in trouble differ")
         panel = (
@@ -248,17 +248,17 @@ class Draw:
         return _steps((base, None), (beyond, alert.when.threshold))
 
 
-class Mark(dashboards.AnnotationQuery):
+class QueryAnnotation(dashboards.AnnotationQuery):
     """A mark on every graph of a page wherever an expression has a value, with a title and a text made from its labels;
     the SDK's annotation has no fields for these two.
     """
 
     def __init__(self, name: str, color: str, expr: str, title: str, text: str) -> None:
-        self._internal = _MarkModel(title, text)
+        self._internal = _QueryAnnotationModel(title, text)
         self.name(name).datasource(PROMETHEUS).enable(True).icon_color(color).expr(expr)
 
 
-class _MarkModel(AnnotationQuery):
+class _QueryAnnotationModel(AnnotationQuery):
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
         self._texts: dict[str, object] = {"titleFormat": title, "textFormat": text}
@@ -293,7 +293,7 @@ def _framed(
 
 def _description(*signals: Signal) -> str:
     texts = [s.description if len(signals) == 1 else f"{s.title}: {s.description}" for s in signals]
-    return " ".join([*texts, *([ONLY_IN_TROUBLE] if signals[0].only_in_trouble else [])])
+    return " ".join([*texts, *([ONLY_IN_TROUBLE] if signals[0].empty_when_healthy else [])])
 
 
 def _query(signal: Signal, ref: str = "A", *, named: bool = False) -> Dataquery:

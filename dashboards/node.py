@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import Draw
+from dashboards.draw import PanelFactory
 from rules import node
 
 
-def build(draw: Draw) -> Dashboard:
+def build(draw: PanelFactory) -> Dashboard:
     return (
         draw.page("Node", "node", "Whether the machine under the engine is full, and whether it keeps up.", node.JOB)
         .with_row(Row("Is it full?"))

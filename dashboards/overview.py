@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import Draw
+from dashboards.draw import PanelFactory
 from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
 from rules.render import OVERVIEW
 
@@ -27,15 +27,15 @@ FULL = {
 }
 
 
-def build(draw: Draw) -> Dashboard:
+def build(draw: PanelFactory) -> Dashboard:
     page = draw.page("Overview", OVERVIEW, "What fires, what is down, whether the API's users are served.")
     page = page.with_row(Row("What is down?"))
     for title, module in SERVICES.items():
         if draw.watches(module.REACHABLE):
             page = page.with_panel(draw.stat(module.REACHABLE, title, page=module.JOB.service))
-    for objective in api.OBJECTIVES:
+    for objective in api.SLOS:
         if draw.watches(objective.requests):
-            left = objective.budget_left.kept
+            left = objective.error_budget_remaining.kept
             page = page.with_panel(draw.stat(left, f"{objective.title}: budget left", page="api", good_from=0))
     page = page.with_row(Row("What fires?")).with_panel(draw.firing(prometheus.FIRING))
     page = page.with_row(Row("Are the API's users served?"))

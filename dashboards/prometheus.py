@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import Draw
+from dashboards.draw import PanelFactory
 from rules import prometheus
 
 
-def build(draw: Draw) -> Dashboard:
+def build(draw: PanelFactory) -> Dashboard:
     return (
         draw.page("Prometheus", "prometheus", "Whether Prometheus keeps up, and what monitoring costs.", prometheus.JOB)
         .with_row(Row("Does it keep up?"))

@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import Draw
+from dashboards.draw import PanelFactory
 from rules import redis
 
 
-def build(draw: Draw) -> Dashboard:
+def build(draw: PanelFactory) -> Dashboard:
     return (
         draw.page("Redis", "redis", "Whether Redis can be reached, how full it is, and what it does.", redis.JOB)
         .with_row(Row("Can it be reached, is it full?"))

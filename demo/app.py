@@ -17,7 +17,7 @@ from demo.backends import Cache, Database, Mailer, Search, UnavailableError, ope
 from demo.jobs import schedule
 from demo.metrics import Metrics
 from demo.settings import Settings
-from demo.switches import Panel
+from demo.switches import FaultInjector
 
 EMAIL = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,180}", re.ASCII)
 SEEN = "UPDATE users SET last_seen = now() WHERE id = %s"
@@ -27,7 +27,7 @@ SIGN_UP = "INSERT INTO users (email, password_hash) VALUES (%s, %s) ON CONFLICT 
 def from_environment() -> Flask:
     """The API with its real backends and its jobs started; for the one worker of the web server."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings, panel = Settings.from_environment(), Panel()
+    settings, panel = Settings.from_environment(), FaultInjector()
     metrics = Metrics(statuses=(200, 201, 500, 503))
     database = Database(open_pool(settings), metrics, panel)
     search = Search(httpx.Client(base_url=settings.search_url, timeout=2, trust_env=False))
@@ -38,7 +38,7 @@ def from_environment() -> Flask:
 
 
 def create_app(
-    database: Database, cache: Cache, search: Search, mailer: Mailer, metrics: Metrics, panel: Panel
+    database: Database, cache: Cache, search: Search, mailer: Mailer, metrics: Metrics, panel: FaultInjector
 ) -> Flask:
     app = Flask("demo", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 16 * 1024

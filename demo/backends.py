@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from demo.metrics import Metrics
 from demo.settings import Settings
-from demo.switches import Panel
+from demo.switches import FaultInjector
 
 log = logging.getLogger(__name__)
 SLOW_QUERY = "SELECT pg_sleep(1.2)"  # over the 1000 ms from which a query counts as slow
@@ -36,7 +36,7 @@ class UnavailableError(Exception):
 class Database:
     """PostgreSQL through a pool that reconnects by itself."""
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection[Any]], metrics: Metrics, panel: Panel) -> None:
+    def __init__(self, pool: ConnectionPool[psycopg.Connection[Any]], metrics: Metrics, panel: FaultInjector) -> None:
         self._pool, self._metrics, self._panel = pool, metrics, panel
         self._retry_at = 0.0
 
@@ -84,7 +84,7 @@ def open_pool(settings: Settings) -> ConnectionPool[psycopg.Connection[Any]]:
 class Cache:
     """Redis in front of slower reads; without Redis every read is a miss and still answered."""
 
-    def __init__(self, client: "redis.Redis", metrics: Metrics, panel: Panel) -> None:
+    def __init__(self, client: "redis.Redis", metrics: Metrics, panel: FaultInjector) -> None:
         self._client, self._metrics, self._panel = client, metrics, panel
 
     def read(self, key: str, load: Callable[[], Any]) -> Any:

@@ -30,7 +30,7 @@ PAGE = """<!doctype html><title>Inbox</title><h1>Inbox</h1>
 <li>{{ m.received }} <b>{{ m.subject }}</b> from {{ m.from }} to {{ m.to|join(", ") }}{% endfor %}</ul>"""
 
 
-class Inbox:
+class NotificationSink:
     """The messages received; aiosmtpd calls `handle_DATA` for each mail."""
 
     def __init__(self, keep: int = 500) -> None:
@@ -82,7 +82,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def create_app(inbox: Inbox) -> Flask:
+def create_app(inbox: NotificationSink) -> Flask:
     app = Flask("inbox", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LIMIT_BYTES
     app.register_blueprint(blueprint(inbox.services, now))
@@ -123,7 +123,7 @@ def create_app(inbox: Inbox) -> Flask:
 def main() -> None:
     # Process 1 of a container has no default handler for it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    inbox = Inbox()
+    inbox = NotificationSink()
     controller = Controller(inbox, hostname="0.0.0.0", port=1025, data_size_limit=LIMIT_BYTES)
     controller.start()
     print("inbox: SMTP on port 1025, HTTP on port 8025", flush=True)  # noqa: T201  # the container's log

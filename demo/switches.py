@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switches:
+class Faults:
     """What is switched on; all off at the start.
 
     `fail_rate` is the share (0 to 1) of API requests answered with 500, `delay_ms` (0 to 5000) is waited before each,
@@ -18,7 +18,7 @@ class Switches:
     slow_queries: bool = False
     cache_off: bool = False
 
-    def changed(self, wanted: Mapping[str, Any]) -> "Switches":
+    def changed(self, wanted: Mapping[str, Any]) -> "Faults":
         """These switches with those in `wanted` set; ValueError names the one that is wrong and what it takes."""
         known = [field.name for field in fields(self)]
         for name, value in wanted.items():
@@ -34,8 +34,8 @@ class Switches:
         return replace(self, **wanted)
 
 
-class Panel:
+class FaultInjector:
     """Holds the switches as they are now; threads see a change whole or not at all."""
 
     def __init__(self) -> None:
-        self.now = Switches()
+        self.now = Faults()

@@ -28,7 +28,7 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-class Visitors:
+class LoadGenerator:
     """Makes requests as a mix of visitors would, and counts the answers by action and status."""
 
     def __init__(self, client: httpx.Client) -> None:
@@ -82,7 +82,7 @@ def main(
         except httpx.HTTPError as error:
             typer.echo(f"No API at {base_url}/healthz ({error}); start it with `make up`.", err=True)
             raise typer.Exit(1) from None
-        visitors = Visitors(client)
+        visitors = LoadGenerator(client)
         run(visitors, seconds, rate)
     for (action, status), count in sorted(visitors.answers.items()):
         typer.echo(f"{action:7} {status:10} {count:6}")
@@ -93,7 +93,7 @@ def main(
         raise typer.Exit(1)
 
 
-def run(visitors: Visitors, seconds: float, rate: float) -> None:
+def run(visitors: LoadGenerator, seconds: float, rate: float) -> None:
     """Paces the visits; a slow API gets fewer of them, never a heap of waiting ones."""
     begin = time.monotonic()
     free = threading.Semaphore(WORKERS)

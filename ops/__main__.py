@@ -16,14 +16,14 @@ from ops import cli, recover, rotate, routes, silences, synthetic
 from ops import fate as fates
 from ops import health as report
 from ops.catalogue import capture_all
-from ops.cli import CliError
-from ops.probes import Login, ProbeError, client
+from ops.cli import PulumiCliError
+from ops.probes import ClientError, GrafanaAuth, client
 from ops.summary import summary
-from ops.truth import Access, fails
-from plan import GRAFANA_ADMIN, Plan, PlanError, load_plan
+from ops.truth import Endpoints, fails
+from plan import GRAFANA_ADMIN, DesiredState, InvalidStackError, load_desired_state
 from rules import JOBS, catalogue
 from rules.model import Severity
-from stacks.settings import Environment, Fate, Settings, SettingsError, load_settings
+from stacks.settings import Environment, Settings, SettingsError, VolumePolicy, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a file stacks/<name>.yaml.")]
@@ -97,7 +97,7 @@ def show_routes(
     """Print who is told of each alert of the stack, how soon and how often."""
     if renew:
         plans = {environment.value: _plan(environment.value)[1] for environment in Environment}
-        routes.GOLDEN.write_text(routes.table(plans), encoding="utf-8")
+        routes.ROUTES_MD.write_text(routes.table(plans), encoding="utf-8")
         typer.echo(f"docs/routes.md: {', '.join(plans)}")
     else:
         typer.echo(routes.text(_plan(stack)[1]))
@@ -111,7 +111,7 @@ def send_test_alert(
     """Send an alert the real way, say what each receiver accepted; exit code 1 where one did not, or none was told."""
     settings, wanted = _plan(stack)
     with client() as http:
-        silences.check_whose(http, settings.published("alertmanager"), settings.environment)
+        silences.check_environment(http, settings.published("alertmanager"), settings.environment)
         outcomes = synthetic.send(http, wanted, severity)
     for outcome in outcomes:
         typer.echo(f"{'✓' if outcome.well else '✗'} {outcome}")
@@ -216,7 +216,7 @@ def fate(stack: Stack = "dev") -> None:
         )
     what = "samples, silences" + ("" if settings.grafana else ", Grafana's database")
     volumes = f"the volumes {settings.prefix}-*-data ({what})"
-    if settings.data is Fate.KEEP:
+    if settings.data is VolumePolicy.KEEP:
         typer.echo(f"stacks/{stack}.yaml says data: keep. {volumes} stay; the next `make up` uses them again.")
     else:
         typer.echo(f"stacks/{stack}.yaml says data: delete. {volumes} are removed with everything else.")
@@ -237,7 +237,7 @@ def rotate_secret(
     settings, wanted = _plan(stack)
     if name not in wanted.secret_names:
         _fail(f"stack {stack} has no secret {name!r}; it has: {', '.join(wanted.secret_names)}")
-    elsewhere = not rotate.can_be_made_up(wanted, name)
+    elsewhere = not rotate.can_be_generated(wanted, name)
     if elsewhere:
         typer.echo(f"{name} belongs to a server that is not of stack {stack}: change it there, then give it", err=True)
     value = _given(name) if elsewhere or from_stdin else secrets.token_urlsafe(24)
@@ -246,11 +246,11 @@ def rotate_secret(
     old = cli.secret(stack, name)
     cli.run("config", "set", "--secret", name, "--stack", stack, stdin=value)
     try:
-        typer.echo(rotate.set_at_server(wanted, name, value))
-    except ProbeError as error:
+        typer.echo(rotate.apply_to_server(wanted, name, value))
+    except ClientError as error:
         try:
             cli.run("config", "set", "--secret", name, "--stack", stack, stdin=old)  # no password that nobody knows
-        except CliError as second:
+        except PulumiCliError as second:
             _fail(f"{error}; and the old {name} could not be put back into the stack: {second}")
         _fail(f"{error}; stack {stack} keeps the old {name}")
     if settings.environment is not Environment.DEV:
@@ -273,13 +273,15 @@ def recover_stack(stack: Stack = "dev") -> None:
     cli.show("cancel", "--stack", stack, "--yes")
     if cli.resources(stack):
         cli.show("refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates")
-    for removed in recover.remove_strays(wanted, cli.resources(stack)):
+    for removed in recover.remove_orphans(wanted, cli.resources(stack)):
         typer.echo(f"removed, it comes back: {removed}")
     if _up(stack) == 0:
         return
-    access = Access.of(settings, _grafana_login(stack, wanted))
+    access = Endpoints.of(settings, _grafana_login(stack, wanted))
     with client() as http:
-        cleared = recover.clear_grafana(wanted, cli.resources(stack), access.grafana, access.grafana_auth, http)
+        cleared = recover.delete_untracked_grafana_objects(
+            wanted, cli.resources(stack), access.grafana, access.grafana_auth, http
+        )
     if not cleared:
         _fail("the update failed for a reason of its own (above)")
     for removed in cleared:
@@ -291,10 +293,10 @@ def _up(stack: str) -> int:
     return cli.show("up", "--stack", stack, "--yes", "--skip-preview")
 
 
-def _plan(stack: str) -> tuple[Settings, Plan]:
+def _plan(stack: str) -> tuple[Settings, DesiredState]:
     try:
-        wanted = load_plan(stack)
-    except (SettingsError, PlanError) as error:
+        wanted = load_desired_state(stack)
+    except (SettingsError, InvalidStackError) as error:
         _fail(str(error))
     return wanted.settings, wanted
 
@@ -305,13 +307,13 @@ def _alertmanager(http: httpx.Client, stack: str) -> str:
         settings = load_settings(stack)
     except SettingsError as error:
         _fail(str(error))
-    silences.check_whose(http, settings.published("alertmanager"), settings.environment)
+    silences.check_environment(http, settings.published("alertmanager"), settings.environment)
     return settings.published("alertmanager")
 
 
-def _report(stack: str) -> tuple[Settings, report.Report]:
+def _report(stack: str) -> tuple[Settings, report.HealthReport]:
     settings, wanted = _plan(stack)
-    access = Access.of(settings, _grafana_login(stack, wanted))
+    access = Endpoints.of(settings, _grafana_login(stack, wanted))
     with client() as http:
         return settings, report.examine(wanted.expected, access, _api(settings), http)
 
@@ -321,9 +323,9 @@ def _api(settings: Settings) -> str:
     return settings.published("api") if settings.demo else ""
 
 
-def _grafana_login(stack: str, wanted: Plan) -> Login:
+def _grafana_login(stack: str, wanted: DesiredState) -> GrafanaAuth:
     """GRAFANA_AUTH (`user:password` or a token), or what the stack itself logs in with."""
-    return Login(os.environ.get("GRAFANA_AUTH") or wanted.grafana_auth(cli.secret(stack, wanted.grafana_secret)))
+    return GrafanaAuth(os.environ.get("GRAFANA_AUTH") or wanted.grafana_auth(cli.secret(stack, wanted.grafana_secret)))
 
 
 def _given(name: str) -> str:
@@ -341,5 +343,5 @@ def _fail(message: str) -> NoReturn:
 if __name__ == "__main__":
     try:
         app()
-    except (ProbeError, CliError) as error:
+    except (ClientError, PulumiCliError) as error:
         _fail(str(error))

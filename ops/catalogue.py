@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from ops import probes
-from rules.catalogue import TARGET_LABELS, Catalogue, Metric
+from rules.catalogue import TARGET_LABELS, MetricFamily, MetricsInventory
 from rules.model import ScrapeJob
 
 BUILD_INFO: Final = "_build_info"  # Prometheus' convention; go_build_info is the Go runtime's own
@@ -17,7 +17,7 @@ OF_TYPE: Final = {"histogram": frozenset({"le"}), "summary": frozenset({"quantil
 STAND_IN: Final = "grafana stand-in"
 
 
-def capture(http: httpx.Client, prometheus: str, job: ScrapeJob) -> Catalogue | None:
+def capture(http: httpx.Client, prometheus: str, job: ScrapeJob) -> MetricsInventory | None:
     """The catalogue of a job's targets, all together, as Prometheus stored their last scrapes; None where it has none.
 
     A family without a series is left out: its labels cannot be seen yet.
@@ -35,14 +35,16 @@ def capture(http: httpx.Client, prometheus: str, job: ScrapeJob) -> Catalogue | 
             found[family].append(frozenset(labels) - TARGET_LABELS - OF_TYPE.get(metadata[family][0], frozenset()))
     if not found:
         return None
-    return Catalogue(
+    return MetricsInventory(
         exporter=exporter,
         version=", ".join(sorted(versions)),
         metrics={family: _metric(*metadata[family], labels) for family, labels in found.items()},
     )
 
 
-def capture_all(http: httpx.Client, prometheus: str, grafana: str, jobs: tuple[ScrapeJob, ...]) -> dict[str, Catalogue]:
+def capture_all(
+    http: httpx.Client, prometheus: str, grafana: str, jobs: tuple[ScrapeJob, ...]
+) -> dict[str, MetricsInventory]:
     """The catalogues by service; a job without a scrape is left out. The closed network's Grafana is told by name."""
     found = {job.service: capture(http, prometheus, job) for job in jobs}
     there = {service: catalogue for service, catalogue in found.items() if catalogue}
@@ -57,9 +59,9 @@ def plain_version(told: str) -> str:
     return found[1] if found else told
 
 
-def _metric(kind: str, text: str, seen: list[frozenset[str]]) -> Metric:
+def _metric(kind: str, text: str, seen: list[frozenset[str]]) -> MetricFamily:
     labels, always = frozenset[str]().union(*seen), seen[0].intersection(*seen)
-    return Metric(type=kind, help=text, labels=labels, optional=labels - always)
+    return MetricFamily(type=kind, help=text, labels=labels, optional=labels - always)
 
 
 def _family(series: str, metadata: Mapping[str, tuple[str, str]]) -> str:

@@ -6,17 +6,17 @@ import subprocess
 from typing import Any
 
 
-class CliError(Exception):
+class PulumiCliError(Exception):
     """The CLI is not there, or refuses; the message has its own words."""
 
 
 def run(*arguments: str, stdin: str | None = None) -> str:
-    """What `pulumi ARGUMENTS` prints; CliError where it fails. `stdin` keeps a secret off the command line."""
+    """What `pulumi ARGUMENTS` prints; PulumiCliError where it fails. `stdin` keeps a secret off the command line."""
     done = subprocess.run(
         [_pulumi(), *arguments, "--non-interactive"], input=stdin, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise CliError(f"pulumi {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        raise PulumiCliError(f"pulumi {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
@@ -28,7 +28,7 @@ def show(*arguments: str) -> int:
 def _pulumi() -> str:
     found = shutil.which("pulumi")
     if found is None:
-        raise CliError('pulumi is not on PATH: use the make command, or a shell after eval "$(make -s env)"')
+        raise PulumiCliError('pulumi is not on PATH: use the make command, or a shell after eval "$(make -s env)"')
     return found
 
 

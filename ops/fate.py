@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from stacks.settings import Fate
+from stacks.settings import VolumePolicy
 
 VOLUME: Final = "docker:index/volume:Volume"
 
 
-def deployed(state: Iterable[Mapping[str, Any]]) -> frozenset[Fate]:
+def deployed(state: Iterable[Mapping[str, Any]]) -> frozenset[VolumePolicy]:
     """The fates of the data volumes in a stack's state: one, both after an update that was not finished, or none where
     nothing is deployed. The other volumes (configuration, secrets) are always removed.
     """
     return frozenset(
-        Fate.KEEP if resource.get("retainOnDelete") else Fate.DELETE
+        VolumePolicy.KEEP if resource.get("retainOnDelete") else VolumePolicy.DELETE
         for resource in state
         if resource["type"] == VOLUME and resource.get("id", "").endswith("-data")
     )

@@ -7,8 +7,8 @@ from typing import Any, Final, TypeVar
 import httpx
 
 from ops import probes, truth
-from ops.probes import ProbeError
-from plan import Expected
+from ops.probes import ClientError
+from plan import ReadinessSpec
 
 TITLE: Final = "=== SoftFactory Monitoring Stack Health Check ==="
 T = TypeVar("T")
@@ -16,16 +16,16 @@ WATCHDOG: Final = "Watchdog"  # always fires, by design: the dead-man's switch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class HealthReport:
     """What was found. Counts are None where the part that knows them does not answer; `firing` are alerts' names."""
 
-    problems: tuple[truth.Problem, ...]
+    problems: tuple[truth.Finding, ...]
     targets: int | None
     rules: int | None
     firing: tuple[str, ...] | None
     datasources: int | None
     stand_in: bool
-    checks: tuple[tuple[str, tuple[truth.Problem, ...]], ...]
+    checks: tuple[tuple[str, tuple[truth.Finding, ...]], ...]
 
     @property
     def healthy(self) -> bool:
@@ -63,13 +63,13 @@ class Report:
         }
 
 
-def examine(expected: Expected, access: truth.Access, api: str, http: httpx.Client) -> Report:
+def examine(expected: ReadinessSpec, access: truth.Endpoints, api: str, http: httpx.Client) -> HealthReport:
     """Asks every part. `api` is the API's address, empty where only Prometheus reaches it."""
     problems = [*truth.problems(expected, access, http), *_api(api, http)]
-    checks: dict[str, list[truth.Problem]] = {"Prometheus": [], "Alertmanager": [], "Grafana": [], "API Metrics": []}
+    checks: dict[str, list[truth.Finding]] = {"Prometheus": [], "Alertmanager": [], "Grafana": [], "API Metrics": []}
     for problem in problems:
         checks.setdefault(_check(problem), []).append(problem)
-    return Report(
+    return HealthReport(
         problems=tuple(problems),
         targets=_known(lambda: sum(state.up for state in probes.targets(http, access.prometheus))),
         rules=_known(lambda: sum(rule.kind == "alerting" for rule in probes.rules(http, access.prometheus))),
@@ -80,19 +80,19 @@ def examine(expected: Expected, access: truth.Access, api: str, http: httpx.Clie
     )
 
 
-def _api(api: str, http: httpx.Client) -> Iterable[truth.Problem]:
+def _api(api: str, http: httpx.Client) -> Iterable[truth.Finding]:
     if not api:
         return
     try:
         text = probes.get(http, "The API", f"{api}/metrics").text
         if "http_requests_total" not in text:
             cause = f"{api}/metrics has no http_requests_total"
-            yield truth.Problem(part="API", cause=cause, remedy="see that the API serves its metrics", own=False)
-    except ProbeError as error:
-        yield truth.Problem(part="API", cause=str(error), remedy="see that the API runs", own=False)
+            yield truth.Finding(part="API", cause=cause, remedy="see that the API serves its metrics", own=False)
+    except ClientError as error:
+        yield truth.Finding(part="API", cause=str(error), remedy="see that the API runs", own=False)
 
 
-def _check(problem: truth.Problem) -> str:
+def _check(problem: truth.Finding) -> str:
     """The line of the report to which a problem belongs; a part without a line gets one of its own."""
     part = problem.part
     if part in ("API", "api") or part.startswith("target softfactory-api/"):
@@ -113,7 +113,7 @@ def _firing(http: httpx.Client, alertmanager: str) -> tuple[str, ...]:
 def _known(question: Callable[[], T]) -> T | None:
     try:
         return question()
-    except ProbeError:
+    except ClientError:
         return None
 
 

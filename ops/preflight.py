@@ -14,13 +14,13 @@ import docker.errors
 import httpx
 
 from ops import probes
-from ops.probes import Login, MissingError, ProbeError, RefusedError
-from ops.recover import others_sources
-from plan import GRAFANA_FOLDER, GRAFANA_PASSWORD, Plan
+from ops.probes import AuthenticationError, ClientError, GrafanaAuth, NotFoundError
+from ops.recover import conflicting_datasources
+from plan import GRAFANA_FOLDER, GRAFANA_PASSWORD, DesiredState
 from stacks.settings import Settings
 
 
-def problems(wanted: Plan, login: Login, http: httpx.Client) -> list[str]:
+def problems(wanted: DesiredState, login: GrafanaAuth, http: httpx.Client) -> list[str]:
     """Every obstacle, a line each; `login` is the one to Grafana."""
     settings = wanted.settings
     try:
@@ -34,7 +34,7 @@ def problems(wanted: Plan, login: Login, http: httpx.Client) -> list[str]:
                 ]
             # As the listing has them: what a container says of itself may take long, and most are not ours.
             containers = [item.attrs for item in engine.containers.list(all=True, sparse=True)]
-            holders = _holders(settings, containers)
+            holders = _port_owners(settings, containers)
             found = [
                 *_ports(settings, engine, holders),
                 *_names(wanted, containers),
@@ -47,7 +47,7 @@ def problems(wanted: Plan, login: Login, http: httpx.Client) -> list[str]:
             elif settings.prefix in holders.get(settings.ports.grafana, {}).values():
                 found += _own_grafana(settings, login, http, containers)
             return found
-    except ProbeError as error:
+    except ClientError as error:
         return [f"{error}; start it, or give its address (engine_host in the settings, or DOCKER_HOST)"]
     except (docker.errors.DockerException, OSError) as error:
         return [f"the Docker engine answers no longer: {error}"]
@@ -72,7 +72,7 @@ def _ports(settings: Settings, engine: docker.DockerClient, holders: Holders) ->
         yield f"ports.{part}: {where} is taken by {holder}; stop it or choose another port"
 
 
-def _holders(settings: Settings, containers: Iterable[Container]) -> Holders:
+def _port_owners(settings: Settings, containers: Iterable[Container]) -> Holders:
     """Who holds which TCP port on an address that is, or covers, ours."""
     ours = str(settings.bind_address)
     holders: dict[int, dict[str, str]] = {}
@@ -98,7 +98,7 @@ def _prefix(container: Container) -> str:
     return str((container["Labels"] or {}).get("softfactory.prefix", ""))
 
 
-def _names(wanted: Plan, containers: Iterable[Container]) -> Iterable[str]:
+def _names(wanted: DesiredState, containers: Iterable[Container]) -> Iterable[str]:
     """A container that bears one of our names but is not ours; and a Grafana that was stopped by hand, because the
     update would talk to it without starting it.
     """
@@ -133,7 +133,7 @@ def _is_free(address: str, port: int) -> bool:
     return True
 
 
-def _images(wanted: Plan, engine: docker.DockerClient) -> Iterable[str]:
+def _images(wanted: DesiredState, engine: docker.DockerClient) -> Iterable[str]:
     """An image that is neither on the engine nor in its registry."""
     for key in sorted(wanted.images):
         reference = wanted.settings.images.reference(key)
@@ -150,7 +150,7 @@ def _images(wanted: Plan, engine: docker.DockerClient) -> Iterable[str]:
                 )
 
 
-def _volumes(wanted: Plan, engine: docker.DockerClient) -> Iterable[str]:
+def _volumes(wanted: DesiredState, engine: docker.DockerClient) -> Iterable[str]:
     """A volume that bears one of our names but belongs to something else: its data would be taken over."""
     settings = wanted.settings
     ours = {
@@ -175,7 +175,7 @@ def _owner(prefix: str | None, environment: str | None) -> str:
 
 
 def _own_grafana(
-    settings: Settings, login: Login, http: httpx.Client, containers: Iterable[Container]
+    settings: Settings, login: GrafanaAuth, http: httpx.Client, containers: Iterable[Container]
 ) -> Iterable[str]:
     """A running Grafana that does not take the password (one question, so that the account is not locked out), or is
     not well.
@@ -183,12 +183,12 @@ def _own_grafana(
     name = f"{settings.prefix}-grafana"
     try:
         probes.organization(http, settings.published("grafana"), login)
-    except RefusedError as error:
+    except AuthenticationError as error:
         yield (
             f"{error}; put back the one that Grafana knows (`pulumi config set --secret {GRAFANA_PASSWORD}`), "
             f"or give it a new one (`make rotate SECRET={GRAFANA_PASSWORD}`)"
         )
-    except ProbeError as error:
+    except ClientError as error:
         # One that is stopped has a line of its own, and one that is just starting is the update's business.
         if any(_name(item) == name and _is_settled(item) for item in containers):
             yield f"grafana: {error}; see `docker logs {name}`, then `docker restart {name}`"
@@ -202,7 +202,7 @@ def _is_settled(container: Container) -> bool:
 NEEDED = frozenset({"folders:create", "dashboards:create", "datasources:create"})
 
 
-def _existing_grafana(wanted: Plan, login: Login, http: httpx.Client) -> Iterable[str]:
+def _existing_grafana(wanted: DesiredState, login: GrafanaAuth, http: httpx.Client) -> Iterable[str]:
     """A Grafana of somebody else that would refuse what the update makes, or lose something by it."""
     url, own = wanted.settings.published("grafana"), "give this stack an organization of its own"
     try:
@@ -230,19 +230,19 @@ def _existing_grafana(wanted: Plan, login: Login, http: httpx.Client) -> Iterabl
                     f"rename it there, or {own}"
                 )
         if not probes.has_folder(http, url, login, GRAFANA_FOLDER):
-            for source in others_sources(wanted, there):
+            for source in conflicting_datasources(wanted, there):
                 yield (
                     f"grafana: {url} has a data source with the uid {source.uid} already, {source.name}, which is not "
                     f"this stack's; {own}"
                 )
-    except RefusedError as error:
+    except AuthenticationError as error:
         yield f"grafana: {error}"
-    except ProbeError as error:
+    except ClientError as error:
         yield f"grafana: {error}; see that it is well, or correct grafana.url in the settings"
 
 
-def _permissions(http: httpx.Client, url: str, login: Login) -> frozenset[str]:
+def _permissions(http: httpx.Client, url: str, login: GrafanaAuth) -> frozenset[str]:
     try:
         return probes.permissions(http, url, login)
-    except MissingError:
+    except NotFoundError:
         return NEEDED  # an old Grafana: the update will tell

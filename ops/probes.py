@@ -15,20 +15,20 @@ import httpx
 TIMEOUT = 5.0  # seconds per request
 
 
-class ProbeError(Exception):
+class ClientError(Exception):
     """A part cannot be asked; the message names the part and the cause in one line."""
 
 
-class RefusedError(ProbeError):
+class AuthenticationError(ClientError):
     """A part refuses the credentials. Asking again changes nothing, and makes Grafana lock the account."""
 
 
-class MissingError(ProbeError):
+class NotFoundError(ClientError):
     """A part answers 404."""
 
 
 @dataclass(frozen=True)
-class Login(httpx.Auth):
+class GrafanaAuth(httpx.Auth):
     """A login to Grafana in one text, as its provider takes it: `user:password`, or a service account's token."""
 
     text: str = field(repr=False)
@@ -50,7 +50,7 @@ class Login(httpx.Auth):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceState:
+class DatasourceState:
     """One data source of Grafana."""
 
     uid: str
@@ -113,15 +113,15 @@ def _authorities() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def get(http: httpx.Client, part: str, url: str, auth: Login | None = None) -> httpx.Response:
-    """The answer of one part; ProbeError where there is none or its status is not 2xx."""
+def get(http: httpx.Client, part: str, url: str, auth: GrafanaAuth | None = None) -> httpx.Response:
+    """The answer of one part; ClientError where there is none or its status is not 2xx."""
     answer = _answer(part, url, lambda: http.get(url, auth=auth) if auth else http.get(url))
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        raise RefusedError(f"{part} refuses {_refused(answer.status_code, auth)}")
+        raise AuthenticationError(f"{part} refuses {_refused(answer.status_code, auth)}")
     return _good(part, url, answer)
 
 
-def _refused(status: int, auth: Login | None) -> str:
+def _refused(status: int, auth: GrafanaAuth | None) -> str:
     """What of a login is refused, why, and what to do."""
     lacking = status == httpx.codes.FORBIDDEN
     if auth is None or auth.user:
@@ -139,7 +139,7 @@ def _refused(status: int, auth: Login | None) -> str:
 
 
 def send(http: httpx.Client, part: str, method: str, url: str, body: Any) -> httpx.Response:
-    """The answer to a request that changes something; ProbeError where there is none or its status is not 2xx."""
+    """The answer to a request that changes something; ClientError where there is none or its status is not 2xx."""
     return _good(part, url, _answer(part, url, lambda: http.request(method, url, json=body)))
 
 
@@ -147,12 +147,12 @@ def _answer(part: str, url: str, ask: Callable[[], httpx.Response]) -> httpx.Res
     try:
         return ask()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ProbeError(f"{part} does not answer at {url}: {str(error) or type(error).__name__}") from error
+        raise ClientError(f"{part} does not answer at {url}: {str(error) or type(error).__name__}") from error
 
 
 def _good(part: str, url: str, answer: httpx.Response) -> httpx.Response:
     if not answer.is_success:
-        kind = MissingError if answer.status_code == httpx.codes.NOT_FOUND else ProbeError
+        kind = NotFoundError if answer.status_code == httpx.codes.NOT_FOUND else ClientError
         raise kind(f"{part} answers {answer.status_code} at {url}: {' '.join(answer.text[:200].split())}")
     return answer
 
@@ -225,7 +225,7 @@ def query(http: httpx.Client, prometheus: str, expr: str) -> list[dict[str, Any]
         return list(get(http, "Prometheus", url).json()["data"]["result"])
 
 
-def failed_writes(http: httpx.Client, prometheus: str) -> int:
+def wal_write_failures(http: httpx.Client, prometheus: str) -> int:
     """How many writes to its log of new samples failed since Prometheus started, by its own last scrape of itself.
 
     Its next start drops everything after the first of them (prometheus/prometheus, tsdb/wlog: Repair).
@@ -258,7 +258,7 @@ def alertmanager_hash(http: httpx.Client, alertmanager: str) -> str:
         for line in get(http, "Alertmanager", url).text.splitlines():
             if line.startswith("alertmanager_config_hash "):
                 return str(int(float(line.split()[1])))
-    raise ProbeError(f"Alertmanager shows no alertmanager_config_hash at {url}")
+    raise ClientError(f"Alertmanager shows no alertmanager_config_hash at {url}")
 
 
 def alerts(http: httpx.Client, alertmanager: str) -> list[str]:
@@ -273,63 +273,65 @@ def grafana_stand_in(http: httpx.Client, grafana: str) -> bool:
     return "X-Grafana-Stand-In" in get(http, "Grafana", f"{grafana}/api/health").headers
 
 
-def datasources(http: httpx.Client, grafana: str, auth: Login) -> dict[str, str]:
+def datasources(http: httpx.Client, grafana: str, auth: GrafanaAuth) -> dict[str, str]:
     """A data source's uid to its type."""
     return {source.uid: source.type for source in sources(http, grafana, auth)}
 
 
-def sources(http: httpx.Client, grafana: str, auth: Login) -> list[SourceState]:
+def sources(http: httpx.Client, grafana: str, auth: GrafanaAuth) -> list[DatasourceState]:
     """All data sources of the organization."""
     url = f"{grafana}/api/datasources"
     with understood("Grafana", url):
         return [
-            SourceState(uid=str(found["uid"]), name=str(found["name"]), type=str(found["type"]), url=str(found["url"]))
+            DatasourceState(
+                uid=str(found["uid"]), name=str(found["name"]), type=str(found["type"]), url=str(found["url"])
+            )
             for found in get(http, "Grafana", url, auth).json()
         ]
 
 
-def organization(http: httpx.Client, grafana: str, auth: Login) -> str:
+def organization(http: httpx.Client, grafana: str, auth: GrafanaAuth) -> str:
     """The name of the organization that a login is for."""
     url = f"{grafana}/api/org"
     with understood("Grafana", url):
         return str(get(http, "Grafana", url, auth).json()["name"])
 
 
-def permissions(http: httpx.Client, grafana: str, auth: Login) -> frozenset[str]:
+def permissions(http: httpx.Client, grafana: str, auth: GrafanaAuth) -> frozenset[str]:
     """The actions that a login may do, such as folders:create."""
     url = f"{grafana}/api/access-control/user/permissions"
     with understood("Grafana", url):
         return frozenset(get(http, "Grafana", url, auth).json().keys())
 
 
-def folder_of(http: httpx.Client, grafana: str, auth: Login, dashboard: str) -> str | None:
+def folder_of(http: httpx.Client, grafana: str, auth: GrafanaAuth, dashboard: str) -> str | None:
     """The uid of the folder in which a dashboard lies, empty for none; None where there is no such dashboard."""
     url = f"{grafana}/api/dashboards/uid/{dashboard}"
     with understood("Grafana", url):
         try:
             return str(get(http, "Grafana", url, auth).json()["meta"].get("folderUid", ""))
-        except MissingError:
+        except NotFoundError:
             return None
 
 
-def has_folder(http: httpx.Client, grafana: str, auth: Login, uid: str) -> bool:
+def has_folder(http: httpx.Client, grafana: str, auth: GrafanaAuth, uid: str) -> bool:
     """Whether there is a folder of that uid."""
     url = f"{grafana}/api/folders/{uid}"
     with understood("Grafana", url):
         try:
             return bool(get(http, "Grafana", url, auth).json()["uid"] == uid)
-        except MissingError:
+        except NotFoundError:
             return False
 
 
-def dashboards(http: httpx.Client, grafana: str, auth: Login, folder: str = "") -> list[str]:
+def dashboards(http: httpx.Client, grafana: str, auth: GrafanaAuth, folder: str = "") -> list[str]:
     """The uids of the dashboards that a logged-in user finds, in all folders or in one (its uid)."""
     url = f"{grafana}/api/search?type=dash-db&limit=5000" + (f"&folderUIDs={folder}" if folder else "")
     with understood("Grafana", url):
         return [str(page["uid"]) for page in get(http, "Grafana", url, auth).json()]
 
 
-def strangers(http: httpx.Client, grafana: str, auth: Login, folder: str, ours: frozenset[str]) -> list[str]:
+def strangers(http: httpx.Client, grafana: str, auth: GrafanaAuth, folder: str, ours: frozenset[str]) -> list[str]:
     """The uids of what is in a folder besides those dashboards: dashboards and folders."""
     url = f"{grafana}/api/search?limit=5000&folderUIDs={folder}"
     with understood("Grafana", url):
@@ -337,14 +339,14 @@ def strangers(http: httpx.Client, grafana: str, auth: Login, folder: str, ours: 
         return sorted(str(f["uid"]) for f in found if f["type"] != "dash-db" or f["uid"] not in ours)
 
 
-def home_dashboard(http: httpx.Client, grafana: str, auth: Login) -> str:
+def home_dashboard(http: httpx.Client, grafana: str, auth: GrafanaAuth) -> str:
     """The uid of the dashboard on which Grafana opens; empty where none is chosen."""
     url = f"{grafana}/api/org/preferences"
     with understood("Grafana", url):
         return str(get(http, "Grafana", url, auth).json().get("homeDashboardUID") or "")
 
 
-def datasource_problem(http: httpx.Client, grafana: str, auth: Login, uid: str, kind: str) -> str:
+def datasource_problem(http: httpx.Client, grafana: str, auth: GrafanaAuth, uid: str, kind: str) -> str:
     """Why Grafana cannot use a data source of that type (`kind`); empty where it can.
 
     Alertmanager's has no health call in Grafana (grafana/grafana#83794): it is asked through the data source's proxy.
@@ -352,9 +354,9 @@ def datasource_problem(http: httpx.Client, grafana: str, auth: Login, uid: str, 
     path = f"proxy/uid/{uid}/api/v2/status" if kind == "alertmanager" else f"uid/{uid}/health"
     try:
         get(http, f"Grafana's data source {uid}", f"{grafana}/api/datasources/{path}", auth)
-    except RefusedError:
+    except AuthenticationError:
         raise
-    except ProbeError as error:
+    except ClientError as error:
         return str(error)
     return ""
 
@@ -368,7 +370,7 @@ def engine(host: str | None = None) -> docker.DockerClient:
         found = docker.DockerClient(base_url=host, use_ssh_client=ssh) if host else docker.from_env(use_ssh_client=True)
         found.ping()
     except (docker.errors.DockerException, OSError) as error:
-        raise ProbeError(f"the Docker engine does not answer at {where}: {error}") from error
+        raise ClientError(f"the Docker engine does not answer at {where}: {error}") from error
     return found
 
 
@@ -379,7 +381,7 @@ def containers(prefix: str, host: str | None = None) -> list[ContainerState]:
         try:
             return [_container(i.attrs) for i in asked.containers.list(all=True, filters=mine, ignore_removed=True)]
         except (docker.errors.DockerException, OSError) as error:
-            raise ProbeError(f"the Docker engine answers no longer: {error}") from error
+            raise ClientError(f"the Docker engine answers no longer: {error}") from error
 
 
 def _container(attrs: Mapping[str, Any]) -> ContainerState:
@@ -399,8 +401,8 @@ def _container(attrs: Mapping[str, Any]) -> ContainerState:
 
 @contextmanager
 def understood(part: str, url: str) -> Iterator[None]:
-    """Turns an answer of another shape (a login page, cut JSON) into a ProbeError."""
+    """Turns an answer of another shape (a login page, cut JSON) into a ClientError."""
     try:
         yield
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-        raise ProbeError(f"what answers at {url} is not {part}: its answer cannot be understood") from error
+        raise ClientError(f"what answers at {url} is not {part}: its answer cannot be understood") from error

@@ -10,8 +10,8 @@ import docker.errors
 import httpx
 
 from ops import probes
-from ops.probes import Login, ProbeError, SourceState
-from plan import GRAFANA_FOLDER, Plan
+from ops.probes import ClientError, DatasourceState, GrafanaAuth
+from plan import GRAFANA_FOLDER, DesiredState
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
@@ -19,7 +19,7 @@ FOLDER_TYPE = "grafana:oss/folder:Folder"
 DATASOURCE_TYPE = "grafana:oss/dataSource:DataSource"
 
 
-def remove_strays(wanted: Plan, state: Iterable[Mapping[str, Any]]) -> list[str]:
+def remove_orphans(wanted: DesiredState, state: Iterable[Mapping[str, Any]]) -> list[str]:
     """Removes this environment's containers and network that the state does not know; named volumes stay, and are used
     again. Returns what was removed; all of it comes back with the next update.
     """
@@ -39,16 +39,16 @@ def remove_strays(wanted: Plan, state: Iterable[Mapping[str, Any]]) -> list[str]
                     network.remove()
                     removed.append(f"network {network.name}")
     except (docker.errors.DockerException, OSError) as error:
-        raise ProbeError(f"the engine could not be cleared of what the state does not know: {error}") from error
+        raise ClientError(f"the engine could not be cleared of what the state does not know: {error}") from error
     return removed
 
 
-def clear_grafana(
-    wanted: Plan, state: Iterable[Mapping[str, Any]], url: str, auth: Login, http: httpx.Client
+def delete_untracked_grafana_objects(
+    wanted: DesiredState, state: Iterable[Mapping[str, Any]], url: str, auth: GrafanaAuth, http: httpx.Client
 ) -> list[str]:
     """Takes out of a kept Grafana the folder and data sources that the state does not know: a create would meet 409.
 
-    Dashboards go with their folder; the next update makes all of it again. ProbeError where the folder holds what this
+    Dashboards go with their folder; the next update makes all of it again. ClientError where the folder holds what this
     project did not make, where a Grafana that is not the stack's own has another stack's data sources, or where it does
     not answer.
     """
@@ -56,16 +56,18 @@ def clear_grafana(
     paths = []
     sources = sorted(uid for uid in wanted.expected.datasources if (DATASOURCE_TYPE, uid) not in known)
     if wanted.settings.grafana and sources:
-        others = set(sources) & {source.uid for source in others_sources(wanted, probes.sources(http, url, auth))}
+        others = set(sources) & {
+            source.uid for source in conflicting_datasources(wanted, probes.sources(http, url, auth))
+        }
         if others:
-            raise ProbeError(
+            raise ClientError(
                 f"Grafana's data sources {', '.join(sorted(others))} lead elsewhere, so they are another stack's; "
                 "give this stack an organization of its own, or delete them if they are this one's"
             )
     if (FOLDER_TYPE, GRAFANA_FOLDER) not in known:
         strangers = probes.strangers(http, url, auth, GRAFANA_FOLDER, wanted.expected.dashboards)
         if strangers:
-            raise ProbeError(
+            raise ClientError(
                 f"Grafana's folder {GRAFANA_FOLDER} holds what this project did not make: {', '.join(strangers)}; "
                 "move it to another folder, then run this again"
             )
@@ -76,15 +78,15 @@ def clear_grafana(
         try:
             answer = http.delete(url + path, auth=auth)
         except httpx.HTTPError as error:
-            raise ProbeError(f"Grafana does not answer at {url}: {str(error) or type(error).__name__}") from error
+            raise ClientError(f"Grafana does not answer at {url}: {str(error) or type(error).__name__}") from error
         if answer.is_success:
             removed.append(f"{path} of Grafana")
         elif answer.status_code != httpx.codes.NOT_FOUND:
-            raise ProbeError(f"Grafana answers {answer.status_code} where {path} should be taken out of it")
+            raise ClientError(f"Grafana answers {answer.status_code} where {path} should be taken out of it")
     return removed
 
 
-def others_sources(wanted: Plan, there: Iterable[SourceState]) -> list[SourceState]:
+def conflicting_datasources(wanted: DesiredState, there: Iterable[DatasourceState]) -> list[DatasourceState]:
     """The data sources with a uid of ours that are not what this stack would make: of another type, or elsewhere."""
     ours = {source.uid: (source.type, source.url) for source in wanted.datasources}
     return [source for source in there if source.uid in ours and (source.type, source.url) != ours[source.uid]]

@@ -7,20 +7,20 @@ import shutil
 import subprocess
 from base64 import b64encode
 
-from ops.probes import ProbeError
-from plan import GRAFANA_PASSWORD, GRAFANA_TOKEN, POSTGRES_PASSWORD, REDIS_PASSWORD, Plan
+from ops.probes import ClientError
+from plan import GRAFANA_PASSWORD, GRAFANA_TOKEN, POSTGRES_PASSWORD, REDIS_PASSWORD, DesiredState
 
 
-def can_be_made_up(wanted: Plan, name: str) -> bool:
+def can_be_generated(wanted: DesiredState, name: str) -> bool:
     """Whether any value will do, because the servers that take this secret are all the stack's own."""
     return name == GRAFANA_PASSWORD or (wanted.settings.demo and name in (POSTGRES_PASSWORD, REDIS_PASSWORD))
 
 
-def set_at_server(wanted: Plan, name: str, value: str) -> str:
+def apply_to_server(wanted: DesiredState, name: str, value: str) -> str:
     """Tells the server that keeps this secret itself, if it is one of ours; says what was done.
 
     Grafana keeps the password of its first start, and so does the demo's PostgreSQL: neither reads the file again.
-    ProbeError where the engine or the server refuses.
+    ClientError where the engine or the server refuses.
     """
     settings = wanted.settings
     if name == GRAFANA_PASSWORD:
@@ -48,18 +48,18 @@ def scram_verifier(password: str, salt: bytes | None = None, iterations: int = 4
     return f"SCRAM-SHA-256${iterations}:{parts[0]}${parts[1]}:{parts[2]}"
 
 
-def _execute(wanted: Plan, service: str, command: list[str], stdin: str = "") -> None:
-    """Runs a command in a service's container; ProbeError with what it printed where it fails.
+def _execute(wanted: DesiredState, service: str, command: list[str], stdin: str = "") -> None:
+    """Runs a command in a service's container; ClientError with what it printed where it fails.
 
     By the docker command: docker-py cannot write to a command's standard input on an engine reached by ssh.
     """
     name = f"{wanted.settings.prefix}-{service}"
     docker = shutil.which("docker")
     if docker is None:
-        raise ProbeError("the docker command is not on PATH; it is needed to give a running server a new password")
+        raise ClientError("the docker command is not on PATH; it is needed to give a running server a new password")
     host = ["--host", wanted.settings.engine_host] if wanted.settings.engine_host else []
     done = subprocess.run(
         [docker, *host, "exec", "-i", name, *command], input=f"{stdin}\n", capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise ProbeError(f"{name}: {command[0]} failed: {(done.stderr or done.stdout).strip()[-500:]}")
+        raise ClientError(f"{name}: {command[0]} failed: {(done.stderr or done.stdout).strip()[-500:]}")

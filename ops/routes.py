@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from plan import Plan
+from plan import DesiredState
 from rules import ALERTS
 from rules.model import Alert
 
-GOLDEN: Final = Path(__file__).parents[1] / "docs/routes.md"
+ROUTES_MD: Final = Path(__file__).parents[1] / "docs/routes.md"
 ABSENT: Final = "-"  # the environment has no such alert
 HEAD: Final = """# Who is told of which alert
 
@@ -19,7 +19,7 @@ that are deployed; tests compare all three. After a change, `make routes RENEW=1
 """
 
 
-def told(plan: Plan, alert: Alert) -> str:
+def told(plan: DesiredState, alert: Alert) -> str:
     """The receivers of an alert, as the table has them."""
     ways = dict.fromkeys(
         tuple(f"{route.receiver} ({', '.join(route.active)})" if route.active else route.receiver for route in routes)
@@ -28,7 +28,7 @@ def told(plan: Plan, alert: Alert) -> str:
     return "; ".join(", ".join(way) for way in ways)
 
 
-def table(plans: Mapping[str, Plan]) -> str:
+def table(plans: Mapping[str, DesiredState]) -> str:
     """All alerts of all plans, by the stacks' names, as a page of Markdown."""
     lines = [
         f"| alert | severity | {' | '.join(plans)} |",
@@ -44,7 +44,7 @@ def table(plans: Mapping[str, Plan]) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
-def text(plan: Plan) -> str:
+def text(plan: DesiredState) -> str:
     """One stack's alerts, for a terminal: severity, name, receivers, and how soon and how often they are told."""
     lines = []
     for alert in plan.alerts:

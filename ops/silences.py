@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ops import probes
-from ops.probes import ProbeError
+from ops.probes import ClientError
 from stacks.matchers import Matcher, check_narrow, matcher
 from stacks.values import seconds, shown
 
@@ -98,8 +98,8 @@ def add(
         return str(answer.json()["silenceID"])
 
 
-def check_whose(http: httpx.Client, alertmanager: str, environment: str) -> None:
-    """ProbeError where the Alertmanager knows alerts of another environment, or does not answer: all environments
+def check_environment(http: httpx.Client, alertmanager: str, environment: str) -> None:
+    """ClientError where the Alertmanager knows alerts of another environment, or does not answer: all environments
     publish theirs at the same address of their own host.
     """
     url = f"{alertmanager}/api/v2/alerts"
@@ -107,12 +107,12 @@ def check_whose(http: httpx.Client, alertmanager: str, environment: str) -> None
     elsewhere = f"where {environment} runs elsewhere, go through ssh: ssh -L {place.port}:{place.netloc} <host>"
     try:
         answer = probes.get(http, PART, url)
-    except ProbeError as error:
-        raise ProbeError(f"{error}; {elsewhere}") from None
+    except ClientError as error:
+        raise ClientError(f"{error}; {elsewhere}") from None
     with probes.understood(PART, url):
         found = {one["labels"].get("environment", environment) for one in answer.json()}
     if found - {environment}:
-        raise ProbeError(f"{PART} at {alertmanager} is that of {', '.join(sorted(found))}; {elsewhere}")
+        raise ClientError(f"{PART} at {alertmanager} is that of {', '.join(sorted(found))}; {elsewhere}")
 
 
 def listed(http: httpx.Client, alertmanager: str, expired: bool = False) -> list[Silence]:
@@ -124,9 +124,9 @@ def listed(http: httpx.Client, alertmanager: str, expired: bool = False) -> list
 
 
 def expire(http: httpx.Client, alertmanager: str, name: str) -> None:
-    """Ends a silence now. ProbeError where there is none with that id."""
+    """Ends a silence now. ClientError where there is none with that id."""
     if not re.fullmatch(r"[0-9a-f-]{36}", name):
-        raise ProbeError(f"{shown(name)} is not the id of a silence; `python -m ops silence list` shows them")
+        raise ClientError(f"{shown(name)} is not the id of a silence; `python -m ops silence list` shows them")
     probes.send(http, PART, "DELETE", f"{alertmanager}/api/v2/silence/{name}", None)
 
 

@@ -11,20 +11,22 @@ from typing import Any, Final
 import httpx
 
 from ops import probes
-from plan import Plan
+from plan import DesiredState
 from routing.tree import Route
 from rules.model import Severity
 from stacks.values import seconds
 
 NAME: Final = "SyntheticAlert"
 PART: Final = "Alertmanager"
-PATIENCE: Final = 20.0  # seconds beyond the group's wait: a receiver's answer, and Alertmanager's first second try
+DELIVERY_TIMEOUT: Final = (
+    20.0  # seconds beyond the group's wait: a receiver's answer, and Alertmanager's first second try
+)
 _SAMPLE: Final = re.compile(r"alertmanager_(notification_requests|notification_requests_failed)_total\{(.*)\} (\S+)")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
-class Requests:
+class NotificationCounters:
     """How many notifications a receiver was sent since Alertmanager started, and how many it did not take."""
 
     sent: float = 0
@@ -36,7 +38,7 @@ class Requests:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class DeliveryResult:
     """What became of the alert at one receiver; outside the time intervals `waits_for` it is not told, and neither in
     those of `muted_in`.
     """
@@ -61,7 +63,7 @@ class Outcome:
         return "; ".join((f"{self.receiver}: nothing was sent", *why))
 
 
-def labels(plan: Plan, severity: Severity) -> dict[str, str]:
+def labels(plan: DesiredState, severity: Severity) -> dict[str, str]:
     """The labels of one synthetic alert; its service is its own, or Alertmanager would take it for one more of a group
     that it has told of.
 
@@ -76,7 +78,7 @@ def labels(plan: Plan, severity: Severity) -> dict[str, str]:
     }
 
 
-def send(http: httpx.Client, plan: Plan, severity: Severity) -> tuple[Outcome, ...]:
+def send(http: httpx.Client, plan: DesiredState, severity: Severity) -> tuple[DeliveryResult, ...]:
     """Fires the alert, waits until each receiver of its severity took it or patience ends, and resolves it.
 
     The counts are Alertmanager's own, by receiver: what else is told in these seconds is among them.
@@ -88,36 +90,42 @@ def send(http: httpx.Client, plan: Plan, severity: Severity) -> tuple[Outcome, .
     began, before = datetime.now(UTC), requests(http, alertmanager)
     _post(http, alertmanager, marked, began, began + timedelta(minutes=10))
     try:
-        deadline = time.monotonic() + max(seconds(route.pace.wait) for route in routes) + PATIENCE
+        deadline = time.monotonic() + max(seconds(route.pace.wait) for route in routes) + DELIVERY_TIMEOUT
         while time.monotonic() < deadline:
             now = requests(http, alertmanager)
-            if all(now.get(name, Requests()).taken > before.get(name, Requests()).taken for name in names):
+            if all(
+                now.get(name, NotificationCounters()).taken > before.get(name, NotificationCounters()).taken
+                for name in names
+            ):
                 break
             time.sleep(0.5)
         after = requests(http, alertmanager)
     finally:
         _post(http, alertmanager, marked, began, datetime.now(UTC))
     to = {route.receiver: route for route in routes}
-    return tuple(_outcome(to[name], before.get(name, Requests()), after.get(name, Requests())) for name in names)
+    return tuple(
+        _outcome(to[name], before.get(name, NotificationCounters()), after.get(name, NotificationCounters()))
+        for name in names
+    )
 
 
-def requests(http: httpx.Client, alertmanager: str) -> dict[str, Requests]:
+def requests(http: httpx.Client, alertmanager: str) -> dict[str, NotificationCounters]:
     """The counts of each receiver, from Alertmanager's own metrics."""
-    found: dict[str, Requests] = {}
+    found: dict[str, NotificationCounters] = {}
     for line in probes.get(http, PART, f"{alertmanager}/metrics").text.splitlines():
         sample = _SAMPLE.fullmatch(line)
         if sample is None:
             continue
         name = dict(_LABEL.findall(sample[2])).get("receiver_name", "")
-        was, count = found.get(name, Requests()), float(sample[3])
+        was, count = found.get(name, NotificationCounters()), float(sample[3])
         failed = sample[1].endswith("_failed")
-        found[name] = Requests(was.sent + (0 if failed else count), was.failed + (count if failed else 0))
+        found[name] = NotificationCounters(was.sent + (0 if failed else count), was.failed + (count if failed else 0))
     return found
 
 
-def _outcome(route: Route, before: Requests, after: Requests) -> Outcome:
+def _outcome(route: Route, before: NotificationCounters, after: NotificationCounters) -> DeliveryResult:
     accepted, failed = int(after.taken - before.taken), int(after.failed - before.failed)
-    return Outcome(
+    return DeliveryResult(
         receiver=route.receiver, accepted=accepted, failed=failed, waits_for=route.active, muted_in=route.mute
     )
 

@@ -9,28 +9,28 @@ from urllib.parse import urlsplit
 import httpx
 
 from ops import probes
-from ops.probes import ContainerState, Login, ProbeError, RefusedError, RuleState, TargetState
-from plan import GRAFANA_FOLDER, Expected
+from ops.probes import AuthenticationError, ClientError, ContainerState, GrafanaAuth, RuleState, TargetState
+from plan import GRAFANA_FOLDER, ReadinessSpec
 from rules import alertmanager
 from rules.prometheus import RELEASE_INFO
-from stacks.settings import Settings, Strictness
+from stacks.settings import ReadinessGate, Settings
 
 UNSTORED = "write to WAL"  # in the error of a rule that was evaluated well, but whose result cannot be stored
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
+class Endpoints:
     """How a running stack is reached; `engine_host` is None for the default one."""
 
     prometheus: str
     alertmanager: str
     grafana: str
-    grafana_auth: Login
+    grafana_auth: GrafanaAuth
     prefix: str
     engine_host: str | None = None
 
     @classmethod
-    def of(cls, settings: Settings, grafana_auth: Login) -> "Access":
+    def of(cls, settings: Settings, grafana_auth: GrafanaAuth) -> "Endpoints":
         return cls(
             prometheus=settings.published("prometheus"),
             alertmanager=settings.published("alertmanager"),
@@ -46,7 +46,7 @@ class Access:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class Finding:
     """One thing that is not as expected, and what to do about it; `own` where it is a part of the stack itself, not
     something it watches, and `final` where waiting cannot mend it.
     """
@@ -61,37 +61,37 @@ class Problem:
         return f"{self.part}: {self.cause}; {self.remedy}"
 
 
-def fails(strictness: Strictness, problem: Problem) -> bool:
+def fails(strictness: ReadinessGate, problem: Finding) -> bool:
     """Whether a problem fails an update."""
-    return strictness is Strictness.STRICT or (strictness is Strictness.OWN and problem.own)
+    return strictness is ReadinessGate.STRICT or (strictness is ReadinessGate.OWN and problem.own)
 
 
-def problems(expected: Expected, access: Access, http: httpx.Client) -> list[Problem]:
+def problems(expected: ReadinessSpec, access: Endpoints, http: httpx.Client) -> list[Finding]:
     """Everything that is not as expected right now, a line each.
 
     What merely follows from a container that does not run is left out.
     """
-    found: list[Problem] = []
+    found: list[Finding] = []
     containers: dict[str, ContainerState] = {}
 
-    def ask(part: str, check: Callable[[], Iterable[Problem]], remedy: str) -> None:
+    def ask(part: str, check: Callable[[], Iterable[Finding]], remedy: str) -> None:
         try:
             for problem in check():
                 found.append(problem)  # what is found before an error counts
-        except RefusedError as error:
+        except AuthenticationError as error:
             cause, _, remedy = str(error).partition("; ")
-            found.append(Problem(part=part, cause=cause, remedy=remedy, final=True))
-        except ProbeError as error:
-            found.append(Problem(part=part, cause=str(error), remedy=remedy))
+            found.append(Finding(part=part, cause=cause, remedy=remedy, final=True))
+        except ClientError as error:
+            found.append(Finding(part=part, cause=str(error), remedy=remedy))
 
-    def engine() -> Iterable[Problem]:
+    def engine() -> Iterable[Finding]:
         states = probes.containers(access.prefix, access.engine_host)
         containers.update({state.name: state for state in states})
         return _containers(access, expected, containers)
 
     ask("Docker engine", engine, "see `docker version`")
     sick = {problem.part for problem in found}
-    parts: Mapping[str, Callable[[], Iterable[Problem]]] = {
+    parts: Mapping[str, Callable[[], Iterable[Finding]]] = {
         "Prometheus": lambda: _prometheus(expected, access, http, containers, sick),
         "Alertmanager": lambda: _alertmanager(expected, access, http),
         "Grafana": lambda: _grafana(expected, access, http, sick),
@@ -104,7 +104,7 @@ def problems(expected: Expected, access: Access, http: httpx.Client) -> list[Pro
     return list(dict.fromkeys(found))
 
 
-def settle(expected: Expected, access: Access, http: httpx.Client) -> list[Problem]:
+def settle(expected: ReadinessSpec, access: Endpoints, http: httpx.Client) -> list[Finding]:
     """The problems left after two scrape intervals and a little; at once where there are none, or final ones."""
     deadline = time.monotonic() + 2 * expected.scrape_interval + 5
     while True:
@@ -114,32 +114,36 @@ def settle(expected: Expected, access: Access, http: httpx.Client) -> list[Probl
         time.sleep(0.5)
 
 
-def _containers(access: Access, expected: Expected, states: Mapping[str, ContainerState]) -> Iterable[Problem]:
+def _containers(access: Endpoints, expected: ReadinessSpec, states: Mapping[str, ContainerState]) -> Iterable[Finding]:
     for service in sorted(expected.services):
         name = access.container(service)
         state = states.get(name)
         if state is None:
-            yield Problem(part=service, cause="its container is gone", remedy="run `pulumi refresh`, then `pulumi up`")
+            yield Finding(part=service, cause="its container is gone", remedy="run `pulumi refresh`, then `pulumi up`")
         elif state.restarting:
             cause = f"its container ends as soon as it starts, with code {state.exit_code}"
-            yield Problem(part=service, cause=cause, remedy=f"see `docker logs {name}`; the engine goes on starting it")
+            yield Finding(part=service, cause=cause, remedy=f"see `docker logs {name}`; the engine goes on starting it")
         elif not state.running:
             cause = f"its container exited with code {state.exit_code}"
-            yield Problem(part=service, cause=cause, remedy=f"see `docker logs {name}`, then `docker start {name}`")
+            yield Finding(part=service, cause=cause, remedy=f"see `docker logs {name}`, then `docker start {name}`")
         elif state.paused:
-            yield Problem(part=service, cause="its container is paused", remedy=f"run `docker unpause {name}`")
+            yield Finding(part=service, cause="its container is paused", remedy=f"run `docker unpause {name}`")
         elif state.health not in ("healthy", ""):
             cause = f"its container is {state.health}"
-            yield Problem(part=service, cause=cause, remedy=f"see `docker logs {name}` and `docker inspect {name}`")
+            yield Finding(part=service, cause=cause, remedy=f"see `docker logs {name}` and `docker inspect {name}`")
 
 
 def _prometheus(
-    expected: Expected, access: Access, http: httpx.Client, containers: Mapping[str, ContainerState], sick: set[str]
-) -> Iterable[Problem]:
+    expected: ReadinessSpec,
+    access: Endpoints,
+    http: httpx.Client,
+    containers: Mapping[str, ContainerState],
+    sick: set[str],
+) -> Iterable[Finding]:
     live = probes.prometheus_release(http, access.prometheus, RELEASE_INFO)
     if live != expected.releases["prometheus"]:
         cause = f"runs release {live or 'none'}, not {expected.releases['prometheus']}"
-        yield Problem(part="Prometheus", cause=cause, remedy="run `pulumi up`, which tries again")
+        yield Finding(part="Prometheus", cause=cause, remedy="run `pulumi up`, which tries again")
     now = probes.clock(http, access.prometheus)
     targets = probes.targets(http, access.prometheus)
     yield from _alerting(targets, probes.alertmanagers(http, access.prometheus))
@@ -149,12 +153,12 @@ def _prometheus(
     yield from _rules(expected, access, loaded)
 
 
-def _alerting(targets: Iterable[TargetState], told: Iterable[str]) -> Iterable[Problem]:
+def _alerting(targets: Iterable[TargetState], told: Iterable[str]) -> Iterable[Finding]:
     """Prometheus does not say whether alerts arrive, but a scrape proves an address."""
     right = {urlsplit(target.url).netloc for target in targets if target.job == alertmanager.JOB.name}
     given = {urlsplit(url).netloc for url in told}
     if not right & given:
-        yield Problem(
+        yield Finding(
             part="Prometheus",
             cause=f"sends alerts to {', '.join(sorted(given)) or 'nobody'}, not to the Alertmanager that it scrapes",
             remedy="correct `alerting` in plan.py, then `pulumi up`",
@@ -162,23 +166,23 @@ def _alerting(targets: Iterable[TargetState], told: Iterable[str]) -> Iterable[P
 
 
 def _targets(
-    expected: Expected,
-    access: Access,
+    expected: ReadinessSpec,
+    access: Endpoints,
     targets: Iterable[TargetState],
     now: datetime,
     containers: Mapping[str, ContainerState],
     sick: set[str],
-) -> Iterable[Problem]:
+) -> Iterable[Finding]:
     there = {(state.job, state.instance): state for state in targets}
     for job, instance in sorted(expected.targets):
         state = there.get((job, instance))
-        service = expected.own_targets.get((job, instance))
+        service = expected.stack_targets.get((job, instance))
         if service in sick:
             continue
         part, own = f"target {job}/{instance}", service is not None
         if state is None:
             cause, remedy = "Prometheus does not scrape it", f"see {access.prometheus}/service-discovery"
-            yield Problem(part=part, cause=cause, remedy=remedy, own=own)
+            yield Finding(part=part, cause=cause, remedy=remedy, own=own)
             continue
         # An old success proves nothing: only a scrape that is newer than two intervals, than Prometheus' own start and
         # than the start of the container that it is about.
@@ -188,13 +192,13 @@ def _targets(
         late = state.last_scrape < max(oldest)
         if late and not state.error:
             remedy = f"see {access.prometheus}/targets"
-            yield Problem(part=part, cause="not scraped yet", remedy=remedy, own=own)
+            yield Finding(part=part, cause="not scraped yet", remedy=remedy, own=own)
         elif late or not state.up:
             cause = f"down: {' '.join(state.error.split())}"
-            yield Problem(part=part, cause=cause, remedy=_mend(access, state, service), own=own)
+            yield Finding(part=part, cause=cause, remedy=_remediation(access, state, service), own=own)
 
 
-def _mend(access: Access, target: TargetState, service: str | None) -> str:
+def _remediation(access: Endpoints, target: TargetState, service: str | None) -> str:
     """What to do about a target that is down."""
     if service is None:
         return f"see that {target.url} serves metrics, or correct targets.{target.job} in the settings"
@@ -202,60 +206,60 @@ def _mend(access: Access, target: TargetState, service: str | None) -> str:
     return f"see `docker logs {name}`, then `docker restart {name}`"
 
 
-def _storage(access: Access, http: httpx.Client, loaded: Iterable[RuleState]) -> Iterable[Problem]:
+def _storage(access: Endpoints, http: httpx.Client, loaded: Iterable[RuleState]) -> Iterable[Finding]:
     """Whether samples are stored, and survive the next start. Targets are up even where they are not."""
     restart = f"`docker restart {access.container('prometheus')}`, which repairs it"
     errors = [rule.error for rule in loaded if UNSTORED in rule.error]
     if errors:
         cause = f"stores nothing: {' '.join(errors[0].split())}"
-        yield Problem(part="Prometheus", cause=cause, remedy=f"see that its volume has room, then run {restart}")
-    elif failed := probes.failed_writes(http, access.prometheus):
+        yield Finding(part="Prometheus", cause=cause, remedy=f"see that its volume has room, then run {restart}")
+    elif failed := probes.wal_write_failures(http, access.prometheus):
         cause = f"{failed} writes to its log failed: its next start drops what it stored since"
-        yield Problem(part="Prometheus", cause=cause, remedy=f"run {restart}, the sooner the better")
+        yield Finding(part="Prometheus", cause=cause, remedy=f"run {restart}, the sooner the better")
 
 
-def _rules(expected: Expected, access: Access, loaded: Sequence[RuleState]) -> Iterable[Problem]:
+def _rules(expected: ReadinessSpec, access: Endpoints, loaded: Sequence[RuleState]) -> Iterable[Finding]:
     for group, name in sorted(expected.rules - {(rule.group, rule.name) for rule in loaded}):
         part, remedy = f"rule {group}/{name}", "run `pulumi up`, which tries again"
-        yield Problem(part=part, cause="Prometheus has not loaded it", remedy=remedy)
+        yield Finding(part=part, cause="Prometheus has not loaded it", remedy=remedy)
     for rule in sorted(loaded, key=lambda rule: (rule.group, rule.name)):
         part = f"rule {rule.group}/{rule.name}"
         if UNSTORED in rule.error:
             continue  # Prometheus' own problem
         if rule.health == "err":
             remedy = "correct its expression in rules/, then `pulumi up`"
-            yield Problem(part=part, cause=" ".join(rule.error.split()), remedy=remedy)
+            yield Finding(part=part, cause=" ".join(rule.error.split()), remedy=remedy)
         elif rule.health != "ok" and rule.interval <= 2 * expected.scrape_interval:  # no update waits for slower groups
-            yield Problem(part=part, cause="not evaluated yet", remedy=f"see {access.prometheus}/rules")
+            yield Finding(part=part, cause="not evaluated yet", remedy=f"see {access.prometheus}/rules")
 
 
-def _alertmanager(expected: Expected, access: Access, http: httpx.Client) -> Iterable[Problem]:
+def _alertmanager(expected: ReadinessSpec, access: Endpoints, http: httpx.Client) -> Iterable[Finding]:
     live = probes.alertmanager_hash(http, access.alertmanager)
     if live != expected.releases["alertmanager"]:
         cause = "runs another configuration than the one released"
-        yield Problem(part="Alertmanager", cause=cause, remedy="run `pulumi up`, which tries again")
+        yield Finding(part="Alertmanager", cause=cause, remedy="run `pulumi up`, which tries again")
 
 
-def _grafana(expected: Expected, access: Access, http: httpx.Client, sick: set[str]) -> Iterable[Problem]:
+def _grafana(expected: ReadinessSpec, access: Endpoints, http: httpx.Client, sick: set[str]) -> Iterable[Finding]:
     sources = probes.datasources(http, access.grafana, access.grafana_auth)
     put_back = "run `pulumi refresh`, then `pulumi up`"
     for uid in sorted(expected.datasources - sick):  # a data source's uid is the name of the service behind it
         part = f"data source {uid}"
         if uid not in sources:
-            yield Problem(part=part, cause="Grafana does not have it", remedy=put_back)
+            yield Finding(part=part, cause="Grafana does not have it", remedy=put_back)
             continue
         cause = probes.datasource_problem(http, access.grafana, access.grafana_auth, uid, sources[uid])
         if cause:
             own = "grafana" in expected.services
             correct = "its url in plan.py" if own else f"links.{uid} in the settings: Grafana must reach it there"
-            yield Problem(part=part, cause=cause, remedy=f"{put_back}; or correct {correct}")
+            yield Finding(part=part, cause=cause, remedy=f"{put_back}; or correct {correct}")
     there = probes.dashboards(http, access.grafana, access.grafana_auth, GRAFANA_FOLDER)
     missing = expected.dashboards - set(there)
     for uid in sorted(missing):
-        yield Problem(part=f"dashboard {uid}", cause="Grafana does not have it", remedy=put_back)
+        yield Finding(part=f"dashboard {uid}", cause="Grafana does not have it", remedy=put_back)
     if not expected.home or expected.home in missing:
         return
     opens = probes.home_dashboard(http, access.grafana, access.grafana_auth)
     if opens != expected.home:
         cause = f"opens on {f'the dashboard {opens}' if opens else 'a page of its own'}, not on {expected.home}"
-        yield Problem(part="Grafana", cause=cause, remedy=put_back)
+        yield Finding(part="Grafana", cause=cause, remedy=put_back)

@@ -4,31 +4,35 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from routing.tree import CRITICAL, MOST_WORKS, NULL, WARNING, Tree, paced, together
+from routing.tree import CRITICAL, MAX_OVERLAPPING_WINDOWS, NULL, WARNING, RoutingTree, paced, together
 from rules.model import Alert, Severity
 from stacks.matchers import LabelSet, all_hold, matcher
-from stacks.settings import Environment, Settings, Tuning
+from stacks.settings import AlertOverride, Environment, Settings
 from stacks.values import printable, seconds
 
 WATCHDOG: Final = "Watchdog"
 About = Mapping[Alert, Iterable[LabelSet]]  # an alert to the labels with which it may reach Alertmanager
 
 
-def settings_problems(settings: Settings, about: About) -> list[str]:
+def validate_settings(settings: Settings, about: About) -> list[str]:
     """What is wrong before there is a tree to look at; `about` are the alerts that the environment has."""
     return [
         *_missing_receivers(settings),
-        *_no_heartbeat(settings),
-        *_hasty_repeat(settings),
-        *_too_many_works(settings, about),
+        *_missing_dead_mans_switch(settings),
+        *_repeat_interval_too_short(settings),
+        *_too_many_maintenance_windows(settings, about),
     ]
 
 
-def problems(tree: Tree, settings: Settings, about: About, defined: About) -> list[str]:
+def problems(tree: RoutingTree, settings: Settings, about: About, defined: About) -> list[str]:
     """What is wrong with one environment's tree. `about` are the alerts that the environment has, `defined` all that
     there are, wherever.
     """
-    return [*_unreached(tree, about), *_idle_work(settings, about), *_inhibitions(tree, about, defined)]
+    return [
+        *_unrouted_alerts(tree, about),
+        *_unmatched_maintenance_windows(settings, about),
+        *_inhibitions(tree, about, defined),
+    ]
 
 
 def _missing_receivers(settings: Settings) -> Iterator[str]:
@@ -51,18 +55,18 @@ def _missing_receivers(settings: Settings) -> Iterator[str]:
         yield f"notifications.{name}: no way leads to it, so it is told nothing; name it in a way's `to`, or remove it"
 
 
-def _no_heartbeat(settings: Settings) -> Iterator[str]:
+def _missing_dead_mans_switch(settings: Settings) -> Iterator[str]:
     """In prod the Watchdog must be there and somebody wait for it, or nobody learns that nothing can be told."""
     if settings.environment is Environment.PROD and not settings.notifications.heartbeat:
         yield (
             "notifications.heartbeat: prod needs what waits for the Watchdog; give a heartbeat_url, or remove this "
             "line and set the secret heartbeat_url"
         )
-    if settings.environment is Environment.PROD and not settings.alerts.get(WATCHDOG, Tuning()).enabled:
+    if settings.environment is Environment.PROD and not settings.alerts.get(WATCHDOG, AlertOverride()).enabled:
         yield f"alerts.{WATCHDOG}.enabled: prod needs it, or nobody learns that nothing can be told; remove this line"
 
 
-def _hasty_repeat(settings: Settings) -> Iterator[str]:
+def _repeat_interval_too_short(settings: Settings) -> Iterator[str]:
     """A group is looked at once in an interval, so it cannot be told again sooner."""
     for severity, usual in (("critical", CRITICAL), ("warning", WARNING)):
         pace = paced(getattr(settings.notifications.ways, severity), usual)
@@ -73,10 +77,10 @@ def _hasty_repeat(settings: Settings) -> Iterator[str]:
             )
 
 
-def _too_many_works(settings: Settings, about: About) -> Iterator[str]:
+def _too_many_maintenance_windows(settings: Settings, about: About) -> Iterator[str]:
     """Of planned works with different matchers, only so many may be about one alert: each doubles its routes."""
     planned = together(settings.notifications.planned_work)
-    if len(planned) <= MOST_WORKS:
+    if len(planned) <= MAX_OVERLAPPING_WINDOWS:
         return
     counts = {
         alert.name: max((sum(all_hold(matchers, labels) for _, matchers in planned) for labels in sets), default=0)
@@ -84,14 +88,14 @@ def _too_many_works(settings: Settings, about: About) -> Iterator[str]:
         if alert.severity is not Severity.NONE
     }
     name = max(counts, key=lambda name: counts[name], default="")
-    if name and counts[name] > MOST_WORKS:
+    if name and counts[name] > MAX_OVERLAPPING_WINDOWS:
         yield (
             f"notifications.planned_work: {counts[name]} works with different matchers are about {name}; at most "
-            f"{MOST_WORKS} may be: give those on the same thing the same matchers, or remove what is over"
+            f"{MAX_OVERLAPPING_WINDOWS} may be: give those on the same thing the same matchers, or remove what is over"
         )
 
 
-def _unreached(tree: Tree, about: About) -> Iterator[str]:
+def _unrouted_alerts(tree: RoutingTree, about: About) -> Iterator[str]:
     """Every alert must reach a receiver that tells somebody, by a route of its own; the Watchdog may be without one."""
     for alert, sets in about.items():
         where = f"rules/{alert.service}.py: {alert.name}"
@@ -110,7 +114,7 @@ def _unreached(tree: Tree, about: About) -> Iterator[str]:
                 break
 
 
-def _idle_work(settings: Settings, about: About) -> Iterator[str]:
+def _unmatched_maintenance_windows(settings: Settings, about: About) -> Iterator[str]:
     """Planned work must be about alerts that the environment has; the Watchdog is never muted."""
     every = [labels for alert, sets in about.items() if alert.severity is not Severity.NONE for labels in sets]
     carried = {label for labels in every for label in labels}
@@ -124,7 +128,7 @@ def _idle_work(settings: Settings, about: About) -> Iterator[str]:
             yield f"{where}: no alert of this environment fits {', '.join(work.matchers)}; `make alerts` lists them"
 
 
-def _inhibitions(tree: Tree, about: About, defined: About) -> Iterator[str]:
+def _inhibitions(tree: RoutingTree, about: About, defined: About) -> Iterator[str]:
     """An inhibition must have alerts on both sides, and they must carry the labels in `equal`: two alerts that both
     lack a label count as equal, so one would hold back what it has nothing to do with.
     """

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rules.model import NO_TARGET, Alert, ScrapeJob
 from stacks.matchers import LabelSet
-from stacks.settings import Target
+from stacks.settings import ScrapeTarget
 
 
 def label_sets(
-    alert: Alert, targets: Mapping[str, Iterable[Target]], jobs: Iterable[ScrapeJob], external: Mapping[str, str]
+    alert: Alert, targets: Mapping[str, Iterable[ScrapeTarget]], jobs: Iterable[ScrapeJob], external: Mapping[str, str]
 ) -> Iterator[LabelSet]:
     """One set for each target that the alert may be about; `external` are the labels that Prometheus adds to all.
 
@@ -21,7 +21,7 @@ def label_sets(
     seen = []
     for job in whose:
         instances = [target.instance for target in targets.get(job.name, ())]
-        for instance in [*instances, *([f"{job.service} {NO_TARGET}"] if alert.or_absent else [])]:
+        for instance in [*instances, *([f"{job.service} {NO_TARGET}"] if alert.fire_if_absent else [])]:
             series = {"job": job.name, "instance": instance, "service": job.service}
             labels = {**{label: series.get(label) for label in signal.by}, **own}
             if labels not in seen:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from routing.tree import GROUP_BY, Route, Tree
+from routing.tree import GROUP_BY, Route, RoutingTree
 from rules.render import digest, to_yaml
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -13,7 +13,7 @@ _DEFINED: Final = re.compile(r'\{\{-?\s*define\s+"([^"]+)"')
 _USED: Final = re.compile(r'\{\{-?\s*template\s+"([^"]+)"')
 
 
-def alertmanager_files(tree: Tree) -> dict[str, str]:
+def alertmanager_files(tree: RoutingTree) -> dict[str, str]:
     """Path to text: `alertmanager.yml` and the message templates under `templates/`."""
     templates = {
         f"templates/{path.name}": path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.tmpl"))
@@ -43,7 +43,7 @@ def template_problems(files: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _configuration(tree: Tree) -> dict[str, Any]:
+def _configuration(tree: RoutingTree) -> dict[str, Any]:
     first = tree.routes[0].pace
     intervals = [{"name": name, "time_intervals": there} for name, there in tree.intervals.items()]
     return {

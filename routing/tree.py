@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from rules.model import Severity
 from stacks.matchers import LabelSet, Matcher, all_hold, matcher
-from stacks.notifications import HEARTBEAT, HEARTBEAT_SECRET, PlannedWork, Way
+from stacks.notifications import HEARTBEAT, HEARTBEAT_SECRET, MaintenanceWindow, Way
 from stacks.receivers import Receiver, Webhook
 from stacks.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class GroupTiming:
     """`wait` gathers what breaks together, `interval` what joins it later; `repeat` tells an unsolved alert again."""
 
     wait: str
@@ -26,16 +26,16 @@ OFFICE_HOURS: Final = "office-hours"
 # Alerts of one name about one service are one message: ten disks that fill up are one piece of news.
 GROUP_BY: Final = ("alertname", "service")
 # Ten seconds gather what breaks together; an hour reminds without wearing out.
-CRITICAL: Final = Pace(wait="10s", interval="1m", repeat="1h")
+CRITICAL: Final = GroupTiming(wait="10s", interval="1m", repeat="1h")
 # A warning waits for working hours, so half a day is soon enough to be told again.
-WARNING: Final = Pace(wait="1m", interval="5m", repeat="12h")
+WARNING: Final = GroupTiming(wait="1m", interval="5m", repeat="12h")
 # Told again every five minutes: what waits for it may miss one, and still call within a quarter of an hour.
-BEAT: Final = Pace(wait="0s", interval="1m", repeat="5m")
+BEAT: Final = GroupTiming(wait="0s", interval="1m", repeat="5m")
 # Where these fire, the figures of what they measure are old or missing, and so is what would be said of them.
-EXPORTER_FAILS: Final = ("TargetDown", "PostgresExporterFailing")
+EXPORTER_ALERTS: Final = ("TargetDown", "PostgresExporterFailing")
 HOST: Final = "engine-host"  # the instance of the node under the engine
-HOSTED: Final = ("alertmanager", "grafana", "prometheus")  # the services that always run there
-MOST_WORKS: Final = 6  # with different matchers about one alert: 63 routes for each receiver
+COMPONENTS_ON_HOST: Final = ("alertmanager", "grafana", "prometheus")  # the services that always run there
+MAX_OVERLAPPING_WINDOWS: Final = 6  # with different matchers about one alert: 63 routes for each receiver
 Planned = tuple[tuple[tuple[str, ...], tuple[Matcher, ...]], ...]  # the names of works, and what they are about
 
 
@@ -49,7 +49,7 @@ class Route:
 
     matchers: tuple[Matcher, ...]
     receiver: str
-    pace: Pace
+    pace: GroupTiming
     more: bool = False
     active: tuple[str, ...] = ()
     mute: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Route:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inhibition:
+class InhibitRule:
     """An alert that fits `source` holds back those that fit `target` and have the same values in `equal`."""
 
     source: tuple[Matcher, ...]
@@ -69,7 +69,7 @@ class Inhibition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tree:
+class RoutingTree:
     """`default` takes what no route does: an alert that is not of this project. `intervals` are Alertmanager's time
     intervals, by name.
     """
@@ -77,7 +77,7 @@ class Tree:
     receivers: Mapping[str, Receiver | None]  # None tells nobody
     default: str
     routes: tuple[Route, ...]
-    inhibitions: tuple[Inhibition, ...]
+    inhibitions: tuple[InhibitRule, ...]
     intervals: Mapping[str, list[dict[str, Any]]]
 
     @property
@@ -109,7 +109,7 @@ def _taken(routes: Iterable[Route], labels: LabelSet) -> Iterator[Route]:
                 return
 
 
-def tree(settings: Settings, alerts: Iterable[LabelSet]) -> Tree:
+def tree(settings: Settings, alerts: Iterable[LabelSet]) -> RoutingTree:
     """One environment's tree; `alerts` are the labels of those that it has."""
     notifications = settings.notifications
     people = notifications.receivers
@@ -120,7 +120,7 @@ def tree(settings: Settings, alerts: Iterable[LabelSet]) -> Tree:
     office = (OFFICE_HOURS,) if notifications.office_hours else ()
     ways = notifications.ways
     planned = together(notifications.planned_work)
-    return Tree(
+    return RoutingTree(
         receivers={**people, beat: heart if notifications.heartbeat else None},
         default=next(iter(ways.critical.to or people)),
         routes=(
@@ -140,7 +140,7 @@ def _severity(severity: Severity) -> Matcher:
 def _routes(
     severity: Severity,
     way: Way,
-    usual: Pace,
+    usual: GroupTiming,
     people: Iterable[str],
     active: tuple[str, ...],
     planned: Planned,
@@ -161,12 +161,14 @@ def _routes(
         )
 
 
-def paced(way: Way, usual: Pace) -> Pace:
+def paced(way: Way, usual: GroupTiming) -> GroupTiming:
     """The pace of a way, as usual where it says nothing else."""
-    return Pace(wait=way.wait or usual.wait, interval=way.interval or usual.interval, repeat=way.repeat or usual.repeat)
+    return GroupTiming(
+        wait=way.wait or usual.wait, interval=way.interval or usual.interval, repeat=way.repeat or usual.repeat
+    )
 
 
-def together(works: Mapping[str, PlannedWork]) -> Planned:
+def together(works: Mapping[str, MaintenanceWindow]) -> Planned:
     """The planned works, sorted by name, those with the same matchers as one."""
     same: dict[frozenset[Matcher], tuple[list[str], tuple[Matcher, ...]]] = {}
     for name, work in sorted(works.items()):
@@ -177,14 +179,14 @@ def together(works: Mapping[str, PlannedWork]) -> Planned:
 
 def _muted(
     receiver: str,
-    pace: Pace,
+    pace: GroupTiming,
     active: tuple[str, ...],
     planned: Planned,
     about: tuple[LabelSet, ...],
     already: tuple[str, ...] = (),
 ) -> tuple[Route, ...]:
     """A route for each planned work, and in it one for each later work that is about the same alerts: 2^n for n
-    works on one alert, which is why their number has a bound (`MOST_WORKS`).
+    works on one alert, which is why their number has a bound (`MAX_OVERLAPPING_WINDOWS`).
 
     Of several routes that fit, Alertmanager takes the first, and a route inherits no time intervals.
     """
@@ -192,35 +194,35 @@ def _muted(
     for number, (names, matchers) in enumerate(planned):
         mine = tuple(labels for labels in about if all_hold(matchers, labels))
         if mine:
-            mute = (*already, *map(planned_name, names))
+            mute = (*already, *map(interval_name, names))
             inner = _muted(receiver, pace, active, planned[number + 1 :], mine, mute)
             made.append(Route(matchers=matchers, receiver=receiver, pace=pace, active=active, mute=mute, routes=inner))
     return tuple(made)
 
 
-def planned_name(name: str) -> str:
+def interval_name(name: str) -> str:
     """A planned work's name among the time intervals."""
     return f"planned-{name}"
 
 
-def _inhibitions(settings: Settings) -> tuple[Inhibition, ...]:
+def _inhibitions(settings: Settings) -> tuple[InhibitRule, ...]:
     critical, warning = _severity(Severity.CRITICAL), _severity(Severity.WARNING)
     somewhere = Matcher("instance", "!=", "")
     of_a_job = (Matcher("instance", "=", ""), Matcher("job", "!=", ""))
-    hosted = (*HOSTED, *(_demo_services(settings) if settings.demo else ()))
+    hosted = (*COMPONENTS_ON_HOST, *(_demo_services(settings) if settings.demo else ()))
     return (
         # Who comes for the outage sees the rest.
-        Inhibition(source=(critical, somewhere), target=(warning, somewhere), equal=("service", "instance")),
+        InhibitRule(source=(critical, somewhere), target=(warning, somewhere), equal=("service", "instance")),
         # An objective's alert is about a job as a whole: the fast burn over the slow one.
-        Inhibition(source=(critical, *of_a_job), target=(warning, *of_a_job), equal=("service", "job")),
-        Inhibition(
-            source=(Matcher("alertname", "=~", "|".join(EXPORTER_FAILS)), somewhere),
-            target=(warning, somewhere, Matcher("alertname", "!~", "|".join(EXPORTER_FAILS))),
+        InhibitRule(source=(critical, *of_a_job), target=(warning, *of_a_job), equal=("service", "job")),
+        InhibitRule(
+            source=(Matcher("alertname", "=~", "|".join(EXPORTER_ALERTS)), somewhere),
+            target=(warning, somewhere, Matcher("alertname", "!~", "|".join(EXPORTER_ALERTS))),
             equal=("service", "instance"),
         ),
         # Its services fail with the host, and share nothing with it but the environment. What is critical is told
         # nevertheless.
-        Inhibition(
+        InhibitRule(
             source=(critical, Matcher("service", "=", "node"), Matcher("instance", "=", HOST)),
             target=(warning, Matcher("service", "=~", "|".join(sorted(hosted)))),
             equal=("environment",),
@@ -241,11 +243,11 @@ def _intervals(settings: Settings) -> dict[str, list[dict[str, Any]]]:
         times = [{"start_time": hours.start, "end_time": hours.end}]
         intervals[OFFICE_HOURS] = [{"times": times, "weekdays": list(hours.days), "location": hours.time_zone}]
     for name, work in sorted(notifications.planned_work.items()):
-        intervals[planned_name(name)] = list(_by_day(work))
+        intervals[interval_name(name)] = list(_time_intervals_by_day(work))
     return intervals
 
 
-def _by_day(work: PlannedWork) -> Iterator[dict[str, Any]]:
+def _time_intervals_by_day(work: MaintenanceWindow) -> Iterator[dict[str, Any]]:
     """Alertmanager's intervals come again, so a span of time is written as its days, each of one year."""
     first, last = work.span
     day = first.date()

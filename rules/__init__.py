@@ -1,14 +1,14 @@
 """What is watched, one file per service. Each ends with an ALERTS tuple; a test fails on a file not listed here.
 
-A service may have RECORDINGS and OBJECTIVES too; an objective brings recordings and alerts of its own.
+A service may have RECORDING_RULES and SLOS too; an objective brings recordings and alerts of its own.
 """
 
 from types import ModuleType
 from typing import Final
 
 from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
-from rules.model import Alert, Recording, ScrapeJob
-from rules.objectives import Objective
+from rules.model import Alert, RecordingRule, ScrapeJob
+from rules.objectives import SLO
 
 SERVICES: Final[tuple[ModuleType, ...]] = (
     api,
@@ -22,14 +22,14 @@ SERVICES: Final[tuple[ModuleType, ...]] = (
 )
 
 JOBS: Final[tuple[ScrapeJob, ...]] = tuple(module.JOB for module in SERVICES)
-OBJECTIVES: Final[tuple[Objective, ...]] = tuple(
-    objective for module in SERVICES for objective in getattr(module, "OBJECTIVES", ())
+SLOS: Final[tuple[SLO, ...]] = tuple(
+    objective for module in SERVICES for objective in getattr(module, "SLOS", ())
 )
-RECORDINGS: Final[tuple[Recording, ...]] = (
-    *(recording for module in SERVICES for recording in getattr(module, "RECORDINGS", ())),
-    *(recording for objective in OBJECTIVES for recording in objective.recordings),
+RECORDING_RULES: Final[tuple[RecordingRule, ...]] = (
+    *(recording for module in SERVICES for recording in getattr(module, "RECORDING_RULES", ())),
+    *(recording for objective in SLOS for recording in objective.recordings),
 )
 ALERTS: Final[tuple[Alert, ...]] = (
     *(alert for module in SERVICES for alert in module.ALERTS),
-    *(alert for objective in OBJECTIVES for alert in objective.alerts),
+    *(alert for objective in SLOS for alert in objective.alerts),
 )

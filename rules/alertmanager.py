@@ -22,7 +22,7 @@ FAILED_NOTIFICATIONS = Signal(
     by=("instance", "integration", "receiver_name"),
     window="15m",
     panel_window="15m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Share of the notifications that did not reach their receiver. No value without any. Good: 0.",
     expr="""
     sum by ($by) (rate(alertmanager_notifications_failed_total{$scope}[$window]))
@@ -44,7 +44,7 @@ SILENCES = Signal(
     unit=Unit.COUNT,
     job=JOB,
     by=("instance", "state"),
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Silences that hold now or will. Good: none that you do not know of.",
     expr='sum by ($by) (alertmanager_silences{$scope,state!="expired"})',
 )
@@ -88,7 +88,7 @@ LOST_ALERTS = Signal(
     job=JOB,
     window="15m",
     panel_window="15m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Alerts that Alertmanager refused as invalid, or could put into no group. Good: 0.",
     expr="""
     sum by ($by) (increase(alertmanager_alerts_invalid_total{$scope}[$window]))

@@ -1,7 +1,7 @@
 """The SoftFactory API: what its users meet, and what it sees of the servers behind it."""
 
 from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, reachable
-from rules.objectives import Objective
+from rules.objectives import SLO
 
 JOB = ScrapeJob(name="softfactory-api", service="api", port=8000)
 
@@ -47,7 +47,7 @@ ERROR_RATIO = Signal(
     title="Failed requests",
     unit=Unit.RATIO,
     job=JOB,
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Share of the requests that were answered with 5xx. No value without traffic. Good: 0.",
     expr="""
     (sum by ($by) (rate(http_requests_total{$scope,status=~"5.."}[$window]))
@@ -107,7 +107,7 @@ SLOW_REQUESTS = Signal(
     title="Slow requests",
     unit=Unit.PER_SECOND,
     job=JOB,
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Requests per second that took longer than 1 s. Good: 0.",
     expr="sum by ($by) (rate(http_slow_requests_total{$scope}[$window]))",
 )
@@ -135,7 +135,7 @@ QUERY_ERRORS = Signal(
     title="Failed database queries",
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Queries per second that failed. Good: 0.",
     expr="sum by ($by) (rate(db_query_errors{$scope}[$window]))",
 )
@@ -145,7 +145,7 @@ SLOW_QUERIES = Signal(
     unit=Unit.COUNT,
     job=JOB,
     panel_window="5m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Queries of the last 5 minutes that took longer than 1 s. Good: 0.",
     # The bucket's bound is in ms; Prometheus 3 stores it as 1000.0, older exposition as 1000. Extrapolation of 295 s to
     # 300 s makes 5.08 of five: the floor takes that back, for scrapes up to every 30 s.
@@ -222,7 +222,7 @@ UPTIME = Signal(
 )
 
 # What arrives is what is counted: an API that cannot be reached spends no budget, and ApiDown tells of it.
-AVAILABILITY = Objective(
+AVAILABILITY = SLO(
     name="api_availability",
     title="API availability",
     target=0.999,  # 43 minutes of failing altogether in 30 days
@@ -234,7 +234,7 @@ AVAILABILITY = Objective(
 )
 
 # A failed request counts by its time as any other: that it failed is the other objective's.
-LATENCY = Objective(
+LATENCY = SLO(
     name="api_latency",
     title="API latency",
     target=0.99,  # one slow page in a hundred is not remembered
@@ -245,7 +245,7 @@ LATENCY = Objective(
     slow_burn="ApiLatencySlowBurn",
 )
 
-OBJECTIVES = (AVAILABILITY, LATENCY)
+SLOS = (AVAILABILITY, LATENCY)
 
 RESTARTS = Signal(
     title="Restarts in an hour",
@@ -253,7 +253,7 @@ RESTARTS = Signal(
     job=JOB,
     window="1h",
     panel_window="1h",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="How often the API's process started anew in the last hour. Good: 0, or 1 after a deployment.",
     expr="sum by ($by) (resets(app_uptime_seconds{$scope}[$window]))",
 )
@@ -265,7 +265,7 @@ ALERTS = (
         severity=Severity.CRITICAL,
         for_="5m",  # the checklist's own hold time
         when=REACHABLE.below(1),
-        or_absent=True,
+        fire_if_absent=True,
         summary="{{ $labels.instance }}: the API is unreachable",
         description="Prometheus could not read the API's /metrics for 5 minutes: users most likely get no answer.",
     ),

@@ -12,8 +12,8 @@ from typing import Final
 
 import yaml
 
-from rules.catalogue import OF_EVERY_ALERT, OF_EVERY_SCRAPE, TARGET_LABELS, Catalogue
-from rules.model import Alert, Condition, Recording, ScrapeJob, Signal, Unit
+from rules.catalogue import ALERT_META_METRICS, SCRAPE_META_METRICS, TARGET_LABELS, MetricsInventory
+from rules.model import Alert, Condition, RecordingRule, ScrapeJob, Signal, Unit
 from rules.promql import ANY, Labels, Series, listed, read
 from stacks.settings import Environment, Settings
 from stacks.values import seconds
@@ -21,11 +21,11 @@ from stacks.values import seconds
 ROOT: Final = Path(__file__).parents[1]
 _LABEL: Final = re.compile(r"(?:\$labels|\.Labels)(?:\.| \")(\w+)")
 
-Rule = Alert | Recording
+Rule = Alert | RecordingRule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class AlertDocs:
     """What people wrote beside the rules: the headings of each service's runbook, and the alerts that the promtool
     cases expect to fire, or to keep quiet.
     """
@@ -36,14 +36,14 @@ class Written:
 
 
 @cache
-def written(root: Path = ROOT) -> Written:
+def written(root: Path = ROOT) -> AlertDocs:
     """What is written in docs/runbooks and tests/promtool."""
     asked: dict[bool, set[str]] = {True: set(), False: set()}
     for path in sorted((root / "tests/promtool").glob("*.test.yaml")):
         for case in yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)["tests"]:
             for question in case.get("alert_rule_test", ()):
                 asked[bool(question.get("exp_alerts"))].add(question["alertname"])
-    return Written(
+    return AlertDocs(
         runbooks={
             path.stem: frozenset(re.findall(r"^## (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
             for path in sorted((root / "docs/runbooks").glob("*.md"))
@@ -55,35 +55,35 @@ def written(root: Path = ROOT) -> Written:
 
 def problems(
     alerts: Iterable[Alert],
-    recordings: Iterable[Recording],
+    recordings: Iterable[RecordingRule],
     jobs: Iterable[ScrapeJob],
-    known: Mapping[str, Catalogue],
-    beside: Written,
+    known: Mapping[str, MetricsInventory],
+    beside: AlertDocs,
 ) -> list[str]:
     """What is wrong with the rules as they stand in rules/, whatever the environment."""
     alerts, recordings = tuple(alerts), tuple(recordings)
     return [
-        *_names_twice((*recordings, *alerts)),
+        *_duplicate_names((*recordings, *alerts)),
         *_unreadable(alerts, recordings, jobs, known),
         *_incomplete(alerts),
-        *_labels_told(alerts),
-        *_unwritten(alerts, beside),
-        *_no_shares(alerts),
-        *_no_durations(alerts),
+        *_unknown_template_labels(alerts),
+        *_missing_runbook_or_tests(alerts, beside),
+        *_ratio_threshold_out_of_range(alerts),
+        *_invalid_for(alerts),
     ]
 
 
-def misfits(alerts: Iterable[Alert], defined: Iterable[Alert], settings: Settings) -> list[str]:
+def validate_overrides(alerts: Iterable[Alert], defined: Iterable[Alert], settings: Settings) -> list[str]:
     """What is wrong with the alerts that one environment has, tuned by its settings; `defined` are all, untuned."""
     alerts, defined = tuple(alerts), tuple(defined)
     return [
-        *_tuned_thresholds(defined, settings),
-        *_short_holds(alerts, settings),
-        *_shortened_holds(defined, settings),
+        *_override_thresholds(defined, settings),
+        *_for_shorter_than_two_scrapes(alerts, settings),
+        *_prod_for_shortened(defined, settings),
     ]
 
 
-def series(jobs: Iterable[ScrapeJob], known: Mapping[str, Catalogue], recorded: Mapping[str, Labels]) -> Series:
+def series(jobs: Iterable[ScrapeJob], known: Mapping[str, MetricsInventory], recorded: Mapping[str, Labels]) -> Series:
     """Which labels the series of a name in a job have, or why there are none: as the catalogue has it, or recorded."""
     services = {job.name: job.service for job in jobs}
 
@@ -92,9 +92,9 @@ def series(jobs: Iterable[ScrapeJob], known: Mapping[str, Catalogue], recorded: 
             return f'reads {name} of job="{job}", and there is no such job'
         if name in recorded:
             return recorded[name]
-        if name in OF_EVERY_SCRAPE:
+        if name in SCRAPE_META_METRICS:
             return TARGET_LABELS
-        if name in OF_EVERY_ALERT:
+        if name in ALERT_META_METRICS:
             return ANY
         if ":" in name:
             return f"reads {name}, and nothing before it records that"
@@ -111,7 +111,7 @@ def series(jobs: Iterable[ScrapeJob], known: Mapping[str, Catalogue], recorded: 
     return labels
 
 
-def _like(name: str, catalogue: Catalogue) -> str:
+def _like(name: str, catalogue: MetricsInventory) -> str:
     if name in catalogue.metrics:
         return f"; it is a histogram, with {name}_bucket, {name}_sum and {name}_count"
     near = get_close_matches(name, catalogue.metrics, n=1, cutoff=0.8)
@@ -122,7 +122,7 @@ def _where(rule: Rule) -> str:
     return f"rules/{rule.service}.py: {rule.name}"
 
 
-def _names_twice(rules: Iterable[Rule]) -> Iterator[str]:
+def _duplicate_names(rules: Iterable[Rule]) -> Iterator[str]:
     """A pager's word must lead to one alert, and a recorded series to one recording."""
     first: dict[str, Rule] = {}
     for rule in rules:
@@ -132,7 +132,10 @@ def _names_twice(rules: Iterable[Rule]) -> Iterator[str]:
 
 
 def _unreadable(
-    alerts: Iterable[Alert], recordings: Iterable[Recording], jobs: Iterable[ScrapeJob], known: Mapping[str, Catalogue]
+    alerts: Iterable[Alert],
+    recordings: Iterable[RecordingRule],
+    jobs: Iterable[ScrapeJob],
+    known: Mapping[str, MetricsInventory],
 ) -> Iterator[str]:
     """Every rule must be PromQL on metrics and labels that its job's exporter has, or on earlier recordings. A signal's
     result must carry exactly the labels in its `by`.
@@ -145,7 +148,7 @@ def _unreadable(
     for alert in alerts:
         signals = dict.fromkeys(condition.signal for condition in chain.from_iterable(_alternatives(alert)))
         # Comparing and joining keep the labels of the first signal, so a lone one need not be read twice.
-        yield from _read(alert, signals, there, is_signal=len(signals) == 1 and not alert.or_absent)
+        yield from _read(alert, signals, there, is_signal=len(signals) == 1 and not alert.fire_if_absent)
 
 
 def _read(rule: Rule, signals: Collection[Signal], there: Series, is_signal: bool) -> Iterator[str]:
@@ -166,7 +169,7 @@ def _read(rule: Rule, signals: Collection[Signal], there: Series, is_signal: boo
 
 def _alternatives(alert: Alert) -> tuple[tuple[Condition, ...], ...]:
     """The sets of conditions of which one that holds as a whole is enough."""
-    return ((alert.when, *alert.also), *alert.or_when)
+    return ((alert.when, *alert.and_conditions), *alert.or_conditions)
 
 
 def _incomplete(alerts: Iterable[Alert]) -> Iterator[str]:
@@ -177,7 +180,7 @@ def _incomplete(alerts: Iterable[Alert]) -> Iterator[str]:
                 yield f"{_where(alert)}: has no {part}"
 
 
-def _labels_told(alerts: Iterable[Alert]) -> Iterator[str]:
+def _unknown_template_labels(alerts: Iterable[Alert]) -> Iterator[str]:
     """A text may use the labels in the signal's `by`: Prometheus fills it from the result, before the rule's labels."""
     for alert in alerts:
         there = [frozenset(first.signal.by) for first, *_ in _alternatives(alert)]
@@ -187,7 +190,7 @@ def _labels_told(alerts: Iterable[Alert]) -> Iterator[str]:
                 yield f"{_where(alert)}: the {part} uses the label {label}; the alert has: {listed(common)}"
 
 
-def _unwritten(alerts: Iterable[Alert], beside: Written) -> Iterator[str]:
+def _missing_runbook_or_tests(alerts: Iterable[Alert], beside: AlertDocs) -> Iterator[str]:
     """Every alert must say what to do, in its service's runbook, and be tried: once firing, once quiet."""
     for alert in alerts:
         if alert.name not in beside.runbooks.get(alert.service, ()):
@@ -197,7 +200,7 @@ def _unwritten(alerts: Iterable[Alert], beside: Written) -> Iterator[str]:
                 yield f"{_where(alert)}: tests/promtool/{alert.service}.test.yaml has no case in which it {what}"
 
 
-def _no_shares(alerts: Iterable[Alert]) -> Iterator[str]:
+def _ratio_threshold_out_of_range(alerts: Iterable[Alert]) -> Iterator[str]:
     """The threshold of a share must be one."""
     for alert in alerts:
         for condition in chain.from_iterable(_alternatives(alert)):
@@ -205,7 +208,7 @@ def _no_shares(alerts: Iterable[Alert]) -> Iterator[str]:
                 yield f"{_where(alert)}: the threshold {condition.threshold:g} is not a share from 0 to 1"
 
 
-def _no_durations(alerts: Iterable[Alert]) -> Iterator[str]:
+def _invalid_for(alerts: Iterable[Alert]) -> Iterator[str]:
     """A hold time must be a Prometheus duration."""
     for alert in alerts:
         try:
@@ -214,7 +217,7 @@ def _no_durations(alerts: Iterable[Alert]) -> Iterator[str]:
             yield f"{_where(alert)}: for: {error}"
 
 
-def _tuned_thresholds(defined: Iterable[Alert], settings: Settings) -> Iterator[str]:
+def _override_thresholds(defined: Iterable[Alert], settings: Settings) -> Iterator[str]:
     """A tuned threshold must be one that the signal can pass, or the alert is off without a word: a share is 0 to 1, a
     measured one never over 1, nothing is under 0, and up or down is nothing to tune.
     """
@@ -230,13 +233,13 @@ def _tuned_thresholds(defined: Iterable[Alert], settings: Settings) -> Iterator[
             yield f"{where}: no share is over 1, so it would never fire; write enabled: false for that"
         if alert.when.comparison == "<" and unit is not Unit.UP and tuning.threshold == 0:
             yield f"{where}: nothing is under 0, so it would never fire; write enabled: false for that"
-        if alert.or_when:
+        if alert.or_conditions:
             yield f"{where}: it follows from an objective's target; change that in rules/{alert.service}.py"
         if unit is Unit.UP and tuning.threshold != alert.when.threshold:
             yield f"{where}: the alert only knows up and down; remove it, or write enabled: false"
 
 
-def _short_holds(alerts: Iterable[Alert], settings: Settings) -> Iterator[str]:
+def _for_shorter_than_two_scrapes(alerts: Iterable[Alert], settings: Settings) -> Iterator[str]:
     """An alert must outlast two scrapes, or one lost sample pages somebody."""
     least = 2 * seconds(settings.scrape_interval)
     for alert in alerts:
@@ -248,7 +251,7 @@ def _short_holds(alerts: Iterable[Alert], settings: Settings) -> Iterator[str]:
                 yield f"{where}: {alert.for_} is shorter than two scrapes ({least:g}s by scrape_interval)"
 
 
-def _shortened_holds(defined: Iterable[Alert], settings: Settings) -> Iterator[str]:
+def _prod_for_shortened(defined: Iterable[Alert], settings: Settings) -> Iterator[str]:
     """Where people are paged, an alert holds at least as long as it was tried with; a test stack may be quicker."""
     if settings.environment is not Environment.PROD:
         return

@@ -60,7 +60,7 @@ REJECTED_WORK = Signal(
     job=JOB,
     by=("instance", "type"),
     panel_window="5m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Searches and writes that were refused because a node's queue was full. Good: 0.",
     expr='sum by ($by) (increase(elasticsearch_thread_pool_rejected_count{$scope,type=~"search|write"}[$window]))',
 )
@@ -85,7 +85,7 @@ UNASSIGNED_SHARDS = Signal(
     title="Unassigned shards",
     unit=Unit.COUNT,
     job=JOB,
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Shards that no node holds: replicas where the cluster is yellow, primaries where it is red. Good: 0.",
     expr="max by ($by) (elasticsearch_cluster_health_unassigned_shards{$scope})",
 )
@@ -174,7 +174,7 @@ ALERTS = (
         severity=Severity.CRITICAL,
         for_="1m",  # four scrapes
         when=REACHABLE.below(1),
-        or_absent=True,
+        fire_if_absent=True,
         summary="{{ $labels.instance }}: Elasticsearch is unreachable",
         description="The exporter gets no cluster health from Elasticsearch, cannot be scraped, or is gone.",
     ),

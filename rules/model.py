@@ -10,7 +10,7 @@ from string import Template
 from typing import Final
 
 CHECKLIST: Final = "softfactory"  # the group of the deployment checklist's alerts
-OBJECTIVES: Final = "objectives"  # the group of the objectives' recordings and alerts
+SLOS: Final = "objectives"  # the group of the objectives' recordings and alerts
 NO_TARGET: Final = "(no target)"  # ends an instance that stands for one that Prometheus was never told of
 
 
@@ -55,7 +55,7 @@ class Signal:
 
     Without `$scope` in `expr` the question is not about the job's own series, but about all that Prometheus has.
     `window` is the range of a rule's rates. A panel uses Grafana's own, but for a count over a window, whose threshold
-    holds for that window only. `only_in_trouble` says that the answer is 0 or empty as long as all is well, which
+    holds for that window only. `empty_when_healthy` says that the answer is 0 or empty as long as all is well, which
     a panel tells its reader.
     """
 
@@ -67,7 +67,7 @@ class Signal:
     by: tuple[str, ...] = ("instance",)
     window: str = "5m"
     panel_window: str = "$__rate_interval"
-    only_in_trouble: bool = False
+    empty_when_healthy: bool = False
 
     def render(self, scope: str, window: str) -> str:
         """The PromQL with its placeholders filled; KeyError for a placeholder that does not exist."""
@@ -102,7 +102,7 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recording:
+class RecordingRule:
     """A signal's answer that Prometheus keeps as a series of its own, because much is made of it or it is dear to ask.
 
     `name` is `level:metric:operations`, as the Prometheus documentation advises: the labels that the series carries
@@ -134,11 +134,11 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """When a person must be told, and what.
+    """When a person must be notified, and of what.
 
-    `also` are further conditions that must hold for the same instance. `or_when` are other sets of conditions: one that
-    holds as a whole is enough. `or_absent` fires too where Prometheus has no target of the signal's job at all. Texts
-    are Prometheus templates; `$value` is the first condition's value.
+    `and_conditions` must hold too, for the same instance. `or_conditions` are alternatives to all of them: it is enough
+    if one set of conditions holds as a whole. With `fire_if_absent` the alert fires if Prometheus has no target of the
+    signal's job, too. Texts are Prometheus templates; `$value` is the first condition's value.
     Every target has the label `service`: a signal with it in `by` keeps the series' own, any other gets its job's.
     """
 
@@ -148,9 +148,9 @@ class Alert:
     for_: str
     summary: str
     description: str
-    also: tuple[Condition, ...] = ()
-    or_when: tuple[tuple[Condition, ...], ...] = ()
-    or_absent: bool = False
+    and_conditions: tuple[Condition, ...] = ()
+    or_conditions: tuple[tuple[Condition, ...], ...] = ()
+    fire_if_absent: bool = False
     group: str = ""
     enabled: bool = True
 
@@ -171,8 +171,10 @@ class Alert:
 
     def expr(self) -> str:
         """The PromQL of the rule."""
-        text = "\nor ".join(_all_of(*conditions) for conditions in ((self.when, *self.also), *self.or_when))
-        if self.or_absent:
+        text = "\nor ".join(
+            _all_of(*conditions) for conditions in ((self.when, *self.and_conditions), *self.or_conditions)
+        )
+        if self.fire_if_absent:
             # The label gives summaries and inhibition the same shape as a present series does.
             absent = f'absent(up{{job="{self.job.name}"}})'
             text += f'\nor label_replace({absent}, "instance", "{self.service} {NO_TARGET}", "", "")'

@@ -35,7 +35,7 @@ MEMORY_KILLS = Signal(
     job=JOB,
     window="10m",
     panel_window="10m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Processes that the kernel killed because the machine or a container's limit was exhausted. Good: 0.",
     expr="sum by ($by) (increase(node_vmstat_oom_kill{$scope}[$window]))",
 )
@@ -188,7 +188,7 @@ ALERTS = (
         severity=Severity.WARNING,
         for_="1h",  # longer than a download or a copy
         when=DISK_TOMORROW.above(0.95),
-        also=(DISK_USED.above(0.80),),  # with room left, a steep hour means nothing
+        and_conditions=(DISK_USED.above(0.80),),  # with room left, a steep hour means nothing
         summary="{{ $labels.instance }}: {{ $labels.device }} is full within a day, at this pace",
         description="Over 80 % of the disk are in use, and the pace of the last six hours fills the rest in a day.",
     ),

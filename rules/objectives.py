@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rules.model import OBJECTIVES, Alert, Condition, Recording, ScrapeJob, Severity, Signal, Unit
+from rules.model import SLOS, Alert, Condition, RecordingRule, ScrapeJob, Severity, Signal, Unit
 from stacks.values import seconds
 
 SHORTEST: Final = "5m"  # the window of the rates that all longer windows are summed up from
@@ -17,7 +17,7 @@ HOLD: Final = "2m"  # two evaluations; the windows are what smooths
 
 
 @dataclass(frozen=True, kw_only=True)
-class Burn:
+class BurnRateWindow:
     """A pace that spends `share` of an objective's budget within `long`, and that `short` shows to be going on."""
 
     share: float
@@ -30,12 +30,12 @@ class Burn:
 
 
 # The workbook's own shares and windows; the short one is a twelfth of the long one, so that an alert ends soon.
-FAST: Final = (Burn(share=0.02, long="1h", short="5m"), Burn(share=0.05, long="6h", short="30m"))
-SLOW: Final = (Burn(share=0.10, long="1d", short="2h"), Burn(share=0.10, long="3d", short="6h"))
+FAST: Final = (BurnRateWindow(share=0.02, long="1h", short="5m"), BurnRateWindow(share=0.05, long="6h", short="30m"))
+SLOW: Final = (BurnRateWindow(share=0.10, long="1d", short="2h"), BurnRateWindow(share=0.10, long="3d", short="6h"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
+class SLO:
     """What share of a service's requests must be good in `window`, which is the target.
 
     `requests` and `errors` are signals of one job, per second: all requests, and the bad ones. They are added up over
@@ -81,14 +81,14 @@ class Objective:
         return round(1 - self.target, 12)  # 1 - 0.999 is not 0.001 to a computer
 
     @property
-    def recordings(self) -> tuple[Recording, ...]:
+    def recordings(self) -> tuple[RecordingRule, ...]:
         """Rates, error ratios by window, and the budget left; each reads only those before it."""
         windows = {window for burn in (*FAST, *SLOW) for window in (burn.long, burn.short)}
         return (
             self._rate("errors", self.errors),
             self._rate("requests", self.requests),
             *(self.error_ratio(window) for window in sorted(windows, key=seconds)),
-            self.budget_left,
+            self.error_budget_remaining,
         )
 
     @property
@@ -99,18 +99,18 @@ class Objective:
             self._alert(self.slow_burn, Severity.WARNING, SLOW),
         )
 
-    def error_ratio(self, window: str) -> Recording:
+    def error_ratio(self, window: str) -> RecordingRule:
         """The share of bad requests in a window; no value without requests."""
-        return Recording(
+        return RecordingRule(
             name=f"job:{self.name}_errors:ratio_rate{window}",
-            group=OBJECTIVES,
+            group=SLOS,
             of=Signal(
                 title=f"{self.title}, errors in {window}",
                 unit=Unit.RATIO,
                 job=self.job,
                 by=("job",),
                 window=window,
-                only_in_trouble=True,
+                empty_when_healthy=True,
                 description=f"Share of the requests of {window} that are {self.bad}. No value without traffic. "
                 f"Good: under {_percent(self.budget)}.",
                 expr=self._ratio(window),
@@ -118,11 +118,11 @@ class Objective:
         )
 
     @property
-    def budget_left(self) -> Recording:
+    def error_budget_remaining(self) -> RecordingRule:
         """The share of the window's budget that is not spent: 1 is all of it, under 0 is overspent."""
-        return Recording(
+        return RecordingRule(
             name=f"job:{self.name}_budget_left:ratio_rate{self.window}",
-            group=OBJECTIVES,
+            group=SLOS,
             of=Signal(
                 title=f"{self.title}, error budget left",
                 unit=Unit.RATIO,
@@ -136,9 +136,9 @@ class Objective:
             ),
         )
 
-    def _rate(self, what: str, signal: Signal) -> Recording:
+    def _rate(self, what: str, signal: Signal) -> RecordingRule:
         whole = replace(signal, by=("job",), window=SHORTEST)
-        return Recording(name=f"job:{self.name}_{what}:rate{SHORTEST}", of=whole, group=OBJECTIVES)
+        return RecordingRule(name=f"job:{self.name}_{what}:rate{SHORTEST}", of=whole, group=SLOS)
 
     def _ratio(self, window: str) -> str:
         """PromQL for the share of errors, out of the recorded rates.
@@ -153,25 +153,25 @@ class Objective:
             errors, requests = f"sum_over_time({errors}[$window])", f"sum_over_time({requests}[$window])"
         return f"{errors}\n/ ({requests} > 0)"
 
-    def _bound(self, burn: Burn) -> float:
+    def _bound(self, burn: BurnRateWindow) -> float:
         return round(burn.rate(self.window) * self.budget, 12)
 
-    def _conditions(self, burn: Burn) -> tuple[Condition, Condition]:
+    def _conditions(self, burn: BurnRateWindow) -> tuple[Condition, Condition]:
         bound = self._bound(burn)
         long, short = (self.error_ratio(window).kept.above(bound) for window in (burn.long, burn.short))
         return long, short
 
-    def _alert(self, name: str, severity: Severity, burns: tuple[Burn, Burn]) -> Alert:
+    def _alert(self, name: str, severity: Severity, burns: tuple[BurnRateWindow, BurnRateWindow]) -> Alert:
         first, second = burns
         long, short = self._conditions(first)
         return Alert(
             name=name,
-            group=OBJECTIVES,
+            group=SLOS,
             severity=severity,
             for_=HOLD,
             when=long,
-            also=(short,),
-            or_when=(self._conditions(second),),
+            and_conditions=(short,),
+            or_conditions=(self._conditions(second),),
             summary=f"{self.title}: {{{{ $value | humanizePercentage }}}} of the requests are {self.bad}, "
             f"{_percent(self.budget)} may be",
             description=f"{_percent(first.share)} of the error budget of {self.window} went within {first.long}, "
@@ -179,7 +179,7 @@ class Objective:
         )
 
 
-def short_retention(objectives: Iterable[Objective], alerts: Iterable[Alert], retention: str) -> list[str]:
+def retention_shorter_than_slo_window(objectives: Iterable[SLO], alerts: Iterable[Alert], retention: str) -> list[str]:
     """The samples that a burn-rate alert looks back on must still be there; the budget left may do with fewer."""
     names = {alert.name for alert in alerts if alert.enabled}
     return [

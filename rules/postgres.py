@@ -37,7 +37,7 @@ IDLE_IN_TRANSACTION = Signal(
     unit=Unit.SECONDS,
     job=JOB,
     by=("instance", "datname"),
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Age of the oldest transaction whose client does nothing. Good: under a minute.",
     expr='max by ($by) (pg_stat_activity_max_tx_duration{$scope,state=~"idle in transaction.*"})',
 )
@@ -49,7 +49,7 @@ DEADLOCKS = Signal(
     by=("instance", "datname"),
     window="1h",
     panel_window="1h",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Transactions of the last hour that PostgreSQL broke off because they waited for each other. Good: 0.",
     # The floor takes back what extrapolation to a full hour adds to a whole number.
     expr="floor(sum by ($by) (increase(pg_stat_database_deadlocks{$scope}[$window])))",
@@ -61,7 +61,7 @@ ARCHIVING_FAILURES = Signal(
     job=JOB,
     window="15m",
     panel_window="15m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Failed attempts to archive a WAL file. Good: 0; always 0 where nothing is archived.",
     expr="sum by ($by) (increase(pg_stat_archiver_failed_count{$scope}[$window]))",
 )
@@ -162,7 +162,7 @@ ALERTS = (
         severity=Severity.CRITICAL,
         for_="1m",  # not a restart's blink
         when=REACHABLE.below(1),
-        or_absent=True,
+        fire_if_absent=True,
         summary="{{ $labels.instance }}: PostgreSQL is unreachable",
         description="The exporter cannot log in to PostgreSQL, cannot be scraped, or is gone.",
     ),
@@ -180,7 +180,7 @@ ALERTS = (
         severity=Severity.WARNING,
         for_="30m",
         when=CONNECTIONS_SOON.above(1),
-        also=(CONNECTIONS_USED.above(0.5),),  # below half, a slope is a busy morning
+        and_conditions=(CONNECTIONS_USED.above(0.5),),  # below half, a slope is a busy morning
         summary="{{ $labels.instance }} has no connection left in four hours, at this pace",
         description="More than half of the connections are in use, and they grow as if a client never gave one back.",
     ),

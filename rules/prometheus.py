@@ -41,7 +41,7 @@ RULE_FAILURES = Signal(
     job=JOB,
     by=("instance", "rule_group"),
     panel_window="5m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Evaluations of the last 5 minutes that broke off. Good: 0.",
     expr="sum by ($by) (increase(prometheus_rule_evaluation_failures_total{$scope}[$window]))",
 )
@@ -51,7 +51,7 @@ DROPPED_NOTIFICATIONS = Signal(
     unit=Unit.COUNT,
     job=JOB,
     panel_window="5m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Notifications of the last 5 minutes that no Alertmanager took. Good: 0.",
     expr="sum by ($by) (increase(prometheus_notifications_dropped_total{$scope}[$window]))",
 )
@@ -81,7 +81,7 @@ STORAGE_FAILURES = Signal(
     job=JOB,
     window="1h",
     panel_window="1h",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Writes, compactions and truncations of the samples' files that failed, and damage found. Good: 0.",
     expr="""
     sum by ($by) (increase(prometheus_tsdb_wal_writes_failed_total{$scope}[$window]))
@@ -95,7 +95,7 @@ FIRING = Signal(
     unit=Unit.COUNT,
     job=JOB,
     by=("severity", "alertname", "service", "instance"),
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="The alerts that fire now, the Watchdog apart. Good: none. A name leads to the page of its service.",
     expr='max by ($by) (ALERTS{alertstate="firing",severity!="none"})',
 )
@@ -260,7 +260,7 @@ ALERTS = (
         severity=Severity.CRITICAL,
         for_="5m",
         when=REACHABLE.below(1),
-        or_absent=True,
+        fire_if_absent=True,
         summary="{{ $labels.instance }}: Prometheus stores no samples",
         description="Prometheus has no samples even of itself: all alerts but the outages' are blind.",
     ),

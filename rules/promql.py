@@ -26,29 +26,29 @@ from promql_parser import (
 )
 
 ANY: Final = frozenset({"*"})  # the labels of a series that nobody knows: no further problem is made of them
-_KEEP_ALL: Final = ("topk", "bottomk", "limitk", "limit_ratio")  # these aggregations choose among series
+_SELECTING_AGGREGATIONS: Final = ("topk", "bottomk", "limitk", "limit_ratio")  # these aggregations choose among series
 
 Labels = frozenset[str]
 Series = Callable[[str, str], Labels | str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class InferredLabels:
     """The labels that the result can carry (none for a scalar), and what cannot be right, a line each."""
 
     labels: Labels
     problems: tuple[str, ...]
 
 
-def read(expr: str, series: Series) -> Reading:
+def read(expr: str, series: Series) -> InferredLabels:
     """Reads an expression.
 
     `series` gives the labels of the series of a name in a job (empty where the selector names none), or says what is
     wrong with asking for it. Raises ValueError where the text is not PromQL.
     """
-    reader = _Reader(series=series)
+    reader = _LabelInference(series=series)
     labels = reader.read(_parsed(expr))
-    return Reading(labels=labels or frozenset(), problems=tuple(dict.fromkeys(reader.problems)))
+    return InferredLabels(labels=labels or frozenset(), problems=tuple(dict.fromkeys(reader.problems)))
 
 
 def selectors(expr: str) -> set[tuple[str, str]]:
@@ -76,7 +76,7 @@ def _equal(selector: VectorSelector) -> dict[str, str]:
 
 
 @dataclass(kw_only=True)
-class _Reader:
+class _LabelInference:
     """Goes through a syntax tree; a node's result is its labels, None for a scalar or a string."""
 
     series: Series
@@ -118,7 +118,7 @@ class _Reader:
             word = "by" if node.modifier.type == AggModifierType.By else "without"
             self._need(node.modifier.labels, inner, f"what `{op} {word}` goes over")
             kept = frozenset(node.modifier.labels) if word == "by" else inner - set(node.modifier.labels)
-        if op in _KEEP_ALL:
+        if op in _SELECTING_AGGREGATIONS:
             return inner
         return kept | {node.param.val} if op == "count_values" and node.param else kept
 

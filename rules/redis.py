@@ -38,7 +38,7 @@ EVICTIONS = Signal(
     title="Evicted keys",
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Keys per second that Redis threw out because its memory is full. Good: 0.",
     expr="sum by ($by) (rate(redis_evicted_keys_total{$scope}[$window]))",
 )
@@ -48,7 +48,7 @@ REJECTED_CONNECTIONS = Signal(
     unit=Unit.COUNT,
     job=JOB,
     panel_window="5m",
-    only_in_trouble=True,
+    empty_when_healthy=True,
     description="Connections that Redis refused because maxclients were connected. Good: 0.",
     expr="sum by ($by) (increase(redis_rejected_connections_total{$scope}[$window]))",
 )
@@ -150,7 +150,7 @@ ALERTS = (
         severity=Severity.CRITICAL,
         for_="1m",  # four scrapes: not a restart's blink
         when=REACHABLE.below(1),
-        or_absent=True,
+        fire_if_absent=True,
         summary="{{ $labels.instance }}: Redis is unreachable",
         description="The exporter cannot reach Redis, cannot be scraped, or is gone.",
     ),

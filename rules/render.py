@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
-from rules.model import NO_TARGET, OBJECTIVES, Alert, Recording
-from stacks.settings import Tuning
+from rules.model import NO_TARGET, SLOS, Alert, RecordingRule
+from stacks.settings import AlertOverride
 
-RUNBOOK_PAGE = "docs/runbooks/{service}.md"
+RUNBOOK_PATH = "docs/runbooks/{service}.md"
 OVERVIEW = "overview"  # the uid of the dashboard about everything, on which the stack's Grafana opens
 # Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
-INTERVALS = {OBJECTIVES: "1m"}
+INTERVALS = {SLOS: "1m"}
 INSTANCE = "{{ $labels.instance | urlquery }}"
 # The instances that no series has: the page shows what was measured before of all others. Templates and PromQL would
 # each need a backslash of their own.
@@ -23,7 +23,7 @@ INSTANCE_OR_ALL = f'{{{{ if match "{GONE}" $labels.instance }}}}All{{{{ else }}}
 OF_SEVERAL_JOBS = (OVERVIEW, "alertmanager")
 
 
-def tune(alerts: Iterable[Alert], tuning: Mapping[str, Tuning]) -> tuple[Alert, ...]:
+def tune(alerts: Iterable[Alert], tuning: Mapping[str, AlertOverride]) -> tuple[Alert, ...]:
     """The alerts with one environment's thresholds, hold times and switches.
 
     Raises ValueError for a name that no alert has.
@@ -36,7 +36,7 @@ def tune(alerts: Iterable[Alert], tuning: Mapping[str, Tuning]) -> tuple[Alert, 
     return tuple(_tuned(alert, tuning[alert.name]) if alert.name in tuning else alert for alert in known)
 
 
-def _tuned(alert: Alert, tuning: Tuning) -> Alert:
+def _tuned(alert: Alert, tuning: AlertOverride) -> Alert:
     threshold = alert.when.threshold if tuning.threshold is None else tuning.threshold
     return replace(
         alert,
@@ -51,7 +51,7 @@ def rule_files(
     runbooks: str,
     grafana: str,
     pages: Container[str],
-    recordings: Iterable[Recording] = (),
+    recordings: Iterable[RecordingRule] = (),
 ) -> dict[str, str]:
     """File name to YAML text, one file per group (`softfactory.yml`); alerts that are off are left out.
 
@@ -81,12 +81,12 @@ def _page(alert: Alert, pages: Container[str]) -> str:
     if alert.service not in pages or "service" in alert.when.signal.by:  # of any service
         return OVERVIEW
     chosen = "instance" in alert.when.signal.by and alert.service not in OF_SEVERAL_JOBS
-    instance = INSTANCE_OR_ALL if alert.or_absent else INSTANCE
+    instance = INSTANCE_OR_ALL if alert.fire_if_absent else INSTANCE
     return f"{alert.service}?var-instance={instance}" if chosen else alert.service
 
 
 def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:
-    runbook = RUNBOOK_PAGE.format(service=alert.service)
+    runbook = RUNBOOK_PATH.format(service=alert.service)
     return {
         "alert": alert.name,
         "expr": alert.expr(),

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from stacks.values import Key, Values, expect, printable, shown
+from stacks.values import Key, SettingsModel, expect, printable, shown
 
 OFFICIAL: Final[Mapping[str, str]] = {
     "prometheus": "prom/prometheus:v3.5.5",  # the long-term line
@@ -60,7 +60,7 @@ Reference = Annotated[
 ]
 
 
-class Images(Values):
+class Images(SettingsModel):
     """Where images come from instead of their official place: one registry for all, or single references.
 
     `registry` is put before every official reference (`registry.internal/prom/prometheus:v3.5.5`).

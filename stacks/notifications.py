@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from stacks.matchers import check_narrow, matcher
 from stacks.receivers import Email, IncidentIo, PagerDuty, Receiver, Slack, Webhook
-from stacks.values import SOME, Gap, Key, Name, Repeat, Switch, Url, Values, Wait, expect
+from stacks.values import SOME, Gap, Key, Name, Repeat, SettingsModel, Switch, Url, Wait, expect
 
 WEBHOOK: Final = "webhook"
 HEARTBEAT: Final = "heartbeat"
@@ -68,7 +68,7 @@ Reason = Annotated[
 MatcherText = Annotated[str, AfterValidator(_matcher)]
 
 
-class Way(Values):
+class Way(SettingsModel):
     """How alerts of one severity travel: to which receivers (all that there are, unless given), and how soon.
 
     `wait` gathers what breaks together, `interval` what joins it later; `repeat` is when an unsolved one is told again.
@@ -80,14 +80,14 @@ class Way(Values):
     repeat: Repeat | None = None
 
 
-class Ways(Values):
+class Ways(SettingsModel):
     """One way for each severity of which people are told."""
 
     critical: Way = Way()
     warning: Way = Way()
 
 
-class OfficeHours(Values):
+class BusinessHours(SettingsModel):
     """When warnings are told; what comes up outside waits for the next of these hours."""
 
     days: Annotated[tuple[Day, ...], SOME] = DAYS[:5]
@@ -104,7 +104,7 @@ class OfficeHours(Values):
         return self
 
 
-class PlannedWork(Values):
+class MaintenanceWindow(SettingsModel):
     """A time in which alerts that all `matchers` fit are told to nobody, by the clock of `time_zone`."""
 
     matchers: Annotated[tuple[MatcherText, ...], SOME]
@@ -137,7 +137,7 @@ class PlannedWork(Values):
         return self
 
 
-class Notifications(Values):
+class Notifications(SettingsModel):
     """Where alerts go, and where the Watchdog does, every five minutes, to whatever calls when it stays away.
 
     Each receiver that is named here is told. The webhook's address is the secret `webhook_url` where none is given and
@@ -153,8 +153,8 @@ class Notifications(Values):
     heartbeat_url: Url | None = None
     heartbeat: Switch = True
     ways: Ways = Ways()
-    office_hours: OfficeHours | None = None
-    planned_work: Mapping[Name, PlannedWork] = Field(default_factory=dict)
+    office_hours: BusinessHours | None = None
+    planned_work: Mapping[Name, MaintenanceWindow] = Field(default_factory=dict)
 
     @property
     def receivers(self) -> dict[str, Receiver]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from stacks.values import SOME, Address, Switch, Url, Values, expect, shown
+from stacks.values import SOME, Address, SettingsModel, Switch, Url, expect, shown
 
 SECRETS: Final = "/run/secrets"  # where every service finds its secrets, one file each
 TITLE: Final = '{{ template "softfactory.title" . }}'
@@ -34,7 +34,7 @@ MailUser = Annotated[
 ]
 
 
-class Receiver(Values):
+class Receiver(SettingsModel):
     """`secrets` are the names of those that it reads, `addresses` those of them that hold a URL."""
 
     @property

@@ -24,19 +24,19 @@ from stacks.values import (
     Port,
     Retention,
     Role,
+    SettingsModel,
     Site,
     Sslmode,
     Switch,
     Threshold,
     Url,
-    Values,
     expect,
     printable,
     shown,
 )
 
 FOLDER: Final = Path(__file__).parent
-DEMO_PARTS: Final = ("api", "inbox")  # what only a demo publishes
+DEMO_SERVICES: Final = ("api", "inbox")  # what only a demo publishes
 _NO_MAPPING: Final = "must be a mapping (key: value)"
 
 
@@ -57,14 +57,14 @@ class Environment(StrEnum):
     PROD = "prod"
 
 
-class Fate(StrEnum):
+class VolumePolicy(StrEnum):
     """What `pulumi destroy` does with the volumes that hold samples, silences and Grafana's database."""
 
     KEEP = "keep"
     DELETE = "delete"
 
 
-class Strictness(StrEnum):
+class ReadinessGate(StrEnum):
     """What fails an update at its end: everything, the stack's own parts, or nothing (problems are only told)."""
 
     STRICT = "strict"
@@ -72,7 +72,7 @@ class Strictness(StrEnum):
     REPORT = "report"
 
 
-class Ports(Values):
+class Ports(SettingsModel):
     """Published ports on `bind_address`; each may be given once."""
 
     model_config = ConfigDict(validate_default=True)  # a port that is given may be another's default
@@ -92,14 +92,14 @@ class Ports(Values):
         return port
 
 
-class Target(Values):
+class ScrapeTarget(SettingsModel):
     """One address that Prometheus scrapes; `instance` names what is watched there, not its exporter."""
 
     address: Address
     instance: Name
 
 
-class PostgresServer(Target):
+class PostgresExporterSettings(ScrapeTarget):
     """A PostgreSQL server for which the stack runs an exporter; its password is the secret `postgres_password`."""
 
     user: Role
@@ -107,26 +107,26 @@ class PostgresServer(Target):
     sslmode: Sslmode = "require"
 
 
-class RedisServer(Target):
+class RedisExporterSettings(ScrapeTarget):
     """A Redis server for which the stack runs an exporter; its password is the secret `redis_password`."""
 
 
-class ElasticsearchServer(Values):
+class ElasticsearchExporterSettings(SettingsModel):
     """An Elasticsearch server for which the stack runs an exporter."""
 
     url: Url
     instance: Name
 
 
-class Servers(Values):
+class Servers(SettingsModel):
     """The servers that the stack's own exporters ask; none where an environment has no such server."""
 
-    postgres: PostgresServer | None = None
-    redis: RedisServer | None = None
-    elasticsearch: ElasticsearchServer | None = None
+    postgres: PostgresExporterSettings | None = None
+    redis: RedisExporterSettings | None = None
+    elasticsearch: ElasticsearchExporterSettings | None = None
 
 
-class Tuning(Values):
+class AlertOverride(SettingsModel):
     """What an environment changes of one alert: threshold (in the signal's unit), hold time, or whether it is on."""
 
     threshold: Threshold | None = None
@@ -134,7 +134,7 @@ class Tuning(Values):
     enabled: Switch = True
 
 
-class Links(Values):
+class ExternalUrls(SettingsModel):
     """Where people reach the stack, for the links in alerts; where it is published unless given."""
 
     prometheus: Folder | None = None
@@ -143,13 +143,13 @@ class Links(Values):
     runbooks: Folder | None = None  # docs/runbooks; without it a link is the path in this repository
 
 
-class ExistingGrafana(Values):
+class ExistingGrafana(SettingsModel):
     """A Grafana that is there already and takes up the stack's dashboards; its token is the secret `grafana_token`."""
 
     url: Site
 
 
-class Settings(Values):
+class Settings(SettingsModel):
     """All values of one environment."""
 
     environment: Annotated[Environment, expect("an environment", "dev, staging or prod")]
@@ -159,21 +159,21 @@ class Settings(Values):
     ports: Ports = Ports()
     retention: Retention = "15d"
     scrape_interval: Interval = "15s"
-    data: Annotated[Fate, expect("what happens to data", "keep or delete")] = Fate.KEEP
-    verification: Annotated[Strictness, expect("a strictness", "strict, own or report")] = Strictness.STRICT
+    data: Annotated[VolumePolicy, expect("what happens to data", "keep or delete")] = VolumePolicy.KEEP
+    verification: Annotated[ReadinessGate, expect("a strictness", "strict, own or report")] = ReadinessGate.STRICT
     demo: Switch = False
     servers: Servers = Servers()
-    targets: Mapping[Key, tuple[Target, ...]] = Field(default_factory=dict)
+    targets: Mapping[Key, tuple[ScrapeTarget, ...]] = Field(default_factory=dict)
     notifications: Notifications = Notifications()
-    alerts: Mapping[Key, Tuning] = Field(default_factory=dict)
+    alerts: Mapping[Key, AlertOverride] = Field(default_factory=dict)
     images: Images = Images()
-    links: Links = Links()
+    links: ExternalUrls = ExternalUrls()
     grafana: ExistingGrafana | None = None  # unset: the stack runs its own
 
     @property
     def parts(self) -> dict[str, int]:
         """The parts that this environment publishes, and their ports."""
-        elsewhere = {*(() if self.demo else DEMO_PARTS), *(("grafana",) if self.grafana else ())}
+        elsewhere = {*(() if self.demo else DEMO_SERVICES), *(("grafana",) if self.grafana else ())}
         return {part: port for part, port in self.ports if part not in elsewhere}
 
     def published(self, part: str) -> str:
@@ -218,10 +218,12 @@ def load_settings(stack: str, images: Mapping[str, str] | None = None, folder: P
         settings = Settings.model_validate(_with_images(values, overrides))
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    problems += [f"{_place(error, overrides)}: {_words(error)}" for error in errors]
+    problems += [f"{_place(error, overrides)}: {_message(error)}" for error in errors]
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems)
-        raise SettingsError(f"{where} cannot be used:{lines}", _rest(values, [error["loc"] for error in errors]))
+        raise SettingsError(
+            f"{where} cannot be used:{lines}", _valid_subset(values, [error["loc"] for error in errors])
+        )
     return settings
 
 
@@ -285,7 +287,7 @@ def _with_images(values: dict[Any, Any], overrides: Mapping[str, str]) -> dict[A
     return {**values, "images": {**images, "overrides": {**own, **overrides}}} if isinstance(own, dict) else values
 
 
-def _rest(values: dict[Any, Any], places: Iterable[tuple[int | str, ...]]) -> Settings | None:
+def _valid_subset(values: dict[Any, Any], places: Iterable[tuple[int | str, ...]]) -> Settings | None:
     """The settings without what is wrong, made so that nothing else is blamed for what is left out."""
     blameless: dict[str, dict[str, Any]] = {
         "environment": {"environment": "dev"},
@@ -307,13 +309,13 @@ def _rest(values: dict[Any, Any], places: Iterable[tuple[int | str, ...]]) -> Se
         return None
 
 
-def _words(error: ErrorDetails) -> str:
+def _message(error: ErrorDetails) -> str:
     """What is wrong, for the person who wrote it."""
     match error["type"]:
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            return f"no such setting; there are: {', '.join(_siblings(error['loc']))}"
+            return f"no such setting; there are: {', '.join(_allowed_keys(error['loc']))}"
         case "string_type" if not _is_about_a_key(error):
             return f"must be text, not {shown(error['input'])}; put it in quotes"
         case "invalid_key" | "string_type":
@@ -330,7 +332,7 @@ def _is_about_a_key(error: ErrorDetails) -> bool:
     return error["type"] == "invalid_key" or (error["type"] == "string_type" and error["loc"][-1] == "[key]")
 
 
-def _siblings(location: tuple[int | str, ...]) -> Iterable[str]:
+def _allowed_keys(location: tuple[int | str, ...]) -> Iterable[str]:
     """The keys that may stand where an unknown one does."""
     model: type[BaseModel] = Settings
     for part in location[:-1]:
@@ -341,7 +343,7 @@ def _siblings(location: tuple[int | str, ...]) -> Iterable[str]:
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
-    """The model in an annotation such as `Mapping[Key, tuple[Target, ...]]`."""
+    """The model in an annotation such as `Mapping[Key, tuple[ScrapeTarget, ...]]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model, get_args(annotation))), None)

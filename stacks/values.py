@@ -30,7 +30,7 @@ _UNITS: Final = {
 _DURATION: Final = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit}(?![a-z]))?" for unit in _UNITS))
 
 
-class Values(BaseModel):
+class SettingsModel(BaseModel):
     """A section of the settings: it does not change once read, and a key that it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

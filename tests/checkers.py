@@ -19,7 +19,7 @@ from docker.models.containers import Container
 
 from plan import plan, scrape_targets
 from rules import JOBS
-from stacks.settings import FOLDER, Target, load_settings
+from stacks.settings import FOLDER, ScrapeTarget, load_settings
 from stacks.values import seconds
 
 ROOT: Final = Path(__file__).parents[1]
@@ -155,7 +155,9 @@ def rendered_rules() -> dict[str, str]:
     """
     settings = load_settings("dev")
     there = scrape_targets(settings)
-    nowhere = {j.name: (Target(address=f"nowhere:{j.port}", instance="nowhere"),) for j in JOBS if j.name not in there}
+    nowhere = {
+        j.name: (ScrapeTarget(address=f"nowhere:{j.port}", instance="nowhere"),) for j in JOBS if j.name not in there
+    }
     whole = plan(settings.model_copy(update={"targets": {**settings.targets, **nowhere}, "alerts": {}}))
     return {f"out/dev/prometheus/{path}": text for path, text in whole.prometheus.files.items() if "rules/" in path}
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plan import load_plan
+from plan import load_desired_state
 
 FOLDER = Path(__file__).parent / "golden"
 PLACE = "grafana/dashboards/"
@@ -10,7 +10,7 @@ PLACE = "grafana/dashboards/"
 
 def rendered() -> dict[str, str]:
     """File name to text, as it is rendered now."""
-    files = load_plan("dev").files()
+    files = load_desired_state("dev").files()
     return {path.removeprefix(PLACE): text for path, text in files.items() if path.startswith(PLACE)}
 
 

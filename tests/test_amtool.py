@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from plan import Plan, plan
+from plan import DesiredState, plan
 from routing.render import TEMPLATES
 from rules.model import Severity
 from stacks import receivers
@@ -42,14 +42,14 @@ FULL = {
 }
 
 
-def _files(made: Plan) -> dict[str, str]:
+def _files(made: DesiredState) -> dict[str, str]:
     """A plan's Alertmanager files, with the templates where amtool then finds them."""
     files = dict(made.alertmanager.files)
     files[CONFIGURATION] = files[CONFIGURATION].replace("/etc/alertmanager/current/", "")
     return files
 
 
-def _plans() -> dict[str, Plan]:
+def _plans() -> dict[str, DesiredState]:
     """The stacks, and one more with all that there can be."""
     tracked = {stack: plan(load_settings(stack)) for stack in STACKS}
     return {**tracked, "everything": plan(settings(notifications=FULL))}
@@ -91,7 +91,7 @@ def test_amtool_refuses_a_template_that_cannot_be_read(amtool: Checker) -> None:
 # --- who is told -----------------------------------------------------------------------------------------------------
 
 
-def _combinations(made: Plan) -> Iterator[LabelSet]:
+def _combinations(made: DesiredState) -> Iterator[LabelSet]:
     """Every alert about everything that it can be about, and labels that no alert has together."""
     for sets in made.labels.values():
         for labels in sets:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rules.catalogue import Catalogue, Metric, to_text
+from rules.catalogue import MetricFamily, MetricsInventory, to_text
 from tests.checkers import ROOT, overrides
 from tests.e2e.conftest import copy_project
 from tests.unit.test_guide import blocks
@@ -146,8 +146,8 @@ def test_another_application_is_watched_without_touching_the_nine(tmp_path: Path
     names = ("BillingDown", "BillingFails")
     (folder / "docs/runbooks/billing.md").write_text("".join(f"## {name}\n\n" for name in names), encoding="utf-8")
     (folder / "tests/promtool/billing.test.yaml").write_text(BILLING, encoding="utf-8")
-    metric = Metric(type="counter", help="Invoices.", labels=frozenset({"result"}))
-    exposed = Catalogue(exporter="billing", version="1", metrics={"billing_invoices_total": metric})
+    metric = MetricFamily(type="counter", help="Invoices.", labels=frozenset({"result"}))
+    exposed = MetricsInventory(exporter="billing", version="1", metrics={"billing_invoices_total": metric})
     (folder / "rules/catalogue/billing.json").write_text(to_text(exposed), encoding="utf-8")
     done = _render(folder, "prod")
     assert done.returncode == 0, done.stderr

@@ -66,7 +66,7 @@ def test_few_mutants_are_excused(record_property: Callable[[str, object], None])
 def _mutants_of(alert: Alert) -> tuple[Mutant, ...]:
     files = _cases(alert.name).values()
     interval = min(seconds(content["evaluation_interval"]) for content in files if _fires(content))
-    signals = [condition.signal for condition in chain((alert.when, *alert.also), *alert.or_when)]
+    signals = [condition.signal for condition in chain((alert.when, *alert.and_conditions), *alert.or_conditions)]
     yes_no = [f"({signal.for_rule()})" for signal in signals if signal.unit is Unit.UP]
     return mutants(_rule(alert.name), interval, yes_no)
 

@@ -15,11 +15,11 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 import dashboards
 import plan as planning
 from dashboards import PAGES
-from dashboards.draw import Draw
-from plan import Plan, plan
+from dashboards.draw import PanelFactory
+from plan import DesiredState, plan
 from rules import ALERTS, JOBS, api
 from rules.catalogue import catalogues
-from rules.checks import Written, written
+from rules.checks import AlertDocs, written
 from rules.model import Alert, ScrapeJob, Severity
 from stacks.settings import Settings
 from tests.unit.values import settings, values
@@ -28,7 +28,7 @@ SIZES = (100, 1_000, 10_000)
 
 
 @cache
-def generated(count: int) -> tuple[tuple[Alert, ...], tuple[ScrapeJob, ...], Written, Settings]:
+def generated(count: int) -> tuple[tuple[Alert, ...], tuple[ScrapeJob, ...], AlertDocs, Settings]:
     """The project's own rules and that many more: each a share of rates like the API's error ratio."""
     jobs = tuple(ScrapeJob(name=f"service-{n}", service=f"service{n}", port=9000) for n in range(count // 10))
     alerts = tuple(
@@ -47,16 +47,16 @@ def generated(count: int) -> tuple[tuple[Alert, ...], tuple[ScrapeJob, ...], Wri
     }
     every = frozenset(alert.name for alert in alerts)
     own = written()
-    beside = Written(runbooks={**own.runbooks, **names}, firing=own.firing | every, quiet=own.quiet | every)
+    beside = AlertDocs(runbooks={**own.runbooks, **names}, firing=own.firing | every, quiet=own.quiet | every)
     targets = {job.name: [{"address": f"{job.name}:9000", "instance": job.name}] for job in jobs}
     return alerts, jobs, beside, settings(targets={**values()["targets"], **targets})
 
 
 @pytest.fixture
-def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Plan]:
+def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], DesiredState]:
     """Plans and renders a stack with that many generated alerts."""
 
-    def make(count: int) -> Plan:
+    def make(count: int) -> DesiredState:
         alerts, jobs, beside, wanted = generated(count)
         known = {**catalogues(), **{job.service: catalogues()["api"] for job in jobs}}
         monkeypatch.setattr(planning, "ALERTS", (*ALERTS, *alerts))
@@ -70,7 +70,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Plan]:
     return make
 
 
-def took(planned: Callable[[int], Plan], count: int) -> float:
+def took(planned: Callable[[int], DesiredState], count: int) -> float:
     """CPU seconds: other tests run at the same time."""
     generated(count)
     begin = time.process_time()
@@ -78,7 +78,7 @@ def took(planned: Callable[[int], Plan], count: int) -> float:
     return time.process_time() - begin
 
 
-def test_every_alert_and_job_is_in_the_plan(planned: Callable[[int], Plan]) -> None:
+def test_every_alert_and_job_is_in_the_plan(planned: Callable[[int], DesiredState]) -> None:
     made = planned(100)
     assert len(made.expected.rules) == len(ALERTS) + 100
     assert len(made.expected.targets) == len(JOBS) + 10
@@ -86,7 +86,7 @@ def test_every_alert_and_job_is_in_the_plan(planned: Callable[[int], Plan]) -> N
 
 
 def test_time_grows_with_the_number_of_alerts_and_ten_thousand_take_less_than_ten_seconds(
-    planned: Callable[[int], Plan],
+    planned: Callable[[int], DesiredState],
 ) -> None:
     planned(10)  # what is read and kept once
     small, middle, large = (took(planned, count) for count in SIZES)
@@ -97,7 +97,7 @@ def test_time_grows_with_the_number_of_alerts_and_ten_thousand_take_less_than_te
     assert large - fixed < 20 * (middle - fixed)
 
 
-def test_memory_grows_with_the_number_of_alerts(planned: Callable[[int], Plan]) -> None:
+def test_memory_grows_with_the_number_of_alerts(planned: Callable[[int], DesiredState]) -> None:
     def peak(count: int) -> int:
         generated(count)
         tracemalloc.start()
@@ -120,7 +120,7 @@ def page(number: int) -> ModuleType:
     """A page of a generated service that asks as much as the API's."""
     service = ModuleType(f"dashboards.service{number}")
 
-    def build(draw: Draw) -> Dashboard:
+    def build(draw: PanelFactory) -> Dashboard:
         return dashboards.api.build(draw).uid(f"service{number}").title(f"Service {number}")
 
     vars(service)["build"] = build
@@ -128,14 +128,14 @@ def page(number: int) -> ModuleType:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Plan]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], DesiredState]:
     """Plans and renders a stack with that many generated dashboards beside its own."""
     _, jobs, _, wanted = generated(10 * max(PAGE_COUNTS))
     known = {**catalogues(), **{job.service: catalogues()["api"] for job in jobs}}
     monkeypatch.setattr(planning, "JOBS", (*JOBS, *jobs))
     monkeypatch.setattr(planning, "catalogues", lambda: known)
 
-    def make(count: int) -> Plan:
+    def make(count: int) -> DesiredState:
         monkeypatch.setattr(dashboards, "PAGES", (*PAGES, *(page(number) for number in range(count))))
         made = plan(wanted)
         made.files()
@@ -144,7 +144,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Plan]:
     return make
 
 
-def test_every_dashboard_is_in_the_plan(drawn: Callable[[int], Plan]) -> None:
+def test_every_dashboard_is_in_the_plan(drawn: Callable[[int], DesiredState]) -> None:
     made = drawn(20)
     assert len(made.dashboards) == len(PAGES) + 20
     assert made.expected.dashboards >= {f"service{number}" for number in range(20)}
@@ -152,7 +152,7 @@ def test_every_dashboard_is_in_the_plan(drawn: Callable[[int], Plan]) -> None:
 
 
 def test_time_grows_with_the_number_of_dashboards_and_each_takes_less_than_50_ms(
-    drawn: Callable[[int], Plan], record_property: Callable[[str, object], None]
+    drawn: Callable[[int], DesiredState], record_property: Callable[[str, object], None]
 ) -> None:
     drawn(0)  # what is read and kept once
 

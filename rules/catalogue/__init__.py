@@ -14,7 +14,7 @@ from typing import Final
 FOLDER: Final = Path(__file__).parent
 TARGET_LABELS: Final = frozenset({"instance", "job", "service"})  # every target gives them to all its series
 # What Prometheus itself stores for each scrape (its documentation, "Jobs and instances"); these have no other labels.
-OF_EVERY_SCRAPE: Final = frozenset(
+SCRAPE_META_METRICS: Final = frozenset(
     {
         "up",
         "scrape_duration_seconds",
@@ -25,11 +25,11 @@ OF_EVERY_SCRAPE: Final = frozenset(
 )
 
 # What it stores for each alert that is pending or fires, with the alert's own labels ("Alerting rules").
-OF_EVERY_ALERT: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
+ALERT_META_METRICS: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class MetricFamily:
     """One metric family, as Prometheus' metadata names it.
 
     `labels` are its own: without TARGET_LABELS, a histogram's `le` and a summary's `quantile`. `optional` are those of
@@ -43,12 +43,12 @@ class Metric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Catalogue:
+class MetricsInventory:
     """The metrics of one exporter by name; `version` is 1.2.3, or empty where the exporter does not tell it."""
 
     exporter: str
     version: str
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, MetricFamily]
 
     @property
     def whose(self) -> str:
@@ -76,19 +76,19 @@ class Catalogue:
 
 
 @cache
-def catalogues() -> Mapping[str, Catalogue]:
+def catalogues() -> Mapping[str, MetricsInventory]:
     """Every service's catalogue."""
     return {path.stem: from_text(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
 
 
-def from_text(text: str) -> Catalogue:
+def from_text(text: str) -> MetricsInventory:
     """A file's content."""
     read = json.loads(text)
-    return Catalogue(
+    return MetricsInventory(
         exporter=read["exporter"],
         version=read["version"],
         metrics={
-            name: Metric(
+            name: MetricFamily(
                 type=metric["type"],
                 help=metric["help"],
                 labels=frozenset(metric["labels"]),
@@ -99,7 +99,7 @@ def from_text(text: str) -> Catalogue:
     )
 
 
-def to_text(catalogue: Catalogue) -> str:
+def to_text(catalogue: MetricsInventory) -> str:
     """A file's content: sorted, a metric per line, so that a difference shows what an exporter changed."""
     lines = []
     for name, metric in sorted(catalogue.metrics.items()):
@@ -111,26 +111,26 @@ def to_text(catalogue: Catalogue) -> str:
     return f'{{\n{head}"metrics": {{\n' + ",\n".join(lines) + "\n}\n}\n"
 
 
-def merged(known: Catalogue | None, captured: Catalogue) -> Catalogue:
+def merged(known: MetricsInventory | None, captured: MetricsInventory) -> MetricsInventory:
     """What two captures of one exporter know together; of another exporter or version, the new one alone."""
     if known is None or (known.exporter, known.version) != (captured.exporter, captured.version):
         return captured
     both = known.metrics.keys() & captured.metrics.keys()
     together = {name: _together(known.metrics[name], captured.metrics[name]) for name in both}
-    return Catalogue(
+    return MetricsInventory(
         exporter=captured.exporter,
         version=captured.version,
         metrics={**known.metrics, **captured.metrics, **together},
     )
 
 
-def _together(known: Metric, captured: Metric) -> Metric:
+def _together(known: MetricFamily, captured: MetricFamily) -> MetricFamily:
     always = (known.labels - known.optional) & (captured.labels - captured.optional)
     labels = known.labels | captured.labels
-    return Metric(type=captured.type, help=captured.help, labels=labels, optional=labels - always)
+    return MetricFamily(type=captured.type, help=captured.help, labels=labels, optional=labels - always)
 
 
-def changes(series: str, known: Catalogue, live: Catalogue) -> list[str]:
+def changes(series: str, known: MetricsInventory, live: MetricsInventory) -> list[str]:
     """How the metric that a series belongs to differs from what is known of it, a line each.
 
     A label counts where all series have it: one that only some have comes and goes. Another exporter than the

@@ -19,7 +19,7 @@ import yaml
 
 from ops import probes
 from ops.health import WATCHDOG
-from ops.probes import Login
+from ops.probes import GrafanaAuth
 from rules import ALERTS
 from rules.model import CHECKLIST, Alert
 from stacks.values import seconds
@@ -87,8 +87,8 @@ class Stack:
         return f"http://127.0.0.1:{self.ports[part]}"
 
     @property
-    def grafana_auth(self) -> Login:
-        return Login(f"admin:{self.passwords['grafana_admin_password']}")
+    def grafana_auth(self) -> GrafanaAuth:
+        return GrafanaAuth(f"admin:{self.passwords['grafana_admin_password']}")
 
     def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Runs pulumi in the copy, for at most ten minutes; its whole output is in the failure."""

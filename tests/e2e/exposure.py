@@ -19,7 +19,7 @@ from tests.e2e.conftest import NAME, PREFIX, Stack
 Place = tuple[str, str]
 
 # Runs as root with the host's process ids: what each process was started with, and the files in its memory.
-PROCESSES = """
+NPROC_LIMIT = """
 import errno, json, os, sys
 
 def show(place, path):
@@ -110,7 +110,7 @@ def _processes(stack: Stack, containers: list[Container]) -> Iterator[Place]:
             asked.append((_service(container), pids, sorted(_memory(container))))
     shown = stack.engine.containers.run(
         stack.container("api").attrs["Config"]["Image"],
-        ["python", "-c", PROCESSES, json.dumps(asked)],
+        ["python", "-c", NPROC_LIMIT, json.dumps(asked)],
         pid_mode="host",
         user="0",
         cap_add=["SYS_PTRACE"],

@@ -19,14 +19,14 @@ def footprint(stack: Stack) -> Footprint:
     containers = [str(item.id) for item in stack.engine.containers.list(all=True, sparse=True, filters=mine)]
     backend = Path(stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
     state = json.loads((backend / f".pulumi/stacks/softfactory-monitoring/{NAME}.json").read_text(encoding="utf-8"))
-    return sorted(containers), _readable(state["checkpoint"]["latest"]["resources"])
+    return sorted(containers), _pretty_json(state["checkpoint"]["latest"]["resources"])
 
 
-def _readable(value: Any) -> Any:
+def _pretty_json(value: Any) -> Any:
     """Without what is encrypted: that is written anew, with another salt, each time."""
     if isinstance(value, dict):
-        return {key: "" if key == "ciphertext" else _readable(item) for key, item in value.items()}
-    return [_readable(item) for item in value] if isinstance(value, list) else value
+        return {key: "" if key == "ciphertext" else _pretty_json(item) for key, item in value.items()}
+    return [_pretty_json(item) for item in value] if isinstance(value, list) else value
 
 
 def assert_refused(done: "subprocess.CompletedProcess[str]", *words: str) -> None:

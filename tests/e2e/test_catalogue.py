@@ -9,23 +9,23 @@ import pytest
 
 from dashboards.checks import panels, queries
 from ops.catalogue import capture_all
-from plan import load_plan
-from rules import ALERTS, JOBS, RECORDINGS
-from rules.catalogue import OF_EVERY_ALERT, OF_EVERY_SCRAPE, Catalogue, catalogues, changes
-from rules.model import Alert, Recording
+from plan import load_desired_state
+from rules import ALERTS, JOBS, RECORDING_RULES
+from rules.catalogue import ALERT_META_METRICS, SCRAPE_META_METRICS, MetricsInventory, catalogues, changes
+from rules.model import Alert, RecordingRule
 from rules.promql import selectors
 from tests.e2e.conftest import Stack
 
 pytestmark = pytest.mark.engine
 
-PLAN = load_plan("dev")  # that of the end-to-end stack, but for names, ports and hold times
+PLAN = load_desired_state("dev")  # that of the end-to-end stack, but for names, ports and hold times
 WATCHED = [job for job in JOBS if job.name in {name for name, _ in PLAN.expected.targets}]
 SERVICES = {job.name: job.service for job in WATCHED}
 
 
 def read_by() -> dict[tuple[str, str], list[str]]:
     """Service and name of every series of an exporter that is read, to what reads it."""
-    every: tuple[Alert | Recording, ...] = (*ALERTS, *RECORDINGS)
+    every: tuple[Alert | RecordingRule, ...] = (*ALERTS, *RECORDING_RULES)
     rules = [(rule.name, rule.expr()) for rule in every if rule.job in WATCHED]
     drawn = [
         (f"panel {panel['title']!r} of {uid}", expr.replace("$__rate_interval", "5m"))
@@ -33,16 +33,16 @@ def read_by() -> dict[tuple[str, str], list[str]]:
         for panel in panels(json.loads(text))
         for expr in queries(panel)
     ]
-    recorded = {recording.name for recording in RECORDINGS}
+    recorded = {recording.name for recording in RECORDING_RULES}
     found: dict[tuple[str, str], list[str]] = {}
     for reader, expr in (*rules, *drawn):
         for name, job in sorted(selectors(expr)):
-            if name not in recorded | OF_EVERY_SCRAPE | OF_EVERY_ALERT:
+            if name not in recorded | SCRAPE_META_METRICS | ALERT_META_METRICS:
                 found.setdefault((SERVICES[job], name), []).append(reader)
     return found
 
 
-def differences(known: Mapping[str, Catalogue], live: Mapping[str, Catalogue]) -> list[str]:
+def differences(known: Mapping[str, MetricsInventory], live: Mapping[str, MetricsInventory]) -> list[str]:
     """What is read and is not exposed as it is catalogued, with the first of those that read it."""
     return [
         f"{live[service].whose}: {change}; read by {readers[0]} and {len(readers) - 1} more"
@@ -52,7 +52,7 @@ def differences(known: Mapping[str, Catalogue], live: Mapping[str, Catalogue]) -
 
 
 @pytest.fixture(scope="module")
-def live(stack: Stack) -> dict[str, Catalogue]:
+def live(stack: Stack) -> dict[str, MetricsInventory]:
     """What the exporters expose, once they expose all that is read or a minute after the stack is up: a server that has
     just started does not answer every question of its exporter yet.
     """
@@ -66,19 +66,19 @@ def live(stack: Stack) -> dict[str, Catalogue]:
         time.sleep(1)
 
 
-def test_what_rules_and_panels_read_is_exposed_as_it_is_catalogued(live: dict[str, Catalogue]) -> None:
+def test_what_rules_and_panels_read_is_exposed_as_it_is_catalogued(live: dict[str, MetricsInventory]) -> None:
     for service, there in live.items():
         if there.whose != catalogues()[service].whose:
             warnings.warn(f"catalogued: {catalogues()[service].whose}; running: {there.whose}", stacklevel=1)
     assert differences(catalogues(), live) == []
 
 
-def test_a_metric_that_an_upgrade_renames_is_noticed(live: dict[str, Catalogue]) -> None:
+def test_a_metric_that_an_upgrade_renames_is_noticed(live: dict[str, MetricsInventory]) -> None:
     """The guard itself, on the live capture: whatever is read is missed once it is gone."""
     for service, series in read_by():
         family = catalogues()[service].family(series)
         there = live[service]
         renamed = {(f"{name}_renamed" if name == family else name): metric for name, metric in there.metrics.items()}
-        upgraded = {**live, service: Catalogue(exporter=there.exporter, version="99", metrics=renamed)}
+        upgraded = {**live, service: MetricsInventory(exporter=there.exporter, version="99", metrics=renamed)}
         lines = differences(catalogues(), upgraded)
         assert any(f"{series} is gone; read by " in line for line in lines), (service, series)

@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from plan import load_plan
+from plan import load_desired_state
 from tests.e2e.conftest import NAME, Stack
 from tests.e2e.refused import assert_refused, nothing_changes
 
 pytestmark = pytest.mark.engine
 
 PAGES = "overview, api, postgres, redis, elasticsearch, node, prometheus, alertmanager,"  # in dashboards/__init__.py
-TITLES: dict[str, str] = {uid: json.loads(text)["title"] for uid, text in load_plan("dev").dashboards.items()}
+TITLES: dict[str, str] = {uid: json.loads(text)["title"] for uid, text in load_desired_state("dev").dashboards.items()}
 SOURCE = "http://prometheus:9090"
 
 
@@ -64,7 +64,7 @@ def linked_from_alerts(stack: Stack, service: str) -> set[str]:
 
 
 def assert_as_declared(stack: Stack) -> None:
-    wanted = load_plan(NAME, folder=stack.folder / "stacks").dashboards
+    wanted = load_desired_state(NAME, folder=stack.folder / "stacks").dashboards
     there = models(stack)
     assert there.keys() == wanted.keys()
     for uid, text in wanted.items():
@@ -141,7 +141,7 @@ BAD_PAGES: tuple[tuple[list[tuple[str, str, str]], str], ...] = (
     ),
     (
         [
-            (REDIS, "import Draw\n", "import Draw, _link\n"),
+            (REDIS, "import PanelFactory\n", "import PanelFactory, _link\n"),
             (REDIS, "draw.stat(redis.REACHABLE)", 'draw.stat(redis.REACHABLE).data_links([_link("More", "/d/mysql")])'),
         ],
         f"{REDIS}: panel 'Reachable': the link 'More' to /d/mysql leads nowhere; there are: alertmanager, api, ",

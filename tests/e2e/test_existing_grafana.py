@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ops.probes import Login
+from ops.probes import GrafanaAuth
 from stacks.settings import load_settings
 from tests.e2e.conftest import PORTS, PREFIX, Stack, eventually, image_overrides
 
@@ -136,7 +136,7 @@ def _container(stack: Stack, password: str) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def theirs(project: Stack) -> Iterator[Theirs]:
     password = secrets.token_urlsafe(16)
-    login = Login(f"admin:{password}")
+    login = GrafanaAuth(f"admin:{password}")
     with (
         _container(project, password),
         httpx.Client(base_url=f"http://127.0.0.1:{PORT}", auth=login, timeout=30, trust_env=False) as admin,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from plan import load_plan
+from plan import load_desired_state
 from tests.e2e import exposure
 from tests.e2e.conftest import FULL, NAME, PREFIX, Stack, eventually
 
@@ -139,7 +139,7 @@ def values(stack: Stack) -> Iterator[dict[str, list[str]]]:
     settings = stack.settings()
     stack.change(notifications=RECEIVERS)
     try:
-        names = load_plan(NAME, folder=stack.folder / "stacks").secret_names
+        names = load_desired_state(NAME, folder=stack.folder / "stacks").secret_names
         had = {name: [stack.passwords.get(name) or secrets.token_urlsafe(24)] for name in names}
         _set(stack, {name: FIRST.get(name, "{}").format(had[name][0]) for name in names})
         stack.up()
@@ -195,7 +195,7 @@ def _alert(stack: Stack, name: str) -> None:
 
 def test_no_secret_can_be_read_but_where_a_service_finds_it(stack: Stack, values: dict[str, list[str]]) -> None:
     _let_updates_fail_with_every_secret(stack, values)
-    wanted = load_plan(NAME, folder=stack.folder / "stacks")
+    wanted = load_desired_state(NAME, folder=stack.folder / "stacks")
     found = exposure.found(values, exposure.places(stack))
     files = {
         (name, f"volume {PREFIX}-{service}-secrets") for service, names in wanted.secrets.items() for name in names

@@ -19,16 +19,16 @@ import pytest
 from dashboards.checks import LABEL_VALUES, panels, queries
 from dashboards.draw import ONLY_IN_TROUBLE
 from demo.inbox import LIMIT_BYTES
-from demo.traffic import Visitors, run
+from demo.traffic import LoadGenerator, run
 from ops import probes
-from plan import load_plan
+from plan import load_desired_state
 from tests.e2e import marks
 from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
 
 pytestmark = pytest.mark.engine
 
 Record = Callable[[str, object], None]  # what the end of the run tells
-PLAN = load_plan("dev")  # that of the end-to-end stack, but for names, ports and hold times
+PLAN = load_desired_state("dev")  # that of the end-to-end stack, but for names, ports and hold times
 MODELS: list[dict[str, Any]] = [json.loads(text) for text in PLAN.dashboards.values()]
 STEP = PLAN.expected.scrape_interval
 # What Grafana may put in for its variables: all instances, and a range in which a few scrapes may be missing.
@@ -42,7 +42,7 @@ class Question:
     dashboard: str
     panel: str
     expr: str
-    only_in_trouble: bool
+    empty_when_healthy: bool
 
     def __str__(self) -> str:
         return f"{self.dashboard}: {self.panel!r}: {' '.join(self.expr.split())}"
@@ -59,7 +59,7 @@ QUESTIONS = [
         dashboard=model["uid"],
         panel=panel["title"],
         expr=filled(expr),
-        only_in_trouble=panel["description"].endswith(ONLY_IN_TROUBLE),
+        empty_when_healthy=panel["description"].endswith(ONLY_IN_TROUBLE),
     )
     for model in MODELS
     for panel in panels(model)
@@ -99,7 +99,7 @@ def traffic(stack: Stack) -> Iterator[None]:
         httpx.Client(base_url=stack.url("api"), timeout=10, trust_env=False, limits=limits) as client,
         ThreadPoolExecutor(1) as pool,
     ):
-        visitors = Visitors(client)
+        visitors = LoadGenerator(client)
 
         def visit() -> None:
             while not enough.is_set():
@@ -118,14 +118,14 @@ def test_under_traffic_no_panel_is_empty_but_those_that_show_only_in_trouble(
 ) -> None:
     """The traffic goes on until all have data: what the objectives record is there after two minutes at most."""
     began, deadline = now(stack), time.monotonic() + 240
-    waiting = {question: "" for question in QUESTIONS if not question.only_in_trouble}
+    waiting = {question: "" for question in QUESTIONS if not question.empty_when_healthy}
     with traffic(stack):
         while waiting and time.monotonic() < deadline:
             time.sleep(0.5)
             lacking = {question: lacks(stack, question, began) for question in waiting}
             waiting = {question: lack for question, lack in lacking.items() if lack}
     wrong = [f"{lack}: {question}" for question, lack in waiting.items()]
-    quiet = [question for question in QUESTIONS if question.only_in_trouble]
+    quiet = [question for question in QUESTIONS if question.empty_when_healthy]
     failing = [f"{lack}: {q}" for q in quiet if (lack := lacks(stack, q, began)).startswith("fails")]
     record_property(
         "panels under traffic",
@@ -526,7 +526,7 @@ ALONE = Trouble(provoke=damaged_storage, panels=(("prometheus", "Failures of the
 def test_every_panel_that_shows_only_in_trouble_is_provoked() -> None:
     troubles = [BAD_ANSWERS, *(trouble for beside in ROUNDS.values() for trouble in beside.values()), ALONE]
     provoked = [panel for trouble in troubles for panel in trouble.panels]
-    marked = {(question.dashboard, question.panel) for question in QUESTIONS if question.only_in_trouble}
+    marked = {(question.dashboard, question.panel) for question in QUESTIONS if question.empty_when_healthy}
     assert len(set(provoked)) == len(provoked)
     assert set(provoked) == marked
 

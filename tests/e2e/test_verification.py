@@ -13,7 +13,7 @@ import docker.errors
 import pytest
 
 from ops import probes, truth
-from plan import load_plan
+from plan import load_desired_state
 from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
 from tests.e2e.killed import send
 
@@ -122,8 +122,8 @@ def settings_of(stack: Stack, **values: Any) -> Iterator[None]:
 
 
 def test_a_healthy_stack_is_verified_within_seconds(stack: Stack) -> None:
-    expected = load_plan(NAME, folder=stack.folder / "stacks").expected
-    access = truth.Access(
+    expected = load_desired_state(NAME, folder=stack.folder / "stacks").expected
+    access = truth.Endpoints(
         prometheus=stack.url("prometheus"),
         alertmanager=stack.url("alertmanager"),
         grafana=stack.url("grafana"),

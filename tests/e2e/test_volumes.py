@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plan import load_plan
+from plan import load_desired_state
 from tests.e2e import losses
 from tests.e2e.conftest import NEIGHBOUR, ROOT, Stack, Survived, eventually, leftovers
 from tests.e2e.losses import Outage
@@ -105,7 +105,7 @@ def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored_nor_anoth
     values = {key: settings[key] for key in ("environment", "data", "scrape_interval", "notifications")}
     # Nothing but the stack itself is watched: it is up in seconds. Its samples go to a small file system in memory.
     with stack.neighbour(values) as small, _small_volume(stack) as holder:
-        expected = load_plan(small.name, folder=small.folder / "stacks").expected
+        expected = load_desired_state(small.name, folder=small.folder / "stacks").expected
         counts = f"{len(expected.targets)} targets, {len(expected.rules)} rules, 2 data sources, "
         assert f"{counts}{len(expected.dashboards)} dashboards: live" in small.up().stdout
         stack.becomes_healthy()

@@ -272,12 +272,14 @@ def test_existing_objects_are_adopted_by_import(
     grafana.post("/api/dashboards/db", json={"dashboard": model, "folderUid": folder["uid"]})
 
     def declare(options: pulumi.ResourceOptions, adopt: bool = True) -> None:
-        def also(name: str) -> pulumi.ResourceOptions:
+        def and_conditions(name: str) -> pulumi.ResourceOptions:
             more = pulumi.ResourceOptions(import_=name) if adopt else pulumi.ResourceOptions()
             return pulumi.ResourceOptions.merge(options, more)
 
-        grafana_sdk.oss.Folder("folder", uid=folder["uid"], title=folder["title"], opts=also(folder["uid"]))
-        grafana_sdk.oss.Dashboard("dashboard", folder=folder["uid"], config_json=json.dumps(model), opts=also(uid))
+        grafana_sdk.oss.Folder("folder", uid=folder["uid"], title=folder["title"], opts=and_conditions(folder["uid"]))
+        grafana_sdk.oss.Dashboard(
+            "dashboard", folder=folder["uid"], config_json=json.dumps(model), opts=and_conditions(uid)
+        )
 
     stack.program(declare)
     assert stack.up() == {"create": 2, "import": 2}

@@ -10,8 +10,8 @@ def _no_command_plans_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands take the plans of the project's own environments as they were made once."""
     from tests.unit.values import remembered  # not above: the process that hands the tests out needs none of it
 
-    monkeypatch.setattr("plan.load_plan", remembered)
-    monkeypatch.setattr("ops.__main__.load_plan", remembered)
+    monkeypatch.setattr("plan.load_desired_state", remembered)
+    monkeypatch.setattr("ops.__main__.load_desired_state", remembered)
 
 
 def pytest_collection_finish() -> None:

@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 from ops import preflight, probes, truth
-from ops.probes import Login
-from ops.truth import Access
-from plan import Plan, scrape_targets
+from ops.probes import GrafanaAuth
+from ops.truth import Endpoints
+from plan import DesiredState, scrape_targets
 from rules.prometheus import RELEASE_INFO
 
 PASSWORD: Final = "the-right-password"
@@ -37,7 +37,7 @@ class FakeStack:
     how long (in seconds) somebody waited, to whom `haste` makes a moment as long as several.
     """
 
-    def __init__(self, wanted: Plan) -> None:
+    def __init__(self, wanted: DesiredState) -> None:
         self.settings = settings = wanted.settings
         self.prefix = settings.prefix
         self.ports = settings.ports
@@ -85,7 +85,7 @@ class FakeStack:
         }
         self.rules.append(("release", self.release))
         self.alertmanagers = ["http://alertmanager:9093/api/v2/alerts"]
-        self.failed_writes = 0
+        self.wal_write_failures = 0
         self.intervals: dict[str, float] = {}  # of the groups that are evaluated more slowly than every 5 s
         self.alertmanager_hash = f"{float(wanted.expected.releases['alertmanager']):.16e}"
         self.alerts: list[str] = []
@@ -117,12 +117,12 @@ class FakeStack:
             for service in wanted.expected.services
         }
 
-    def access(self) -> Access:
-        return Access(
+    def access(self) -> Endpoints:
+        return Endpoints(
             prometheus=f"http://127.0.0.1:{self.ports.prometheus}",
             alertmanager=f"http://127.0.0.1:{self.ports.alertmanager}",
             grafana=self.settings.published("grafana"),
-            grafana_auth=Login(TOKEN if self.settings.grafana else f"admin:{PASSWORD}"),
+            grafana_auth=GrafanaAuth(TOKEN if self.settings.grafana else f"admin:{PASSWORD}"),
             prefix=self.prefix,
         )
 
@@ -184,7 +184,7 @@ class FakeStack:
         if path == "/api/v1/query" and params["query"] == "vector(time())":
             return _data({"result": [{"metric": {}, "value": [0, str(self.now.timestamp())]}]})
         if path == "/api/v1/query" and params["query"].startswith("prometheus_tsdb_wal_writes_failed_total{"):
-            return _data({"result": [{"metric": {}, "value": [0, str(self.failed_writes)]}]})
+            return _data({"result": [{"metric": {}, "value": [0, str(self.wal_write_failures)]}]})
         return _no_such_page()
 
     def _alertmanager(self, path: str) -> httpx.Response:

@@ -12,7 +12,7 @@ import pytest
 import components.prepare
 from components.prepare import prepare
 from ops import probes
-from plan import Plan, load_plan, plan
+from plan import DesiredState, load_desired_state, plan
 from stacks.settings import Settings, load_settings
 from tests.unit.fake_stack import PASSWORD, TOKEN, FakeStack
 from tests.unit.recorder import Computed, Run, run
@@ -38,17 +38,17 @@ class Program:
     def __init__(self, environment: str, patch: pytest.MonkeyPatch, **changed: Any) -> None:
         self.environment = environment
         self.settings: Settings = load_settings(environment).model_copy(update=changed)
-        self.wanted: Plan = plan(self.settings) if changed else planned(environment)
+        self.wanted: DesiredState = plan(self.settings) if changed else planned(environment)
         self.stack = FakeStack(self.wanted)
         self.stack.haste = 10  # of what stays wrong the program is told after a few looks
         self.stack.install(patch)
         patch.chdir(ROOT)
         patch.delenv("PULUMI_BACKEND_URL", raising=False)  # where the tests run in a shell of `make env`
 
-        def load(stack: str, images: Mapping[str, str] | None = None) -> Plan:
-            return self.wanted if stack == environment and images is None else load_plan(stack, images)
+        def load(stack: str, images: Mapping[str, str] | None = None) -> DesiredState:
+            return self.wanted if stack == environment and images is None else load_desired_state(stack, images)
 
-        patch.setattr(components.prepare, "load_plan", load)  # once is enough
+        patch.setattr(components.prepare, "load_desired_state", load)  # once is enough
 
     def run(
         self, *, preview: bool = False, config: Mapping[str, str] | None = None, computed: Computed | None = None

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from ops import __main__ as commands
 from ops.catalogue import capture, capture_all, plain_version
 from rules import JOBS, redis
-from rules.catalogue import FOLDER, Catalogue, Metric, catalogues, changes, from_text, merged, to_text
+from rules.catalogue import FOLDER, MetricFamily, MetricsInventory, catalogues, changes, from_text, merged, to_text
 from stacks.images import OFFICIAL
 
 URL = "http://127.0.0.1:9090"
@@ -26,17 +26,17 @@ IMAGES = {  # whose image says which version is catalogued
     "alertmanager": "alertmanager",
     "grafana": "grafana",
 }
-UP = Metric(type="gauge", help="Whether it answers.", labels=frozenset())
-HITS = Metric(type="counter", help="Hits.", labels=frozenset({"db", "node"}), optional=frozenset({"node"}))
-SECONDS = Metric(type="histogram", help="Time.", labels=frozenset({"db"}))
-KNOWN = Catalogue(
+UP = MetricFamily(type="gauge", help="Whether it answers.", labels=frozenset())
+HITS = MetricFamily(type="counter", help="Hits.", labels=frozenset({"db", "node"}), optional=frozenset({"node"}))
+SECONDS = MetricFamily(type="histogram", help="Time.", labels=frozenset({"db"}))
+KNOWN = MetricsInventory(
     exporter="redis_exporter",
     version="1.2.3",
     metrics={"redis_up": UP, "redis_hits_total": HITS, "redis_seconds": SECONDS},
 )
 
 
-def with_metrics(**metrics: Metric) -> Catalogue:
+def with_metrics(**metrics: MetricFamily) -> MetricsInventory:
     return replace(KNOWN, metrics={**KNOWN.metrics, **metrics})
 
 
@@ -98,7 +98,7 @@ class FakePrometheus:
 # --- capturing -------------------------------------------------------------------------------------------------------
 
 
-def captured(fake: FakePrometheus) -> Catalogue:
+def captured(fake: FakePrometheus) -> MetricsInventory:
     with fake.client() as http:
         found = capture(http, URL, redis.JOB)
     assert found is not None
@@ -112,9 +112,9 @@ def test_what_an_exporter_exposes_is_captured_with_type_labels_and_help() -> Non
         "redis_up": UP,
         "redis_hits_total": HITS,
         "redis_seconds": SECONDS,
-        "redis_pause_seconds": Metric(type="summary", help="Pauses.", labels=frozenset()),
-        "redis_exporter_build_info": Metric(type="gauge", help="Who it is.", labels=frozenset({"version"})),
-        "go_build_info": Metric(type="gauge", help="What of.", labels=frozenset({"version"})),
+        "redis_pause_seconds": MetricFamily(type="summary", help="Pauses.", labels=frozenset()),
+        "redis_exporter_build_info": MetricFamily(type="gauge", help="Who it is.", labels=frozenset({"version"})),
+        "go_build_info": MetricFamily(type="gauge", help="What of.", labels=frozenset({"version"})),
     }
 
 
@@ -183,7 +183,7 @@ def test_a_metric_that_came_after_something_happened_stays(monkeypatch: pytest.M
 
 
 def test_capturing_does_not_need_rules_that_are_right(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(commands, "load_plan", lambda _: pytest.fail("the plan was asked for"))
+    monkeypatch.setattr(commands, "load_desired_state", lambda _: pytest.fail("the plan was asked for"))
     assert call(monkeypatch, FakePrometheus(), tmp_path).exit_code == 0
 
 
@@ -249,14 +249,14 @@ def test_the_catalogue_is_of_the_pinned_line(service: str) -> None:
 )
 def test_the_series_of_a_metric_follow_from_its_type(series: str, labels: set[str] | None) -> None:
     known = with_metrics(
-        pause_seconds=Metric(type="summary", help="", labels=frozenset()),
-        things_count=Metric(type="gauge", help="", labels=frozenset()),
+        pause_seconds=MetricFamily(type="summary", help="", labels=frozenset()),
+        things_count=MetricFamily(type="gauge", help="", labels=frozenset()),
     )
     assert known.labels(series) == (None if labels is None else labels | {"instance", "job", "service"})
 
 
 def test_captures_of_one_version_add_up() -> None:
-    again = Catalogue(
+    again = MetricsInventory(
         exporter="redis_exporter",
         version="1.2.3",
         metrics={
@@ -308,10 +308,10 @@ def test_a_capture_of_another_version_starts_anew(change: dict[str, Any]) -> Non
     ],
 )
 def test_a_metric_has_changed_where_its_type_or_labels_have(
-    series: str, metric: Metric | None, told: list[str]
+    series: str, metric: MetricFamily | None, told: list[str]
 ) -> None:
     family = KNOWN.family(series)
-    others: dict[str, Metric] = {name: there for name, there in KNOWN.metrics.items() if name != family}
+    others: dict[str, MetricFamily] = {name: there for name, there in KNOWN.metrics.items() if name != family}
     live = replace(KNOWN, metrics={**others, **({family: metric} if metric else {})})
     assert changes(series, KNOWN, live) == told
 

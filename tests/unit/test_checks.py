@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rules import ALERTS, JOBS, RECORDINGS, checks
-from rules.catalogue import Catalogue, Metric, catalogues
-from rules.checks import Written, written
-from rules.model import Alert, Recording, ScrapeJob, Severity, Signal, Unit
+from rules import ALERTS, JOBS, RECORDING_RULES, checks
+from rules.catalogue import MetricFamily, MetricsInventory, catalogues
+from rules.checks import AlertDocs, written
+from rules.model import Alert, RecordingRule, ScrapeJob, Severity, Signal, Unit
 from rules.promql import read, selectors
 from tests.unit.values import settings
 
@@ -18,12 +18,12 @@ JOB = ScrapeJob(name="things", service="thing", port=1)
 OTHER = ScrapeJob(name="others", service="other", port=2)
 
 
-def metric(kind: str, *labels: str) -> Metric:
-    return Metric(type=kind, help="What it is.", labels=frozenset(labels))
+def metric(kind: str, *labels: str) -> MetricFamily:
+    return MetricFamily(type=kind, help="What it is.", labels=frozenset(labels))
 
 
 KNOWN = {
-    "thing": Catalogue(
+    "thing": MetricsInventory(
         exporter="thing_exporter",
         version="1.2.3",
         metrics={
@@ -33,7 +33,7 @@ KNOWN = {
             "thing_pause_seconds": metric("summary"),
         },
     ),
-    "other": Catalogue(exporter="others", version="", metrics={"other_count": metric("gauge")}),
+    "other": MetricsInventory(exporter="others", version="", metrics={"other_count": metric("gauge")}),
 }
 BUSY = Signal(
     title="Busy",
@@ -50,15 +50,15 @@ ALERT = Alert(
     summary="{{ $labels.instance }} is busy",
     description="Too busy, {{ $value | humanizePercentage }}.",
 )
-BESIDE = Written(
+BESIDE = AlertDocs(
     runbooks={"thing": frozenset({"ThingBusy"})}, firing=frozenset({"ThingBusy"}), quiet=frozenset({"ThingBusy"})
 )
 
 
 def found(
     *alerts: Alert,
-    recordings: Iterable[Recording] = (),
-    beside: Written = BESIDE,
+    recordings: Iterable[RecordingRule] = (),
+    beside: AlertDocs = BESIDE,
 ) -> list[str]:
     return checks.problems(alerts or (ALERT,), recordings, (JOB, OTHER), KNOWN, beside)
 
@@ -78,17 +78,17 @@ def with_text(part: str, text: str) -> Alert:
     return replace(ALERT, summary=text) if part == "summary" else replace(ALERT, description=text)
 
 
-def misfits(*alerts: Alert, defined: Iterable[Alert] = (), **changes: Any) -> Any:
-    return checks.misfits(alerts, defined or alerts, settings(**changes))
+def validate_overrides(*alerts: Alert, defined: Iterable[Alert] = (), **changes: Any) -> Any:
+    return checks.validate_overrides(alerts, defined or alerts, settings(**changes))
 
 
 def test_nothing_is_said_of_rules_that_are_right() -> None:
     assert found() == []
-    assert misfits(ALERT) == []
+    assert validate_overrides(ALERT) == []
 
 
 def test_all_rules_of_the_project_are_right() -> None:
-    assert checks.problems(ALERTS, RECORDINGS, JOBS, catalogues(), written()) == []
+    assert checks.problems(ALERTS, RECORDING_RULES, JOBS, catalogues(), written()) == []
 
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
@@ -269,14 +269,16 @@ def test_a_label_that_is_missing_is_told_where_it_is_first_asked_for_and_not_aga
 
 def test_a_further_condition_is_read_too() -> None:
     other = replace(BUSY, title="Other", by=("instance", "colour"))
-    lines = found(replace(ALERT, also=(other.below(0.5),)))
+    lines = found(replace(ALERT, and_conditions=(other.below(0.5),)))
     assert "rules/thing.py: ThingBusy: the left of `and on` has no label colour; it has: instance" in lines
-    lines = found(replace(ALERT, also=(replace(BUSY, title="Other", expr="sum(thing_up{$scope})").below(0.5),)))
+    lines = found(
+        replace(ALERT, and_conditions=(replace(BUSY, title="Other", expr="sum(thing_up{$scope})").below(0.5),))
+    )
     assert "rules/thing.py: ThingBusy: 'Other' gives no labels, but its `by` is instance" in lines
 
 
 def test_an_outage_of_a_target_that_is_gone_is_read_by_its_signal() -> None:
-    alert = replace(asking("min by ($by) (up{$scope})", unit=Unit.UP), or_absent=True)
+    alert = replace(asking("min by ($by) (up{$scope})", unit=Unit.UP), fire_if_absent=True)
     assert found(alert) == []
     assert found(replace(alert, when=replace(alert.when.signal, expr="min(up{$scope})").below(1))) == [
         "rules/thing.py: ThingBusy: 'Busy' gives no labels, but its `by` is instance"
@@ -302,7 +304,7 @@ def test_a_placeholder_that_does_not_exist() -> None:
 # --- recordings ------------------------------------------------------------------------------------------------------
 
 RATE = replace(BUSY, by=("job", "instance"), expr="sum by ($by) (rate(things_total{$scope}[5m]))")
-RECORDING = Recording(name="job_instance:things:rate5m", of=RATE)
+RECORDING = RecordingRule(name="job_instance:things:rate5m", of=RATE)
 
 
 def test_a_recording_is_read_as_what_it_is_made_of() -> None:
@@ -315,7 +317,7 @@ def test_a_recording_is_read_as_what_it_is_made_of() -> None:
 
 
 def test_a_recording_reads_what_is_recorded_before_it() -> None:
-    later = Recording(name="job:things:sum", of=replace(RATE, by=("job",), expr=f"sum by ($by) ({RECORDING.name})"))
+    later = RecordingRule(name="job:things:sum", of=replace(RATE, by=("job",), expr=f"sum by ($by) ({RECORDING.name})"))
     assert found(recordings=(RECORDING, later)) == []
     assert found(recordings=(later, RECORDING)) == [
         "rules/thing.py: job:things:sum: reads job_instance:things:rate5m, and nothing before it records that"
@@ -363,14 +365,14 @@ def test_a_text_uses_labels_that_the_alert_has(part: str, label: str, way: str) 
 def test_a_text_uses_labels_that_the_alert_has_whichever_condition_holds() -> None:
     color = replace(BUSY, by=("instance", "color"))
     texts = replace(ALERT, summary="{{ $labels.color }}")
-    assert found(replace(texts, when=color.above(0.9), or_when=((color.above(0.8),),))) == []
-    assert found(replace(texts, when=color.above(0.9), or_when=((BUSY.above(0.8),),))) == [
+    assert found(replace(texts, when=color.above(0.9), or_conditions=((color.above(0.8),),))) == []
+    assert found(replace(texts, when=color.above(0.9), or_conditions=((BUSY.above(0.8),),))) == [
         "rules/thing.py: ThingBusy: the summary uses the label color; the alert has: instance"
     ]
 
 
 def test_an_alert_has_a_runbook_and_cases() -> None:
-    nothing = Written(runbooks={}, firing=frozenset(), quiet=frozenset())
+    nothing = AlertDocs(runbooks={}, firing=frozenset(), quiet=frozenset())
     where = "rules/thing.py: ThingBusy: "
     assert found(beside=nothing) == [
         f"{where}docs/runbooks/thing.md has no heading `## ThingBusy`",
@@ -400,7 +402,7 @@ tests:
 """,
         encoding="utf-8",
     )
-    assert written(tmp_path) == Written(
+    assert written(tmp_path) == AlertDocs(
         runbooks={"thing": frozenset({"One", "Two"})}, firing=frozenset({"One"}), quiet=frozenset({"One", "Two"})
     )
 
@@ -409,8 +411,8 @@ tests:
 def test_a_share_is_0_to_1(threshold: float) -> None:
     problem = f"rules/thing.py: ThingBusy: the threshold {threshold:g} is not a share from 0 to 1"
     assert found(replace(ALERT, when=BUSY.above(threshold))) == [problem]
-    assert found(replace(ALERT, also=(BUSY.below(threshold),))) == [problem]
-    assert found(replace(ALERT, or_when=((BUSY.below(threshold),),))) == [problem]
+    assert found(replace(ALERT, and_conditions=(BUSY.below(threshold),))) == [problem]
+    assert found(replace(ALERT, or_conditions=((BUSY.below(threshold),),))) == [problem]
     assert found(replace(ALERT, when=replace(BUSY, unit=Unit.COUNT).above(threshold))) == []
 
 
@@ -423,13 +425,13 @@ def test_both_ends_of_a_share_are_one(threshold: float) -> None:
 
 
 def test_an_alert_outlasts_two_scrapes() -> None:
-    assert misfits(replace(ALERT, for_="30s"), scrape_interval="15s") == []
-    assert misfits(replace(ALERT, for_="29s"), scrape_interval="15s") == [
+    assert validate_overrides(replace(ALERT, for_="30s"), scrape_interval="15s") == []
+    assert validate_overrides(replace(ALERT, for_="29s"), scrape_interval="15s") == [
         "rules/thing.py: ThingBusy: for: 29s is shorter than two scrapes (30s by scrape_interval)"
     ]
-    assert misfits(replace(ALERT, for_="29s"), scrape_interval="15s", alerts={"ThingBusy": {"for": "29s"}}) == [
-        "alerts.ThingBusy.for: 29s is shorter than two scrapes (30s by scrape_interval)"
-    ]
+    assert validate_overrides(
+        replace(ALERT, for_="29s"), scrape_interval="15s", alerts={"ThingBusy": {"for": "29s"}}
+    ) == ["alerts.ThingBusy.for: 29s is shorter than two scrapes (30s by scrape_interval)"]
 
 
 @pytest.mark.parametrize("hold", ["soon", "", "5 minutes", "1.5m"])
@@ -439,29 +441,29 @@ def test_a_hold_is_a_duration(hold: str) -> None:
         f"rules/thing.py: ThingBusy: for: {hold!r} is not a Prometheus duration such as 30s, 5m or 15d"
     ]
     tuned = settings("prod", alerts={"ThingBusy": {"for": "1m"}})
-    assert checks.misfits((wrong,), (wrong,), tuned) == []
+    assert checks.validate_overrides((wrong,), (wrong,), tuned) == []
 
 
 def test_a_tuned_threshold_is_one_that_the_signal_can_pass() -> None:
     outage = replace(ALERT, when=replace(BUSY, unit=Unit.UP).below(1))
     tuned = {threshold: {"ThingBusy": {"threshold": threshold}} for threshold in (0, 1, 2)}
-    assert misfits(ALERT, alerts=tuned[0]) == []
-    assert misfits(ALERT, alerts=tuned[1]) == [
+    assert validate_overrides(ALERT, alerts=tuned[0]) == []
+    assert validate_overrides(ALERT, alerts=tuned[1]) == [
         "alerts.ThingBusy.threshold: no share is over 1, so it would never fire; write enabled: false for that"
     ]
     idle = replace(ALERT, when=BUSY.below(0.5))
-    assert misfits(idle, alerts=tuned[1]) == []
-    assert misfits(idle, alerts=tuned[0]) == [
+    assert validate_overrides(idle, alerts=tuned[1]) == []
+    assert validate_overrides(idle, alerts=tuned[0]) == [
         "alerts.ThingBusy.threshold: nothing is under 0, so it would never fire; write enabled: false for that"
     ]
-    assert misfits(ALERT, alerts=tuned[2]) == [
+    assert validate_overrides(ALERT, alerts=tuned[2]) == [
         "alerts.ThingBusy.threshold: 2 is not a share from 0 to 1; write 0.8 for 80 %"
     ]
-    assert misfits(outage, alerts=tuned[1]) == []
-    assert misfits(outage, alerts=tuned[0]) == [
+    assert validate_overrides(outage, alerts=tuned[1]) == []
+    assert validate_overrides(outage, alerts=tuned[0]) == [
         "alerts.ThingBusy.threshold: the alert only knows up and down; remove it, or write enabled: false"
     ]
-    assert misfits(replace(ALERT, or_when=((BUSY.above(0.5),),)), alerts=tuned[0]) == [
+    assert validate_overrides(replace(ALERT, or_conditions=((BUSY.above(0.5),),)), alerts=tuned[0]) == [
         "alerts.ThingBusy.threshold: it follows from an objective's target; change that in rules/thing.py"
     ]
 
@@ -469,7 +471,7 @@ def test_a_tuned_threshold_is_one_that_the_signal_can_pass() -> None:
 def test_a_test_stack_may_hold_shorter_and_prod_may_not() -> None:
     def said(stack: str, hold: str) -> list[str]:
         tuned = settings(stack, alerts={"ThingBusy": {"for": hold}})
-        return checks.misfits((replace(ALERT, for_=hold),), (ALERT,), tuned)
+        return checks.validate_overrides((replace(ALERT, for_=hold),), (ALERT,), tuned)
 
     assert said("dev", "1m") == said("staging", "1m") == []
     assert said("prod", "1m") == ["alerts.ThingBusy.for: 1m is shorter than the rule's 5m, which prod refuses"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ops import cli
-from ops.cli import CliError
+from ops.cli import PulumiCliError
 from tests.unit.fake_stack import FakeCommands
 
 VALUE = "planted-value"
@@ -42,19 +42,19 @@ def test_a_refusal_is_told_in_pulumis_words_and_without_the_value(
     commands: FakeCommands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finishing(monkeypatch, 255, stderr="error: no stack named 'dev' found\n")
-    with pytest.raises(CliError) as caught:
+    with pytest.raises(PulumiCliError) as caught:
         cli.run("config", "set", "--secret", "redis_password", stdin=VALUE)
     assert str(caught.value) == "pulumi config set --secret redis_password: error: no stack named 'dev' found"
 
     finishing(monkeypatch, 255, stdout="only on standard output\n")
-    with pytest.raises(CliError, match="only on standard output"):
+    with pytest.raises(PulumiCliError, match="only on standard output"):
         cli.run("stack", "export")
 
 
 @pytest.mark.parametrize("use", [lambda: cli.run("version"), lambda: cli.show("up")])
 def test_a_missing_cli_is_told_with_what_to_do(use: Any, commands: FakeCommands) -> None:
     commands.absent = {"pulumi"}
-    with pytest.raises(CliError, match="pulumi is not on PATH: use the make command"):
+    with pytest.raises(PulumiCliError, match="pulumi is not on PATH: use the make command"):
         use()
     assert commands.calls == []
 

@@ -11,23 +11,23 @@ import pulumi
 import pytest
 
 from components.demo import DemoArgs
-from components.engine import Engine
-from components.grafana_content import GrafanaContent, GrafanaContentArgs
+from components.engine import DockerHost
+from components.grafana_content import GrafanaProvisioning, GrafanaProvisioningArgs
 from components.secrets import SCRIPT
-from components.service import Health, Service
+from components.service import ContainerSpec, HealthCheck
 from components.verify import verify
-from plan import Plan
+from plan import DesiredState
 from stacks.images import OFFICIAL
-from stacks.settings import Settings, Strictness, load_settings
+from stacks.settings import ReadinessGate, Settings, load_settings
 from tests.unit.fake_stack import FakeStack, nanoseconds
 from tests.unit.program import Program, deployed
 from tests.unit.recorder import IMAGE, STASH, Computed, Recorded, Run, Secret, run
 
-SERVICE = Service(
+SERVICE = ContainerSpec(
     name="app",
     image="redis",
     user="7:7",
-    health=Health.http(80, "/"),
+    health=HealthCheck.http(80, "/"),
     command=("serve",),
     env={"A": "1"},
     ports={80: 8080},
@@ -36,15 +36,21 @@ SERVICE = Service(
 )
 
 
-def engine(settings: Settings) -> Engine:
+def engine(settings: Settings) -> DockerHost:
     """An engine for what is refused before anything is registered on it."""
-    made: list[Engine] = []
-    run(lambda: made.append(Engine.of(settings, {})))
+    made: list[DockerHost] = []
+    run(lambda: made.append(DockerHost.of(settings, {})))
     return made[0]
 
 
 def test_a_health_check_over_http_asks_the_service_itself() -> None:
-    assert Health.http(9090, "/-/ready").command == ("wget", "-q", "-O", "/dev/null", "http://127.0.0.1:9090/-/ready")
+    assert HealthCheck.http(9090, "/-/ready").command == (
+        "wget",
+        "-q",
+        "-O",
+        "/dev/null",
+        "http://127.0.0.1:9090/-/ready",
+    )
 
 
 def test_the_fingerprint_is_stable_and_of_the_image() -> None:
@@ -62,7 +68,7 @@ def test_the_fingerprint_is_stable_and_of_the_image() -> None:
         replace(SERVICE, volumes={"/data": "app-data", "/more": "app-more"}),
     ],
 )
-def test_the_fingerprint_changes_with_what_makes_the_engine_replace_the_container(changed: Service) -> None:
+def test_the_fingerprint_changes_with_what_makes_the_engine_replace_the_container(changed: ContainerSpec) -> None:
     assert changed.fingerprint("sha256:1") != SERVICE.fingerprint("sha256:1")
 
 
@@ -75,7 +81,7 @@ def test_the_fingerprint_stays_where_the_running_container_stays() -> None:
 
 def test_an_image_is_pulled_once_however_many_use_it() -> None:
     def program() -> None:
-        one = Engine.of(load_settings("staging"), {})
+        one = DockerHost.of(load_settings("staging"), {})
         assert one.image("redis") is one.image("redis")
 
     assert len(run(program).succeeded().of(IMAGE)) == 1
@@ -96,7 +102,7 @@ def test_a_demo_without_its_servers_is_refused() -> None:
 
 def test_what_grafanas_provider_logs_in_with_is_secret_whoever_made_it(program: "Program") -> None:
     def content() -> None:
-        GrafanaContent("content", GrafanaContentArgs(auth="a-token", wanted=program.wanted, server=None))
+        GrafanaProvisioning("content", GrafanaProvisioningArgs(auth="a-token", wanted=program.wanted, server=None))
 
     provider = run(content).succeeded().one("pulumi:providers:grafana", "grafana-api")
     assert provider.inputs["auth"] == Secret("a-token")
@@ -106,7 +112,7 @@ def test_what_grafanas_provider_logs_in_with_is_secret_whoever_made_it(program: 
 
 
 def end(
-    strictness: Strictness,
+    strictness: ReadinessGate,
     stack: FakeStack,
     program: Program,
     *,
@@ -139,8 +145,8 @@ def watched_is_down(stack: FakeStack) -> None:
     stack.targets[("softfactory-api", "prod-api-1")].update(health="down", lastError="no route to host")
 
 
-@pytest.mark.parametrize("strictness", list(Strictness))
-def test_what_is_as_declared_is_live(strictness: Strictness, program: Program) -> None:
+@pytest.mark.parametrize("strictness", list(ReadinessGate))
+def test_what_is_as_declared_is_live(strictness: ReadinessGate, program: Program) -> None:
     done = end(strictness, program.stack, program).succeeded()
     expected = program.wanted.expected
     assert done.outputs["verified"] == (
@@ -151,10 +157,10 @@ def test_what_is_as_declared_is_live(strictness: Strictness, program: Program) -
 
 
 @pytest.mark.parametrize(
-    ("strictness", "fails"), [(Strictness.STRICT, True), (Strictness.OWN, False), (Strictness.REPORT, False)]
+    ("strictness", "fails"), [(ReadinessGate.STRICT, True), (ReadinessGate.OWN, False), (ReadinessGate.REPORT, False)]
 )
 def test_what_is_only_watched_fails_a_strict_update_alone(
-    strictness: Strictness, fails: bool, program: Program
+    strictness: ReadinessGate, fails: bool, program: Program
 ) -> None:
     watched_is_down(program.stack)
     done = end(strictness, program.stack, program)
@@ -164,10 +170,10 @@ def test_what_is_only_watched_fails_a_strict_update_alone(
 
 
 @pytest.mark.parametrize(
-    ("strictness", "fails"), [(Strictness.STRICT, True), (Strictness.OWN, True), (Strictness.REPORT, False)]
+    ("strictness", "fails"), [(ReadinessGate.STRICT, True), (ReadinessGate.OWN, True), (ReadinessGate.REPORT, False)]
 )
 def test_the_stacks_own_parts_fail_an_update_unless_it_only_reports(
-    strictness: Strictness, fails: bool, program: Program
+    strictness: ReadinessGate, fails: bool, program: Program
 ) -> None:
     del program.stack.dashboards[:2]
     program.stack.broken["/api/v1/targets"] = httpx.ConnectError("refused")
@@ -183,7 +189,7 @@ def test_the_stacks_own_parts_fail_an_update_unless_it_only_reports(
 def test_a_failed_update_tells_what_is_only_watched_too(program: Program) -> None:
     watched_is_down(program.stack)
     del program.stack.dashboards[:2]
-    assert "no route to host" in str(end(Strictness.OWN, program.stack, program).error)
+    assert "no route to host" in str(end(ReadinessGate.OWN, program.stack, program).error)
 
 
 def test_the_end_of_an_update_waits_for_what_comes_late(program: Program) -> None:
@@ -191,7 +197,7 @@ def test_the_end_of_an_update_waits_for_what_comes_late(program: Program) -> Non
     target["lastScrape"] = "0001-01-01T00:00:00Z"
     program.stack.haste = 1
     program.stack.on_sleep = lambda: target.update(lastScrape=nanoseconds(program.stack.now))
-    assert end(Strictness.STRICT, program.stack, program).succeeded().outputs["verified"].endswith(": live")
+    assert end(ReadinessGate.STRICT, program.stack, program).succeeded().outputs["verified"].endswith(": live")
     assert 0 < program.stack.slept < 2
 
 
@@ -200,8 +206,10 @@ def leaving_out(resource: Recorded) -> dict[str, str]:
     return {"input": "the plan of before"} if resource.type == STASH else {}
 
 
-@pytest.mark.parametrize("strictness", list(Strictness))
-def test_an_update_that_left_something_out_is_not_judged_and_says_so(strictness: Strictness, program: Program) -> None:
+@pytest.mark.parametrize("strictness", list(ReadinessGate))
+def test_an_update_that_left_something_out_is_not_judged_and_says_so(
+    strictness: ReadinessGate, program: Program
+) -> None:
     program.stack.dashboards.clear()
     done = end(strictness, program.stack, program, computed=leaving_out).succeeded()
     assert done.outputs["verified"].endswith(": deployed in part, not verified")
@@ -211,12 +219,12 @@ def test_an_update_that_left_something_out_is_not_judged_and_says_so(strictness:
 
 
 def test_a_preview_of_such_an_update_says_nothing_of_it(program: Program) -> None:
-    done = end(Strictness.STRICT, program.stack, program, preview=True, computed=leaving_out).succeeded()
+    done = end(ReadinessGate.STRICT, program.stack, program, preview=True, computed=leaving_out).succeeded()
     assert [text for level, text in done.log if level == "warning"] == []
 
 
 def test_a_plan_counts_as_deployed_once_all_of_it_is(program: Program) -> None:
-    done = end(Strictness.STRICT, program.stack, program, fails="redis did not start")
+    done = end(ReadinessGate.STRICT, program.stack, program, fails="redis did not start")
     assert str(done.error) == "redis did not start"
     assert done.of(STASH) == [] and program.stack.requests == []
 
@@ -227,10 +235,10 @@ def test_no_resource_makes_pulumi_take_the_plan_for_a_dependent_of_a_target() ->
 
 
 def test_whatever_is_asked_for_belongs_to_the_plan(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hash_of(plan: Plan) -> object:
+    def hash_of(plan: DesiredState) -> object:
         monkeypatch.setattr(program, "wanted", plan)
         monkeypatch.setattr(program, "settings", plan.settings)
-        (stash,) = end(Strictness.STRICT, program.stack, program, preview=True).of(STASH)
+        (stash,) = end(ReadinessGate.STRICT, program.stack, program, preview=True).of(STASH)
         return stash.inputs["input"]
 
     wanted = program.wanted
@@ -250,7 +258,7 @@ def test_whatever_is_asked_for_belongs_to_the_plan(program: Program, monkeypatch
 
 def test_a_preview_asks_nobody(program: Program) -> None:
     program.stack.dashboards.clear()
-    end(Strictness.STRICT, program.stack, program, preview=True).succeeded()
+    end(ReadinessGate.STRICT, program.stack, program, preview=True).succeeded()
     assert program.stack.requests == [] and program.stack.listings == []
 
 

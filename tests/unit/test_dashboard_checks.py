@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dashboards import checks
-from plan import PlanError, plan
+from plan import InvalidStackError, plan
 from rules import JOBS, api
 from rules.catalogue import catalogues
 from rules.checks import series
@@ -129,7 +129,7 @@ def test_every_fault_is_told_at_once() -> None:
 
 def test_the_plan_refuses_what_the_checks_find(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plan.dashboard_problems", lambda *_: ["dashboards/redis.py: has no title"])
-    with pytest.raises(PlanError, match=r"dashboards/redis\.py: has no title"):
+    with pytest.raises(InvalidStackError, match=r"dashboards/redis\.py: has no title"):
         plan(settings())
 
 
@@ -138,7 +138,7 @@ def test_a_panel_on_a_metric_that_is_gone_is_refused_by_the_plan(monkeypatch: py
     fewer = {name: metric for name, metric in known["api"].metrics.items() if name != "active_users_gauge"}
     known["api"] = type(known["api"])(exporter="x", version="1", metrics=fewer)
     monkeypatch.setattr("plan.catalogues", lambda: known)
-    with pytest.raises(PlanError) as refused:
+    with pytest.raises(InvalidStackError) as refused:
         plan(settings())
     assert refused.value.problems == (
         f"dashboards/api.py: panel {api.ACTIVE_USERS.title!r}: reads active_users_gauge, which x 1 does not have",

@@ -13,12 +13,12 @@ import yaml
 import dashboards
 from dashboards import PAGES, as_json
 from dashboards.checks import panels, queries
-from dashboards.draw import ONLY_IN_TROUBLE, Draw
+from dashboards.draw import ONLY_IN_TROUBLE, PanelFactory
 from plan import plan
 from rules import ALERTS, JOBS, api, postgres, prometheus, redis
 from rules.model import Signal, Unit
 from rules.render import tune
-from stacks.settings import Tuning
+from stacks.settings import AlertOverride
 from tests import golden
 from tests.unit.values import planned, settings, values
 
@@ -45,12 +45,12 @@ def thresholds(panel: dict[str, Any]) -> list[tuple[str, float | None]]:
     return [(step["color"], step["value"]) for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
 
 
-def drawing(tuning: dict[str, Tuning] | None = None) -> Draw:
+def drawing(tuning: dict[str, AlertOverride] | None = None) -> PanelFactory:
     jobs = {job.name for job in JOBS}
-    return Draw(tune(ALERTS, tuning or {}), jobs, pages=("overview", "api"), links={"Alertmanager": ADDRESS})
+    return PanelFactory(tune(ALERTS, tuning or {}), jobs, pages=("overview", "api"), links={"Alertmanager": ADDRESS})
 
 
-def drawn(signal: Signal, tuning: dict[str, Tuning] | None = None) -> list[tuple[str, dict[str, Any]]]:
+def drawn(signal: Signal, tuning: dict[str, AlertOverride] | None = None) -> list[tuple[str, dict[str, Any]]]:
     """The two drawings of a signal, as Grafana gets them."""
     draw = drawing(tuning)
     page = draw.page("T", "t", "d").with_panel(draw.stat(signal)).with_panel(draw.timeseries(signal))
@@ -140,7 +140,11 @@ def test_an_alert_leads_to_a_page_that_shows_what_fired() -> None:
     for alert in ALERTS:
         page = urlsplit(links[alert.name]).path.removeprefix("/d/")
         shown = {query for panel in panels(MODELS[page]) for query in queries(panel)}
-        conditions = (alert.when, *alert.also, *(condition for others in alert.or_when for condition in others))
+        conditions = (
+            alert.when,
+            *alert.and_conditions,
+            *(condition for others in alert.or_conditions for condition in others),
+        )
         if not {condition.signal.for_panel() for condition in conditions} <= shown:
             undrawn.add(alert.name)
     assert undrawn == set(NOT_DRAWN), "draw the signal, or say here why not; an exception that is drawn needs none"
@@ -210,12 +214,12 @@ def test_a_graph_shows_the_alerts_threshold_as_a_line() -> None:
 
 
 def test_a_threshold_of_this_environment_is_the_one_that_is_drawn() -> None:
-    for _, panel in drawn(postgres.CONNECTIONS_USED, {"ConnectionPoolNearMax": Tuning(threshold=0.5)}):
+    for _, panel in drawn(postgres.CONNECTIONS_USED, {"ConnectionPoolNearMax": AlertOverride(threshold=0.5)}):
         assert thresholds(panel) == [("green", None), ("red", 0.5)]
 
 
-@pytest.mark.parametrize("tuning", [{"ConnectionPoolNearMax": Tuning(enabled=False)}, None])
-def test_without_an_alert_nothing_is_good_or_bad(tuning: dict[str, Tuning] | None) -> None:
+@pytest.mark.parametrize("tuning", [{"ConnectionPoolNearMax": AlertOverride(enabled=False)}, None])
+def test_without_an_alert_nothing_is_good_or_bad(tuning: dict[str, AlertOverride] | None) -> None:
     for kind, panel in drawn(postgres.CONNECTIONS_USED if tuning else api.UPTIME, tuning):
         assert thresholds(panel) == [("text", None)]
         assert kind == "stat" or "thresholdsStyle" not in panel["fieldConfig"]["defaults"]["custom"]
@@ -235,7 +239,7 @@ def test_a_panel_without_a_value_does_not_say_that_all_is_well() -> None:
 
 
 def test_an_overspent_budget_is_red() -> None:
-    left = api.AVAILABILITY.budget_left.kept
+    left = api.AVAILABILITY.error_budget_remaining.kept
     assert thresholds(one(drawing().stat(left, good_from=0))) == [("red", None), ("green", 0)]
 
 
@@ -257,7 +261,7 @@ def test_two_signals_on_one_graph_are_told_apart() -> None:
     assert "Sent: What Redis answers." in panel["description"]
 
 
-@pytest.mark.parametrize("other", [redis.CPU, replace(redis.SENT, only_in_trouble=True)])
+@pytest.mark.parametrize("other", [redis.CPU, replace(redis.SENT, empty_when_healthy=True)])
 def test_signals_that_cannot_share_a_graph_are_refused(other: Signal) -> None:
     with pytest.raises(ValueError, match=f"'Received', {other.title!r} need panels of their own"):
         drawing().timeseries(redis.RECEIVED, other)

@@ -18,7 +18,7 @@ from demo.backends import SLOW_QUERY, Cache, Database, Mailer, Search, Unavailab
 from demo.jobs import schedule
 from demo.metrics import Metrics
 from demo.settings import Settings
-from demo.switches import Panel
+from demo.switches import FaultInjector
 
 SETTINGS = Settings(
     database_host="postgres",
@@ -133,7 +133,7 @@ class World:
 
     def __init__(self) -> None:
         self.pool, self.redis, self.engine = FakePool(), FakeRedis(), FakeEngine()
-        self.metrics, self.panel = Metrics(statuses=(200, 201, 500, 503)), Panel()
+        self.metrics, self.panel = Metrics(statuses=(200, 201, 500, 503)), FaultInjector()
         self.database = Database(self.pool, self.metrics, self.panel)  # type: ignore[arg-type]
         self.search = Search(httpx.Client(transport=httpx.MockTransport(self.engine), base_url="http://search"))
         cache = Cache(self.redis, self.metrics, self.panel)  # type: ignore[arg-type]
@@ -336,7 +336,7 @@ def test_the_switches_do_what_they_say(world: World) -> None:
 def test_wrong_switches_are_refused_and_change_nothing(world: World, body: object, said: str) -> None:
     answer = world.client.post("/demo/switches", json=body)
     assert answer.status_code == 400 and answer.json and said in answer.json["error"]
-    assert world.panel.now == Panel().now
+    assert world.panel.now == FaultInjector().now
 
 
 def test_settings_name_what_is_missing(tmp_path: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from aiosmtpd.smtp import Envelope
 from flask.testing import FlaskClient
 
-from demo.inbox import Inbox, create_app
+from demo.inbox import NotificationSink, create_app
 
 NOTIFICATION = {
     "status": "firing",
@@ -17,23 +17,23 @@ NOTIFICATION = {
 
 
 @pytest.fixture
-def inbox() -> Inbox:
-    return Inbox(keep=3)
+def inbox() -> NotificationSink:
+    return NotificationSink(keep=3)
 
 
 @pytest.fixture
-def client(inbox: Inbox) -> FlaskClient:
+def client(inbox: NotificationSink) -> FlaskClient:
     return create_app(inbox).test_client()
 
 
-def deliver(inbox: Inbox, content: bytes) -> str:
+def deliver(inbox: NotificationSink, content: bytes) -> str:
     envelope = Envelope()
     envelope.mail_from, envelope.rcpt_tos = "api@example.org", ["ann@example.org"]
     envelope.original_content = content
     return asyncio.run(inbox.handle_DATA(None, None, envelope))  # type: ignore[arg-type]
 
 
-def test_mails_are_kept_newest_first(inbox: Inbox, client: FlaskClient) -> None:
+def test_mails_are_kept_newest_first(inbox: NotificationSink, client: FlaskClient) -> None:
     deliver(inbox, b"Subject: first\r\n\r\nHello\r\n")
     assert deliver(inbox, b"Subject: second\r\n\r\nHello\r\n") == "250 OK"
     mails = client.get("/api/messages").get_json()["mails"]
@@ -41,13 +41,13 @@ def test_mails_are_kept_newest_first(inbox: Inbox, client: FlaskClient) -> None:
     assert mails[0]["to"] == ["ann@example.org"] and mails[0]["body"].strip() == "Hello" and mails[0]["received"]
 
 
-def test_a_malformed_mail_is_kept_too(inbox: Inbox) -> None:
+def test_a_malformed_mail_is_kept_too(inbox: NotificationSink) -> None:
     deliver(inbox, b"\xff\xfe no header at all")
     deliver(inbox, b"Content-Type: text/plain; charset=invented\r\n\r\n\xff\r\n")
     assert len(inbox.mails) == 2
 
 
-def test_notifications_are_kept_shown_and_bounded(inbox: Inbox, client: FlaskClient) -> None:
+def test_notifications_are_kept_shown_and_bounded(inbox: NotificationSink, client: FlaskClient) -> None:
     for number in range(5):
         assert client.post("/webhook", json=NOTIFICATION | {"groupKey": str(number)}).status_code == 200
     kept = client.get("/api/messages").get_json()["notifications"]
@@ -71,7 +71,7 @@ def test_what_is_no_notification_is_refused(client: FlaskClient, path: str, body
     assert client.get("/").status_code == 200
 
 
-def test_messages_can_be_deleted(inbox: Inbox, client: FlaskClient) -> None:
+def test_messages_can_be_deleted(inbox: NotificationSink, client: FlaskClient) -> None:
     client.post("/webhook", json=NOTIFICATION)
     client.post("/heartbeat", json=NOTIFICATION)
     deliver(inbox, b"Subject: x\r\n\r\n")

@@ -48,7 +48,7 @@ def test_visits_are_mixed_and_counted() -> None:
         paths[request.url.path] += 1
         return httpx.Response(201 if request.url.path.endswith("signup") else 200)
 
-    visitors = traffic.Visitors(httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1"))
+    visitors = traffic.LoadGenerator(httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1"))
     for _ in range(400):
         visitors.visit()
     assert visitors.answers.total() == 400
@@ -60,7 +60,7 @@ def test_an_outage_is_counted_and_survived() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    visitors = traffic.Visitors(httpx.Client(transport=httpx.MockTransport(refuse), base_url="http://127.0.0.1"))
+    visitors = traffic.LoadGenerator(httpx.Client(transport=httpx.MockTransport(refuse), base_url="http://127.0.0.1"))
     traffic.run(visitors, seconds=1, rate=20)
     assert {status for _, status in visitors.answers} == {traffic.NO_ANSWER}
     assert visitors.answers.total() <= 20

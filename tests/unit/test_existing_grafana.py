@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ops import preflight, recover, truth
-from ops.probes import Login, ProbeError
-from plan import Plan, load_plan, plan
+from ops.probes import ClientError, GrafanaAuth
+from plan import DesiredState, load_desired_state, plan
 from stacks.settings import ExistingGrafana, Settings, SettingsError, load_settings
 from tests.unit.fake_stack import TOKEN, FakeCommands, FakeStack, main
 from tests.unit.program import SECRETS, Program, deployed
@@ -39,12 +39,12 @@ def existing(environment: str = "staging") -> Settings:
 
 
 @pytest.fixture(scope="module")
-def wanted() -> Plan:
+def wanted() -> DesiredState:
     return plan(existing())
 
 
 @pytest.fixture
-def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     made = FakeStack(wanted)
     made.install(monkeypatch)
     return made
@@ -65,7 +65,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
 # The plan
 
 
-def test_nothing_of_an_own_grafana_is_planned(wanted: Plan) -> None:
+def test_nothing_of_an_own_grafana_is_planned(wanted: DesiredState) -> None:
     own = planned("staging")
     assert own.expected.services - wanted.expected.services == {"grafana"} == own.images - wanted.images
     assert own.expected.targets - wanted.expected.targets == {("grafana", "grafana")}
@@ -77,7 +77,7 @@ def test_its_metrics_are_watched_where_the_settings_say_so() -> None:
     target = {"address": "grafana.internal:3000", "instance": "team-grafana"}
     made = plan(Settings.model_validate(values("staging", grafana={"url": URL}, targets={"grafana": [target]})))
     assert ("grafana", "team-grafana") in made.expected.targets
-    assert ("grafana", "team-grafana") not in made.expected.own_targets
+    assert ("grafana", "team-grafana") not in made.expected.stack_targets
     assert "GrafanaRequestsFailing" in {alert.name for alert in made.alerts}
 
 
@@ -97,7 +97,7 @@ def test_its_address_ends_without_a_slash(url: str) -> None:
     assert settings.published("grafana") == settings.link("grafana") == url.rstrip("/")
 
 
-def test_alerts_link_to_it(wanted: Plan) -> None:
+def test_alerts_link_to_it(wanted: DesiredState) -> None:
     assert any(f"{URL}/d/overview" in text for text in wanted.files().values())
     assert not any("127.0.0.1:3000" in text for text in wanted.files().values())
 
@@ -121,7 +121,7 @@ def test_an_address_that_is_none_is_one_clear_message(wrong: Any, tmp_path: Path
         f"environment: dev\ngrafana: {{url: {wrong!r}}}\n".replace("None", "null"), encoding="utf-8"
     )
     with pytest.raises(SettingsError) as caught:
-        load_plan("mine", folder=tmp_path)
+        load_desired_state("mine", folder=tmp_path)
     assert str(caught.value) == (
         "stacks/mine.yaml cannot be used:\n  grafana.url: this is not Grafana's address; write http:// or https:// and "
         "a host, without user and password, such as https://grafana.internal, and without ? and #"
@@ -132,7 +132,7 @@ def test_a_wrong_address_is_not_blamed_on_its_target(tmp_path: Path) -> None:
     text = "environment: dev\ngrafana: {url: no}\ntargets: {grafana: [{address: 'g:3000', instance: grafana}]}\n"
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
-        load_plan("mine", folder=tmp_path)
+        load_desired_state("mine", folder=tmp_path)
     assert str(caught.value).count("\n") == 1
 
 
@@ -143,7 +143,7 @@ def content(run: Run) -> list[Recorded]:
     return [resource for kind in (FOLDER, DATASOURCE, DASHBOARD, PREFERENCES) for resource in run.of(kind)]
 
 
-def test_no_container_volume_port_image_or_preference_is_made(done: Run, wanted: Plan) -> None:
+def test_no_container_volume_port_image_or_preference_is_made(done: Run, wanted: DesiredState) -> None:
     for kind in (CONTAINER, VOLUME, IMAGE, PREFERENCES):
         assert not [resource.name for resource in done.of(kind) if "grafana" in resource.name or kind == PREFERENCES]
     assert {resource.name for resource in content(done)} == {
@@ -191,17 +191,17 @@ def test_the_token_is_asked_for_and_the_password_is_not(program: Program, monkey
 # What is asked before
 
 
-def problems(stack: FakeStack, wanted: Plan) -> list[str]:
+def problems(stack: FakeStack, wanted: DesiredState) -> list[str]:
     with stack.client() as http:
-        return preflight.problems(wanted, Login(TOKEN), http)
+        return preflight.problems(wanted, GrafanaAuth(TOKEN), http)
 
 
-def test_what_an_earlier_update_made_is_no_obstacle(stack: FakeStack, wanted: Plan) -> None:
+def test_what_an_earlier_update_made_is_no_obstacle(stack: FakeStack, wanted: DesiredState) -> None:
     assert problems(stack, wanted) == []
     assert {request.method for request in stack.requests} == {"GET"}
 
 
-def test_an_empty_grafana_and_one_with_things_of_others_are_no_obstacle(stack: FakeStack, wanted: Plan) -> None:
+def test_an_empty_grafana_and_one_with_things_of_others_are_no_obstacle(stack: FakeStack, wanted: DesiredState) -> None:
     stack.folders.clear()
     stack.dashboards, stack.datasources = ["theirs"], {}
     stack.elsewhere = {"theirs": ""}
@@ -209,7 +209,9 @@ def test_an_empty_grafana_and_one_with_things_of_others_are_no_obstacle(stack: F
     assert problems(stack, wanted) == []
 
 
-def test_data_sources_that_are_as_we_make_them_outlive_a_folder_deleted_by_hand(stack: FakeStack, wanted: Plan) -> None:
+def test_data_sources_that_are_as_we_make_them_outlive_a_folder_deleted_by_hand(
+    stack: FakeStack, wanted: DesiredState
+) -> None:
     stack.folders.clear()
     stack.dashboards.clear()
     assert problems(stack, wanted) == []
@@ -217,7 +219,7 @@ def test_data_sources_that_are_as_we_make_them_outlive_a_folder_deleted_by_hand(
 
 @pytest.mark.parametrize(("folder", "where"), [("", "outside of any folder"), ("theirs", "in the folder theirs")])
 def test_a_dashboard_of_somebody_else_with_one_of_our_uids_is_not_overwritten(
-    folder: str, where: str, stack: FakeStack, wanted: Plan
+    folder: str, where: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.elsewhere = {"api": folder}
     assert problems(stack, wanted) == [
@@ -226,7 +228,7 @@ def test_a_dashboard_of_somebody_else_with_one_of_our_uids_is_not_overwritten(
     ]
 
 
-def test_a_data_source_of_our_name_is_named_with_its_uid(stack: FakeStack, wanted: Plan) -> None:
+def test_a_data_source_of_our_name_is_named_with_its_uid(stack: FakeStack, wanted: DesiredState) -> None:
     stack.datasources = {"x1": {"uid": "x1", "name": "Prometheus", "type": "prometheus", "url": "http://p"}}
     assert problems(stack, wanted) == [
         f"grafana: {URL} has a data source Prometheus already (uid x1); rename it there, or {OWN_ORGANIZATION}"
@@ -235,7 +237,7 @@ def test_a_data_source_of_our_name_is_named_with_its_uid(stack: FakeStack, wante
 
 @pytest.mark.parametrize("changed", [{"url": "http://theirs"}, {"type": "loki"}])
 def test_a_data_source_of_our_uid_is_theirs_where_our_folder_is_not_there(
-    changed: dict[str, str], stack: FakeStack, wanted: Plan
+    changed: dict[str, str], stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.datasources["prometheus"].update(changed)
     assert problems(stack, wanted) == []  # our own, which the update puts right
@@ -245,14 +247,14 @@ def test_a_data_source_of_our_uid_is_theirs_where_our_folder_is_not_there(
     assert problem.endswith(OWN_ORGANIZATION)
 
 
-def test_a_token_that_may_not_make_data_sources_is_refused(stack: FakeStack, wanted: Plan) -> None:
+def test_a_token_that_may_not_make_data_sources_is_refused(stack: FakeStack, wanted: DesiredState) -> None:
     stack.permissions = {"folders:create", "dashboards:create"}
     (problem,) = problems(stack, wanted)
     assert "does not allow datasources:create to the service account" in problem
     assert problem.endswith("give it the role Admin there")
 
 
-def test_a_grafana_that_cannot_tell_permissions_is_tried(stack: FakeStack, wanted: Plan) -> None:
+def test_a_grafana_that_cannot_tell_permissions_is_tried(stack: FakeStack, wanted: DesiredState) -> None:
     stack.broken["/team/api/access-control/user/permissions"] = httpx.Response(404, json={"message": "Not found"})
     assert problems(stack, wanted) == []
 
@@ -299,7 +301,7 @@ def test_a_bad_answer_ends_the_update_before_anything_is_registered(
     ],
 )
 def test_what_is_wrong_in_it_is_told_with_what_to_do(
-    path: str, answer: httpx.Response, part: str, told: str, stack: FakeStack, wanted: Plan
+    path: str, answer: httpx.Response, part: str, told: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.broken[path] = answer
     with stack.client() as http:
@@ -316,7 +318,7 @@ def ops(
 ) -> Callable[..., tuple[int, str]]:
     """Runs `python -m ops ARGUMENTS`; its exit code, and what it printed on both streams."""
     monkeypatch.delenv("GRAFANA_AUTH", raising=False)
-    monkeypatch.setattr("plan.load_plan", lambda *_, **__: program.wanted)
+    monkeypatch.setattr("plan.load_desired_state", lambda *_, **__: program.wanted)
 
     def run(*arguments: str) -> tuple[int, str]:
         code = main(monkeypatch, *arguments, "--stack", "staging")
@@ -367,12 +369,12 @@ def test_a_new_token_is_asked_for_and_told_to_nobody_else(
 # Recovery
 
 
-def clear(stack: FakeStack, wanted: Plan, state: list[dict[str, Any]]) -> list[str]:
+def clear(stack: FakeStack, wanted: DesiredState, state: list[dict[str, Any]]) -> list[str]:
     with stack.client() as http:
-        return recover.clear_grafana(wanted, state, URL, Login(TOKEN), http)
+        return recover.delete_untracked_grafana_objects(wanted, state, URL, GrafanaAuth(TOKEN), http)
 
 
-def test_ids_of_a_token_are_as_well_known_as_those_of_a_password(stack: FakeStack, wanted: Plan) -> None:
+def test_ids_of_a_token_are_as_well_known_as_those_of_a_password(stack: FakeStack, wanted: DesiredState) -> None:
     """The organization in them is 0 for folder and dashboards, and 1 for data sources."""
     state = [
         {"type": FOLDER, "id": "0:softfactory", "outputs": {"uid": "softfactory"}},
@@ -381,7 +383,7 @@ def test_ids_of_a_token_are_as_well_known_as_those_of_a_password(stack: FakeStac
     assert clear(stack, wanted, state) == [] and stack.removed == []
 
 
-def test_after_a_lost_state_only_our_own_goes(stack: FakeStack, wanted: Plan) -> None:
+def test_after_a_lost_state_only_our_own_goes(stack: FakeStack, wanted: DesiredState) -> None:
     stack.datasources["theirs"] = {"uid": "theirs", "name": "Mimir", "type": "prometheus", "url": "http://m"}
     clear(stack, wanted, [])
     assert stack.removed == [
@@ -391,16 +393,16 @@ def test_after_a_lost_state_only_our_own_goes(stack: FakeStack, wanted: Plan) ->
     ]
 
 
-def test_what_another_stack_made_is_left_to_it(stack: FakeStack, wanted: Plan) -> None:
+def test_what_another_stack_made_is_left_to_it(stack: FakeStack, wanted: DesiredState) -> None:
     stack.datasources["prometheus"]["url"] = "http://prometheus.other-stack"
-    with pytest.raises(ProbeError, match="data sources prometheus lead elsewhere, so they are another stack's"):
+    with pytest.raises(ClientError, match="data sources prometheus lead elsewhere, so they are another stack's"):
         clear(stack, wanted, [])
     assert stack.removed == []
 
 
 @pytest.mark.parametrize("kind", ["dashboards", "subfolders"])
-def test_a_folder_with_something_of_others_in_it_stays(kind: str, stack: FakeStack, wanted: Plan) -> None:
+def test_a_folder_with_something_of_others_in_it_stays(kind: str, stack: FakeStack, wanted: DesiredState) -> None:
     getattr(stack, kind).append("theirs")
-    with pytest.raises(ProbeError, match="holds what this project did not make: theirs; move it to another folder"):
+    with pytest.raises(ClientError, match="holds what this project did not make: theirs; move it to another folder"):
         clear(stack, wanted, [])
     assert stack.removed == []

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from ops import __main__ as commands
 from ops import fate
-from stacks.settings import Fate
+from stacks.settings import VolumePolicy
 from tests.unit.fake_stack import FakeCommands
 
 
@@ -31,9 +31,9 @@ def pulumi(monkeypatch: pytest.MonkeyPatch) -> FakeCommands:
 
 def test_the_state_says_what_becomes_of_the_data() -> None:
     assert fate.deployed([]) == fate.deployed(volumes()) == frozenset()
-    assert fate.deployed(volumes(True, True)) == {Fate.KEEP}
-    assert fate.deployed(volumes(False)) == {Fate.DELETE}
-    assert fate.deployed(volumes(False, True)) == {Fate.KEEP, Fate.DELETE}
+    assert fate.deployed(volumes(True, True)) == {VolumePolicy.KEEP}
+    assert fate.deployed(volumes(False)) == {VolumePolicy.DELETE}
+    assert fate.deployed(volumes(False, True)) == {VolumePolicy.KEEP, VolumePolicy.DELETE}
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from typer.testing import CliRunner, Result
 
 from ops import __main__ as commands
 from ops import health
-from ops.cli import CliError
-from ops.health import Report
-from plan import Plan, plan
+from ops.cli import PulumiCliError
+from ops.health import HealthReport
+from plan import DesiredState, plan
 from rules import ALERTS
-from stacks.settings import Tuning, load_settings
+from stacks.settings import AlertOverride, load_settings
 from tests.unit.fake_stack import PASSWORD, FakeStack
 from tests.unit.values import planned
 
@@ -22,12 +22,12 @@ API = "http://127.0.0.1:8000"
 
 
 @pytest.fixture(scope="module")
-def wanted() -> Plan:
+def wanted() -> DesiredState:
     return planned("dev")
 
 
 @pytest.fixture
-def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     fake = FakeStack(wanted)
     fake.install(monkeypatch)
     monkeypatch.setattr(commands, "client", fake.client)
@@ -36,7 +36,7 @@ def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     return fake
 
 
-def examine(stack: FakeStack, wanted: Plan, api: str = API) -> Report:
+def examine(stack: FakeStack, wanted: DesiredState, api: str = API) -> HealthReport:
     with stack.client() as http:
         return health.examine(wanted.expected, stack.access(), api, http)
 
@@ -45,7 +45,7 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(commands.app, list(arguments))
 
 
-def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, wanted: Plan) -> None:
+def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, wanted: DesiredState) -> None:
     found = examine(stack, wanted)
     assert found.healthy
     assert found.text().splitlines() == [
@@ -64,7 +64,7 @@ def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, wanted: Pl
     ]
 
 
-def test_the_report_for_a_program(stack: FakeStack, wanted: Plan) -> None:
+def test_the_report_for_a_program(stack: FakeStack, wanted: DesiredState) -> None:
     stack.dashboards.remove("api")
     stack.alerts = ["RedisDown"]
     facts = examine(stack, wanted).facts()
@@ -98,7 +98,7 @@ def test_the_report_for_a_program(stack: FakeStack, wanted: Plan) -> None:
 )
 @pytest.mark.parametrize("answer", [httpx.ConnectError("refused"), httpx.Response(200, text="<html>")])
 def test_a_part_that_does_not_answer_fails_its_own_line_with_the_cause(
-    path: str, line: str, answer: httpx.Response | Exception, stack: FakeStack, wanted: Plan
+    path: str, line: str, answer: httpx.Response | Exception, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.broken[path] = answer
     text = examine(stack, wanted).text()
@@ -108,19 +108,21 @@ def test_a_part_that_does_not_answer_fails_its_own_line_with_the_cause(
     assert text.endswith("✗ Not all is well: see the lines marked ✗")
 
 
-def test_alertmanager_and_the_api_are_told_apart_though_both_have_metrics(stack: FakeStack, wanted: Plan) -> None:
+def test_alertmanager_and_the_api_are_told_apart_though_both_have_metrics(
+    stack: FakeStack, wanted: DesiredState
+) -> None:
     stack.broken["/metrics"] = httpx.ConnectError("refused")
     failed = [line for line in examine(stack, wanted).text().splitlines() if "FAILED" in line]
     assert failed == ["Checking Alertmanager... ✗ FAILED", "Checking API Metrics... ✗ FAILED"]
 
 
-def test_an_api_without_its_metrics_is_told(stack: FakeStack, wanted: Plan) -> None:
+def test_an_api_without_its_metrics_is_told(stack: FakeStack, wanted: DesiredState) -> None:
     stack.broken["/metrics"] = httpx.Response(200, text="alertmanager_config_hash 1\n")
     causes = [problem.cause for problem in examine(stack, wanted).problems if problem.part == "API"]
     assert causes == [f"{API}/metrics has no http_requests_total"]
 
 
-def test_an_api_that_only_prometheus_reaches_is_judged_by_its_target(stack: FakeStack, wanted: Plan) -> None:
+def test_an_api_that_only_prometheus_reaches_is_judged_by_its_target(stack: FakeStack, wanted: DesiredState) -> None:
     stack.targets[("softfactory-api", "api")].update(health="down", lastError="no route to host")
     found = examine(stack, wanted, api="")
     assert [problem.part for problem in found.problems] == ["target softfactory-api/api"]
@@ -135,30 +137,30 @@ def test_an_api_that_only_prometheus_reaches_is_judged_by_its_target(stack: Fake
     [("prometheus", "Prometheus"), ("alertmanager", "Alertmanager"), ("grafana", "Grafana"), ("api", "API Metrics")],
 )
 def test_a_stopped_container_fails_the_line_of_its_part(
-    service: str, line: str, stack: FakeStack, wanted: Plan
+    service: str, line: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.containers[service]["State"].update(Running=False, ExitCode=2)
     assert f"Checking {line}... ✗ FAILED" in examine(stack, wanted).text()
 
 
-def test_a_part_without_a_line_gets_one(stack: FakeStack, wanted: Plan) -> None:
+def test_a_part_without_a_line_gets_one(stack: FakeStack, wanted: DesiredState) -> None:
     stack.containers["redis-exporter"]["State"].update(Paused=True)
     assert "Checking redis-exporter... ✗ FAILED" in examine(stack, wanted).text()
 
 
-def test_an_alert_that_fires_is_named_and_the_stack_not_healthy(stack: FakeStack, wanted: Plan) -> None:
+def test_an_alert_that_fires_is_named_and_the_stack_not_healthy(stack: FakeStack, wanted: DesiredState) -> None:
     stack.alerts = ["RedisDown", "RedisDown", "HighErrorRate"]
     found = examine(stack, wanted)
     assert not found.healthy and found.firing == ("HighErrorRate", "RedisDown", "RedisDown")
     assert "Alertmanager alerts: 3 alerts" in found.text() and "  ✗ RedisDown is firing" in found.text()
 
 
-def test_the_dead_mans_switch_is_no_alarm(stack: FakeStack, wanted: Plan) -> None:
+def test_the_dead_mans_switch_is_no_alarm(stack: FakeStack, wanted: DesiredState) -> None:
     stack.alerts = ["Watchdog"]
     assert examine(stack, wanted).healthy
 
 
-def test_what_is_not_known_is_not_taken_for_none(stack: FakeStack, wanted: Plan) -> None:
+def test_what_is_not_known_is_not_taken_for_none(stack: FakeStack, wanted: DesiredState) -> None:
     stack.broken["/api/v2/alerts"] = httpx.Response(500)
     found = examine(stack, wanted)
     assert "Alertmanager alerts: unknown alerts" in found.text()
@@ -166,27 +168,27 @@ def test_what_is_not_known_is_not_taken_for_none(stack: FakeStack, wanted: Plan)
     assert "✓ All monitoring" not in found.text()
 
 
-def test_counts_are_of_what_is_up_and_what_alerts(stack: FakeStack, wanted: Plan) -> None:
+def test_counts_are_of_what_is_up_and_what_alerts(stack: FakeStack, wanted: DesiredState) -> None:
     stack.targets[("redis", "redis")].update(health="down", lastError="refused")
     stack.rules.append(("recordings", {"name": "ratio", "type": "recording", "health": "ok", "labels": {}}))
     found = examine(stack, wanted)
     assert (found.targets, found.rules) == (7, len(ALERTS))
 
 
-def test_a_stand_in_is_told_in_one_line(stack: FakeStack, wanted: Plan) -> None:
+def test_a_stand_in_is_told_in_one_line(stack: FakeStack, wanted: DesiredState) -> None:
     stack.grafana_headers = {"X-Grafana-Stand-In": "1.0.0"}
     text = examine(stack, wanted).text()
     assert text.count("stand-in") == 1 and text.endswith("✓ All monitoring components operational")
 
 
-def test_a_wrong_password_is_tried_less_often_than_locks_an_account(stack: FakeStack, wanted: Plan) -> None:
+def test_a_wrong_password_is_tried_less_often_than_locks_an_account(stack: FakeStack, wanted: DesiredState) -> None:
     stack.password = "another"
     found = examine(stack, wanted)
     assert "Checking Grafana... ✗ FAILED" in found.text() and PASSWORD not in found.text()
     assert len([request for request in stack.requests if "Authorization" in request.headers]) <= 2
 
 
-def test_alertmanager_is_asked_for_what_reaches_somebody(stack: FakeStack, wanted: Plan) -> None:
+def test_alertmanager_is_asked_for_what_reaches_somebody(stack: FakeStack, wanted: DesiredState) -> None:
     examine(stack, wanted)
     (asked,) = [request.url for request in stack.requests if request.url.path == "/api/v2/alerts"]
     assert dict(asked.params) == {"active": "true", "silenced": "false", "inhibited": "false"}
@@ -294,13 +296,13 @@ def test_a_password_that_cannot_be_read_is_told_with_what_to_do(
 ) -> None:
     monkeypatch.delenv("GRAFANA_AUTH")
     monkeypatch.setattr("ops.cli.shutil.which", lambda _: None)
-    with pytest.raises(CliError, match="make command"):
+    with pytest.raises(PulumiCliError, match="make command"):
         CliRunner().invoke(commands.app, ["health"], catch_exceptions=False)
 
     monkeypatch.setattr("ops.cli.shutil.which", lambda _: "/opt/pulumi")
     failed = subprocess.CompletedProcess([], 255, stdout="", stderr="error: no stack named 'dev' found\n")
     monkeypatch.setattr("ops.cli.subprocess.run", lambda *_, **__: failed)
-    with pytest.raises(CliError, match="no stack named 'dev'"):
+    with pytest.raises(PulumiCliError, match="no stack named 'dev'"):
         CliRunner().invoke(commands.app, ["health"], catch_exceptions=False)
 
 
@@ -314,9 +316,9 @@ def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
 
 
 def test_the_alerts_are_listed_as_the_settings_tune_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    tuning = {"RedisDown": Tuning.model_validate({"for": "3m"}), "SlowQueries": Tuning(enabled=False)}
+    tuning = {"RedisDown": AlertOverride.model_validate({"for": "3m"}), "SlowQueries": AlertOverride(enabled=False)}
     off = load_settings("prod").model_copy(update={"alerts": tuning})
-    monkeypatch.setattr(commands, "load_plan", lambda _: plan(off))
+    monkeypatch.setattr(commands, "load_desired_state", lambda _: plan(off))
     rows = {line.split()[1]: line.split()[:3] for line in call("alerts", "--stack", "prod").output.splitlines()}
     assert len(rows) == len(ALERTS) - 1
     assert rows["RedisDown"] == ["critical", "RedisDown", "3m"]

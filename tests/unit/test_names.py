@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rules import ALERTS, SERVICES
-from rules.model import OBJECTIVES
+from rules.model import SLOS
 from stacks.values import seconds
 from tests.checkers import ROOT
 from tests.unit.program import deployed
@@ -55,7 +55,7 @@ def test_alerts_and_cases_have_the_same_names(firing: bool) -> None:
 def test_an_alerts_cases_lie_under_its_service() -> None:
     # Ratios without traffic share one case, all of the API.
     # Those of the objectives are evaluated at other steps, each file at one.
-    place_of = {alert.name: OBJECTIVES if alert.group == OBJECTIVES else alert.service for alert in ALERTS}
+    place_of = {alert.name: SLOS if alert.group == SLOS else alert.service for alert in ALERTS}
     for file in CASES:
         assert {place_of[name] for name in asked(file, True) | asked(file, False)} == {file.removesuffix("-slow")}
 
@@ -63,7 +63,7 @@ def test_an_alerts_cases_lie_under_its_service() -> None:
 def test_only_services_have_runbooks_and_cases() -> None:
     services = {module.JOB.service for module in SERVICES}
     assert set(RUNBOOKS) <= services
-    assert set(CASES) <= services | {OBJECTIVES, f"{OBJECTIVES}-slow"}
+    assert set(CASES) <= services | {SLOS, f"{SLOS}-slow"}
 
 
 def test_a_cases_name_is_a_sentence_and_its_own() -> None:
@@ -72,7 +72,7 @@ def test_a_cases_name_is_a_sentence_and_its_own() -> None:
     assert all(re.match(r"[A-Z]\w+ .{15,}", name) for name in names)
 
 
-@pytest.mark.parametrize("name", [alert.name for alert in ALERTS if alert.or_absent])
+@pytest.mark.parametrize("name", [alert.name for alert in ALERTS if alert.fire_if_absent])
 def test_an_outage_has_a_case_for_the_scrape_and_for_the_missing_target(name: str) -> None:
     fires = [
         alert["exp_labels"]["instance"]

@@ -10,9 +10,9 @@ import yaml
 from prometheus_client import generate_latest
 
 from demo.metrics import Metrics
-from rules import ALERTS, OBJECTIVES, RECORDINGS, api
+from rules import ALERTS, RECORDING_RULES, SLOS, api
 from rules.model import Alert, Condition, ScrapeJob, Severity, Signal, Unit
-from rules.objectives import FAST, SLOW, Burn, Objective, short_retention
+from rules.objectives import FAST, SLO, SLOW, BurnRateWindow, retention_shorter_than_slo_window
 from rules.render import rule_files
 from stacks.values import seconds
 
@@ -24,7 +24,7 @@ ORDERS = Signal(
     description="Orders per second.",
     expr="sum by ($by) (rate(orders_total{$scope}[$window]))",
 )
-SALE = Objective(
+SALE = SLO(
     name="shop_sale",
     title="Sale",
     requests=ORDERS,
@@ -34,16 +34,16 @@ SALE = Objective(
     slow_burn="SaleSlowBurn",
 )
 PAIRS = [("1h", "5m"), ("6h", "30m"), ("1d", "2h"), ("3d", "6h")]
-IN_USE = pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: str(objective.name))
+IN_USE = pytest.mark.parametrize("objective", SLOS, ids=lambda objective: str(objective.name))
 
 
-def alerts_of(objective: Objective) -> tuple[Alert, Alert]:
+def alerts_of(objective: SLO) -> tuple[Alert, Alert]:
     fast, slow = objective.alerts
     return fast, slow
 
 
 def conditions(alert: Alert) -> Iterable[tuple[Condition, ...]]:
-    return ((alert.when, *alert.also), *alert.or_when)
+    return ((alert.when, *alert.and_conditions), *alert.or_conditions)
 
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def conditions(alert: Alert) -> Iterable[tuple[Condition, ...]]:
 @pytest.mark.parametrize(
     ("burn", "rate"), list(zip((*FAST, *SLOW), (14.4, 6, 3, 1), strict=True)), ids=["1h", "6h", "1d", "3d"]
 )
-def test_the_burn_rates_over_30_days_are_those_of_the_workbook(burn: Burn, rate: float) -> None:
+def test_the_burn_rates_over_30_days_are_those_of_the_workbook(burn: BurnRateWindow, rate: float) -> None:
     assert burn.rate("30d") == pytest.approx(rate, rel=1e-12)
 
 
@@ -77,7 +77,9 @@ def test_an_alert_fires_at_the_pace_that_spends_its_share_of_the_budget_in_its_l
 
 def test_a_threshold_is_written_as_a_person_would() -> None:
     fast, slow = alerts_of(SALE)
-    assert [f"{c.threshold:.15g}" for c in (fast.when, fast.or_when[0][0], slow.when, slow.or_when[0][0])] == [
+    assert [
+        f"{c.threshold:.15g}" for c in (fast.when, fast.or_conditions[0][0], slow.when, slow.or_conditions[0][0])
+    ] == [
         "0.0144",
         "0.006",
         "0.003",
@@ -107,7 +109,7 @@ def test_the_recordings_are_rates_of_the_whole_job_then_ratios_by_window_then_th
 
 
 @IN_USE
-def test_a_recording_reads_only_those_before_it_and_the_alerts_read_every_ratio(objective: Objective) -> None:
+def test_a_recording_reads_only_those_before_it_and_the_alerts_read_every_ratio(objective: SLO) -> None:
     known: set[str] = set()
     for made in objective.recordings:
         promql_parser.parse(made.expr())
@@ -134,7 +136,7 @@ def test_an_objectives_rules_are_evaluated_once_a_minute_recordings_first() -> N
 
 
 @IN_USE
-def test_an_objective_has_one_alert_for_now_and_one_for_working_hours(objective: Objective) -> None:
+def test_an_objective_has_one_alert_for_now_and_one_for_working_hours(objective: SLO) -> None:
     fast, slow = alerts_of(objective)
     assert (fast.name, fast.severity) == (objective.fast_burn, Severity.CRITICAL)
     assert (slow.name, slow.severity) == (objective.slow_burn, Severity.WARNING)
@@ -143,7 +145,7 @@ def test_an_objective_has_one_alert_for_now_and_one_for_working_hours(objective:
 
 
 @IN_USE
-def test_the_one_for_now_holds_back_the_one_for_working_hours(objective: Objective) -> None:
+def test_the_one_for_now_holds_back_the_one_for_working_hours(objective: SLO) -> None:
     # Alertmanager takes a label that both lack as equal; with one instance each they would have to be the same.
     fast, slow = alerts_of(objective)
     assert fast.service == slow.service
@@ -183,7 +185,7 @@ def test_a_budget_leaves_room_for_the_fastest_burn() -> None:
     [("3d", []), ("2d", ["SaleSlowBurn"]), ("6h", ["SaleSlowBurn"]), ("5h", ["SaleFastBurn", "SaleSlowBurn"])],
 )
 def test_samples_are_kept_as_long_as_an_alert_looks_back(retention: str, too_short: list[str]) -> None:
-    found = short_retention([SALE], SALE.alerts, retention)
+    found = retention_shorter_than_slo_window([SALE], SALE.alerts, retention)
     assert [problem.partition(" of Sale")[0] for problem in found] == [
         f"retention: {retention} is shorter than the {'6h' if name == 'SaleFastBurn' else '3d'}" for name in too_short
     ]
@@ -191,16 +193,18 @@ def test_samples_are_kept_as_long_as_an_alert_looks_back(retention: str, too_sho
 
 
 def test_an_alert_that_is_off_or_not_of_this_environment_needs_no_samples() -> None:
-    assert short_retention([SALE], [replace(alert, enabled=False) for alert in SALE.alerts], "2h") == []
-    assert short_retention([SALE], [], "2h") == []
+    assert (
+        retention_shorter_than_slo_window([SALE], [replace(alert, enabled=False) for alert in SALE.alerts], "2h") == []
+    )
+    assert retention_shorter_than_slo_window([SALE], [], "2h") == []
 
 
 # --- those in use ----------------------------------------------------------------------------------------------------
 
 
 @IN_USE
-def test_what_an_objective_brings_is_gathered(objective: Objective) -> None:
-    assert set(objective.recordings) <= set(RECORDINGS)
+def test_what_an_objective_brings_is_gathered(objective: SLO) -> None:
+    assert set(objective.recordings) <= set(RECORDING_RULES)
     assert set(objective.alerts) <= set(ALERTS)
     assert {objective.requests.job, objective.errors.job} == {objective.job}
     assert {objective.requests.unit, objective.errors.unit} == {Unit.PER_SECOND}

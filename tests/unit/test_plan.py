@@ -15,9 +15,9 @@ import yaml
 
 import plan as planning
 import routing.render
-from plan import Plan, PlanError, alertmanager_config_hash, load_plan, plan
-from routing.tree import Tree, tree
-from rules import ALERTS, RECORDINGS, redis
+from plan import DesiredState, InvalidStackError, alertmanager_config_hash, load_desired_state, plan
+from routing.tree import RoutingTree, tree
+from rules import ALERTS, RECORDING_RULES, redis
 from rules.model import Alert, Severity
 from stacks.matchers import Matcher
 from stacks.settings import SettingsError, load_settings
@@ -39,12 +39,12 @@ EIGHT = {"prometheus", "alertmanager", "grafana", "softfactory-api", "postgres",
 TRACKED = ("dev", "staging", "prod")
 
 
-def prometheus(made: Plan) -> dict[str, Any]:
+def prometheus(made: DesiredState) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(made.prometheus.files["prometheus.yml"])
     return loaded
 
 
-def rules_of(made: Plan, group: str) -> list[dict[str, Any]]:
+def rules_of(made: DesiredState, group: str) -> list[dict[str, Any]]:
     (found,) = yaml.safe_load(made.prometheus.files[f"rules/{group}.yml"])["groups"]
     assert found["name"] == group
     return list(found["rules"])
@@ -53,7 +53,7 @@ def rules_of(made: Plan, group: str) -> list[dict[str, Any]]:
 def problems(monkeypatch: pytest.MonkeyPatch, defined: Iterable[Alert] = ALERTS, **changes: Any) -> tuple[str, ...]:
     """What the plan says of alerts and settings that do not fit."""
     monkeypatch.setattr(planning, "ALERTS", tuple(defined))
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(InvalidStackError) as caught:
         plan(settings(**changes))
     for problem in caught.value.problems:
         assert f"\n  {problem}" in str(caught.value)
@@ -153,9 +153,9 @@ def test_what_must_be_live_in_dev() -> None:
         "alertmanager",
     }
     assert expected.scrape_interval == 5
-    assert expected.targets - set(expected.own_targets) == {("softfactory-api", "api")}
-    assert expected.own_targets["node", "engine-host"] == "node-exporter"
-    assert set(expected.own_targets.values()) <= expected.services
+    assert expected.targets - set(expected.stack_targets) == {("softfactory-api", "api")}
+    assert expected.stack_targets["node", "engine-host"] == "node-exporter"
+    assert set(expected.stack_targets.values()) <= expected.services
 
 
 def test_without_a_demo_its_parts_are_not_expected() -> None:
@@ -367,7 +367,7 @@ def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_hold_that_prod_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(settings(alerts={"RedisDown": {"for": "10s"}}))
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(InvalidStackError) as caught:
         plan(settings("prod", alerts={"RedisDown": {"for": "30s"}}))
     assert caught.value.problems == ("alerts.RedisDown.for: 30s is shorter than the rule's 1m, which prod refuses",)
 
@@ -400,7 +400,7 @@ def test_a_threshold_that_an_objective_sets(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_recordings_are_those_of_the_jobs_that_there_are() -> None:
     names = [rule["record"] for rule in rules_of(planned(), "objectives") if "record" in rule]
-    assert names == [made.name for made in RECORDINGS]
+    assert names == [made.name for made in RECORDING_RULES]
     without = plan(settings(targets={}))
     assert "rules/objectives.yml" not in without.prometheus.files
 
@@ -424,7 +424,7 @@ def test_a_hold_that_is_no_duration(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_severity_that_reaches_nobody(monkeypatch: pytest.MonkeyPatch, lost: str, said: str) -> None:
-    def broken_tree(*given: Any) -> Tree:
+    def broken_tree(*given: Any) -> RoutingTree:
         whole = tree(*given)
         warning = Matcher("severity", "=", "warning")
         to = "null" if lost == "the people" else "nobody"
@@ -456,8 +456,8 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def load(folder: Path, **changes: Any) -> str:
     """What is said of a file with dev's values, some replaced."""
     (folder / "mine.yaml").write_text(yaml.safe_dump(values(**changes)), encoding="utf-8")
-    with pytest.raises((PlanError, SettingsError)) as caught:
-        load_plan("mine", folder=folder)
+    with pytest.raises((InvalidStackError, SettingsError)) as caught:
+        load_desired_state("mine", folder=folder)
     return str(caught.value)
 
 
@@ -508,5 +508,5 @@ def test_nothing_is_blamed_for_what_is_wrong_elsewhere(tmp_path: Path, changes: 
     with pytest.raises(SettingsError) as alone:
         load_settings("mine", folder=tmp_path)
     with pytest.raises(SettingsError) as together:
-        load_plan("mine", folder=tmp_path)
+        load_desired_state("mine", folder=tmp_path)
     assert str(together.value) == str(alone.value)

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ops import preflight
-from ops.probes import Login
-from plan import Plan
+from ops.probes import GrafanaAuth
+from plan import DesiredState
 from stacks.settings import Ports
 from tests.unit.fake_stack import PASSWORD, FakeStack
 from tests.unit.program import Program
@@ -25,12 +25,12 @@ NOT_OURS = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def wanted() -> Plan:
+def wanted() -> DesiredState:
     return planned("dev")
 
 
 @pytest.fixture
-def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     made = FakeStack(wanted)
     made.install(monkeypatch)
     return made
@@ -48,18 +48,18 @@ def stranger(
     }
 
 
-def problems(stack: FakeStack, wanted: Plan) -> list[str]:
+def problems(stack: FakeStack, wanted: DesiredState) -> list[str]:
     with stack.client() as http:
-        return preflight.problems(wanted, Login(wanted.grafana_auth(PASSWORD)), http)
+        return preflight.problems(wanted, GrafanaAuth(wanted.grafana_auth(PASSWORD)), http)
 
 
-def test_a_good_start_has_no_obstacle(stack: FakeStack, wanted: Plan) -> None:
+def test_a_good_start_has_no_obstacle(stack: FakeStack, wanted: DesiredState) -> None:
     assert problems(stack, wanted) == []
 
 
 @NOT_OURS
 def test_a_port_that_another_container_holds_is_named_with_its_holder(
-    labels: Labels, stack: FakeStack, wanted: Plan
+    labels: Labels, stack: FakeStack, wanted: DesiredState
 ) -> None:
     del stack.containers["grafana"]
     stranger(stack, wanted.settings.ports.grafana, address="0.0.0.0", labels=labels)
@@ -69,13 +69,15 @@ def test_a_port_that_another_container_holds_is_named_with_its_holder(
 
 
 @pytest.mark.parametrize(("inner", "address"), [("80/udp", "127.0.0.1"), ("80/tcp", "192.168.1.5")])
-def test_the_same_number_elsewhere_is_no_obstacle(stack: FakeStack, wanted: Plan, inner: str, address: str) -> None:
+def test_the_same_number_elsewhere_is_no_obstacle(
+    stack: FakeStack, wanted: DesiredState, inner: str, address: str
+) -> None:
     stranger(stack, wanted.settings.ports.grafana, inner, address)
     assert problems(stack, wanted) == []
 
 
 def test_a_port_that_a_program_of_this_machine_holds_is_named(
-    stack: FakeStack, wanted: Plan, monkeypatch: pytest.MonkeyPatch
+    stack: FakeStack, wanted: DesiredState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "_is_free", IS_FREE)
     with socket.socket() as listener:
@@ -92,7 +94,7 @@ def test_a_port_that_a_program_of_this_machine_holds_is_named(
     [({"Running": False, "Restarting": True}, []), ({"Running": False}, ["ports.prometheus"])],
 )
 def test_a_container_of_ours_that_starts_again_and_again_holds_its_port_at_times(
-    state: dict[str, bool], taken: list[str], stack: FakeStack, wanted: Plan, monkeypatch: pytest.MonkeyPatch
+    state: dict[str, bool], taken: list[str], stack: FakeStack, wanted: DesiredState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two starts the listing has no port of it, while the engine may hold it already for the next one."""
     monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != wanted.settings.ports.prometheus)
@@ -122,7 +124,7 @@ def test_only_a_port_in_use_is_taken(reason: int, free: bool, monkeypatch: pytes
 
 
 def test_a_container_of_somebody_else_that_starts_again_and_again_does_not_hold_our_port(
-    stack: FakeStack, wanted: Plan, monkeypatch: pytest.MonkeyPatch
+    stack: FakeStack, wanted: DesiredState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != wanted.settings.ports.prometheus)
     stack.containers["prometheus"]["State"] = {"Running": False, "Restarting": True}
@@ -131,21 +133,21 @@ def test_a_container_of_somebody_else_that_starts_again_and_again_does_not_hold_
 
 
 def test_this_machines_ports_say_nothing_of_an_engine_elsewhere(
-    stack: FakeStack, wanted: Plan, monkeypatch: pytest.MonkeyPatch
+    stack: FakeStack, wanted: DesiredState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "_is_free", lambda *_: False)
     stack.engine_address = "http+docker://ssh"
     assert problems(stack, bound_to(wanted, "10.0.0.5")) == []
 
 
-def bound_to(wanted: Plan, address: str) -> Plan:
+def bound_to(wanted: DesiredState, address: str) -> DesiredState:
     return replace(wanted, settings=wanted.settings.model_copy(update={"bind_address": IPv4Address(address)}))
 
 
 @pytest.mark.parametrize("engine", ["http+docker://ssh", "http://engine.invalid:2375", "https://10.0.0.5:2376"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "0.0.0.0"])
 def test_where_an_engine_elsewhere_cannot_be_reached_is_the_one_obstacle_told(
-    engine: str, address: str, stack: FakeStack, wanted: Plan
+    engine: str, address: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.engine_address = engine
     stack.missing_images = {wanted.settings.images.reference("redis")}
@@ -159,7 +161,7 @@ def test_where_an_engine_elsewhere_cannot_be_reached_is_the_one_obstacle_told(
 
 @pytest.mark.parametrize("engine", ["http+docker://ssh", "https://10.0.0.5:2376"])
 def test_an_engine_elsewhere_with_an_address_of_its_own_is_looked_at(
-    engine: str, stack: FakeStack, wanted: Plan
+    engine: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.engine_address = engine
     stack.volumes = {"softfactory-grafana-data": None}
@@ -172,7 +174,7 @@ def test_an_engine_elsewhere_with_an_address_of_its_own_is_looked_at(
     "engine", ["http+docker://localhost", "http+docker://localnpipe", "http://127.0.0.1:2375", "http://[::1]:2375"]
 )
 def test_every_way_to_the_engine_of_this_machine_reaches_its_loopback(
-    engine: str, stack: FakeStack, wanted: Plan
+    engine: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.engine_address = engine
     assert problems(stack, wanted) == []
@@ -186,13 +188,13 @@ def test_a_port_of_the_demo_is_not_asked_for_where_there_is_no_demo(
     assert problems(stack, staging) == []
 
 
-def test_an_image_that_is_nowhere_is_named(stack: FakeStack, wanted: Plan) -> None:
+def test_an_image_that_is_nowhere_is_named(stack: FakeStack, wanted: DesiredState) -> None:
     stack.missing_images = {wanted.settings.images.reference("redis-exporter")}
     (problem,) = problems(stack, wanted)
     assert "redis-exporter" in problem and "neither on the engine nor to be had from its registry" in problem
 
 
-def test_an_image_that_its_registry_has_is_no_obstacle(stack: FakeStack, wanted: Plan) -> None:
+def test_an_image_that_its_registry_has_is_no_obstacle(stack: FakeStack, wanted: DesiredState) -> None:
     stack.missing_images = {wanted.settings.images.reference("redis-exporter")}
     stack.registry_error = None
     assert problems(stack, wanted) == []
@@ -200,14 +202,14 @@ def test_an_image_that_its_registry_has_is_no_obstacle(stack: FakeStack, wanted:
 
 @pytest.mark.parametrize("labels", [None, {}, {"softfactory.prefix": "softfactory", "softfactory.environment": "prod"}])
 def test_a_volume_of_somebody_else_is_not_taken_over(
-    stack: FakeStack, wanted: Plan, labels: dict[str, str] | None
+    stack: FakeStack, wanted: DesiredState, labels: dict[str, str] | None
 ) -> None:
     stack.volumes = {"softfactory-grafana-data": labels}
     (problem,) = problems(stack, wanted)
     assert problem.startswith("prefix: the volume softfactory-grafana-data belongs to")
 
 
-def test_our_own_volume_and_one_of_a_longer_prefix_are_fine(stack: FakeStack, wanted: Plan) -> None:
+def test_our_own_volume_and_one_of_a_longer_prefix_are_fine(stack: FakeStack, wanted: DesiredState) -> None:
     stack.volumes = {
         "softfactory-grafana-data": {"softfactory.prefix": "softfactory", "softfactory.environment": "dev"},
         "softfactory-e2e-grafana-data": {"softfactory.prefix": "softfactory-e2e", "softfactory.environment": "dev"},
@@ -215,12 +217,14 @@ def test_our_own_volume_and_one_of_a_longer_prefix_are_fine(stack: FakeStack, wa
     assert problems(stack, wanted) == []
 
 
-def test_a_volume_with_a_like_name_that_we_do_not_make_is_nobodys_business(stack: FakeStack, wanted: Plan) -> None:
+def test_a_volume_with_a_like_name_that_we_do_not_make_is_nobodys_business(
+    stack: FakeStack, wanted: DesiredState
+) -> None:
     stack.volumes = {"softfactory-app_db": None}
     assert problems(stack, wanted) == []
 
 
-def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, wanted: Plan) -> None:
+def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, wanted: DesiredState) -> None:
     stack.password = "what the kept database has"
     (problem,) = problems(stack, wanted)
     assert problem.startswith("Grafana refuses the credentials (401)")
@@ -229,7 +233,7 @@ def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, wanted: Plan) 
     assert stack.paths("grafana") == ["/api/org"]
 
 
-def test_without_an_engine_there_is_one_problem(stack: FakeStack, wanted: Plan) -> None:
+def test_without_an_engine_there_is_one_problem(stack: FakeStack, wanted: DesiredState) -> None:
     stack.engine_error = OSError("no such file")
     (problem,) = problems(stack, wanted)
     assert problem.startswith("the Docker engine does not answer at")
@@ -240,7 +244,7 @@ def test_without_an_engine_there_is_one_problem(stack: FakeStack, wanted: Plan) 
     ("state", "said"), [({"Running": False}, "exited"), ({"Running": True, "Paused": True}, "paused")]
 )
 def test_a_grafana_that_somebody_stopped_is_named_with_what_starts_it(
-    state: dict[str, bool], said: str, stack: FakeStack, wanted: Plan
+    state: dict[str, bool], said: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.containers["grafana"]["State"] = state
     stack.broken["/api/org"] = httpx.ConnectError("refused")
@@ -260,7 +264,7 @@ def test_a_grafana_that_somebody_stopped_is_named_with_what_starts_it(
     ],
 )
 def test_an_own_grafana_that_is_not_well_is_named_with_what_restarts_it(
-    answer: httpx.Response | Exception, told: str, stack: FakeStack, wanted: Plan
+    answer: httpx.Response | Exception, told: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.broken["/api/org"] = answer
     (problem,) = problems(stack, wanted)
@@ -271,14 +275,14 @@ def test_an_own_grafana_that_is_not_well_is_named_with_what_restarts_it(
 
 @pytest.mark.parametrize("state", [{"Health": {"Status": "starting"}}, {"Restarting": True, "Running": False}])
 def test_an_own_grafana_that_is_just_starting_is_the_updates_business(
-    state: dict[str, object], stack: FakeStack, wanted: Plan
+    state: dict[str, object], stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.containers["grafana"]["State"].update(state)
     stack.broken["/api/org"] = httpx.ConnectError("refused")
     assert problems(stack, wanted) == []
 
 
-def test_any_other_stopped_container_is_the_business_of_the_updates_end(stack: FakeStack, wanted: Plan) -> None:
+def test_any_other_stopped_container_is_the_business_of_the_updates_end(stack: FakeStack, wanted: DesiredState) -> None:
     stack.containers["redis-exporter"]["State"] = {"Running": False}
     assert problems(stack, wanted) == []
 
@@ -286,7 +290,7 @@ def test_any_other_stopped_container_is_the_business_of_the_updates_end(stack: F
 @NOT_OURS
 @pytest.mark.parametrize("running", [True, False])
 def test_a_container_of_somebody_else_with_our_name_is_named(
-    running: bool, labels: Labels, stack: FakeStack, wanted: Plan
+    running: bool, labels: Labels, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.containers["redis"]["Config"]["Labels"] = labels
     stack.containers["redis"]["State"] = {"Running": running}
@@ -294,7 +298,7 @@ def test_a_container_of_somebody_else_with_our_name_is_named(
     assert problem.startswith("prefix: the container softfactory-redis is not of this stack")
 
 
-def test_no_container_of_the_engine_is_asked_by_itself(stack: FakeStack, wanted: Plan) -> None:
+def test_no_container_of_the_engine_is_asked_by_itself(stack: FakeStack, wanted: DesiredState) -> None:
     assert problems(stack, wanted) == []
     assert stack.listings == [{"all": True, "sparse": True}]
 

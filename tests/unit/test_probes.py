@@ -10,13 +10,13 @@ import pytest
 import requests
 
 from ops import probes
-from ops.probes import Login, ProbeError, RefusedError
+from ops.probes import AuthenticationError, ClientError, GrafanaAuth
 from rules.prometheus import RELEASE_INFO
 from tests.unit.fake_stack import FakeStack
 from tests.unit.values import planned
 
-AUTH = Login("admin:planted")
-TOKEN = Login("glsa_planted")
+AUTH = GrafanaAuth("admin:planted")
+TOKEN = GrafanaAuth("glsa_planted")
 URL = "http://part.invalid"
 PROBES: dict[str, Callable[[httpx.Client], object]] = {
     "targets": lambda http: probes.targets(http, URL),
@@ -91,7 +91,7 @@ def refusal(probe: str, answer: httpx.Response | Exception, what: str) -> str:
     http, _ = answering(answer)
     try:
         taken = PROBES[probe](http)
-    except ProbeError as error:
+    except ClientError as error:
         return str(error)
     raise AssertionError(f"{probe} takes {what} for an answer: {taken!r}")
 
@@ -138,9 +138,9 @@ def test_silence_and_errors_are_one_error_that_names_part_address_and_cause(prob
         (TOKEN, 403, "the token (403): its service account has not the role Admin; give it that there"),
     ],
 )
-def test_refused_logins_are_told_apart_and_not_told(auth: Login, status: int, told: str) -> None:
+def test_refused_logins_are_told_apart_and_not_told(auth: GrafanaAuth, status: int, told: str) -> None:
     http, asked = answering(httpx.Response(status, json={"message": "Invalid username or password"}))
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(AuthenticationError) as caught:
         probes.datasources(http, URL, auth)
     assert str(caught.value).startswith(f"Grafana refuses {told}")
     assert "planted" not in str(caught.value) + repr(auth)
@@ -158,7 +158,7 @@ def test_refused_logins_are_told_apart_and_not_told(auth: Login, status: int, to
 )
 def test_a_login_is_a_password_or_a_token(text: str, header: str) -> None:
     http, asked = answering(httpx.Response(200, json=[]))
-    probes.datasources(http, URL, Login(text))
+    probes.datasources(http, URL, GrafanaAuth(text))
     assert asked[0].headers["Authorization"] == header
 
 
@@ -171,7 +171,7 @@ def test_a_dashboard_outside_of_any_folder_is_told_from_one_that_is_not_there() 
 
 def test_an_address_that_is_none_is_an_error_of_ours() -> None:
     http, _ = answering(httpx.Response(200))
-    with pytest.raises(ProbeError, match="does not answer"):
+    with pytest.raises(ClientError, match="does not answer"):
         probes.get(http, "Grafana", "http://[::1")
 
 
@@ -261,7 +261,7 @@ def test_a_query_is_sent_whole() -> None:
 def test_credentials_go_to_grafana_alone() -> None:
     for name, probe in PROBES.items():
         http, asked = answering(httpx.ConnectError("refused"))
-        with pytest.raises(ProbeError):
+        with pytest.raises(ClientError):
             probe(http)
         assert ("Authorization" in asked[0].headers) is (name in OF_GRAFANA), name
 
@@ -348,18 +348,18 @@ def test_only_one_environments_containers_are_asked_for_the_stopped_ones_too(sta
 )
 def test_an_engine_that_does_not_answer_is_one_error(error: Exception, stack: FakeStack) -> None:
     stack.engine_error = error
-    with pytest.raises(ProbeError, match="Docker engine"):
+    with pytest.raises(ClientError, match="Docker engine"):
         probes.containers("softfactory")
 
 
 @pytest.mark.parametrize("host", ["tcp://127.0.0.1:1", "unix:///nowhere.sock", "nonsense", "ssh://"])
 def test_an_engine_address_that_leads_nowhere_is_one_error(host: str) -> None:
-    with pytest.raises(ProbeError, match="Docker engine") as caught:
+    with pytest.raises(ClientError, match="Docker engine") as caught:
         probes.containers("softfactory", host)
     assert host in str(caught.value)
 
 
 def test_a_container_of_another_shape_is_one_error(stack: FakeStack) -> None:
     del stack.containers["redis"]["State"]["Running"]
-    with pytest.raises(ProbeError, match="Docker engine"):
+    with pytest.raises(ClientError, match="Docker engine"):
         probes.containers("softfactory")

@@ -10,7 +10,7 @@ import pytest
 
 from components.prepare import GENERATED
 from stacks.images import OFFICIAL
-from stacks.settings import Fate
+from stacks.settings import VolumePolicy
 from tests.unit import recorder
 from tests.unit.program import SECRETS, Program, deployed
 from tests.unit.recorder import (
@@ -339,7 +339,7 @@ def content(run: Run) -> list[Recorded]:
 def other() -> Run:
     """A second dev stack on the same engine, which keeps its data."""
     with pytest.MonkeyPatch.context() as patch:
-        return Program("dev", patch, prefix="other", data=Fate.KEEP).run().succeeded()
+        return Program("dev", patch, prefix="other", data=VolumePolicy.KEEP).run().succeeded()
 
 
 def test_data_that_is_kept_is_kept(other: Run) -> None:

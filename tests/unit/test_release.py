@@ -7,17 +7,19 @@ import pulumi
 import pytest
 
 import plan
-from components.engine import Engine
-from components.one_shot import OneShot
+from components.engine import DockerHost
+from components.one_shot import JobSpec
 from components.one_shot import run as run_once
-from components.release import Release, ReleaseArgs
+from components.release import ConfigRollout, ConfigRolloutArgs
 from components.secrets import Secrets, SecretsArgs
-from components.service import Health, Service, place
+from components.service import ContainerSpec, HealthCheck, place
 from ops.probes import ContainerState
 from stacks.settings import Settings, load_settings
 from tests.unit.recorder import CONTAINER, Computed, Recorded, Run, identity, run
 
-RELEASE = plan.Release(files={"app.yml": "a: 1\n", "rules/x.yml": "b: 2\n"}, hash="0a1b2c", confirmation="424242")
+RELEASE = plan.ConfigRevision(
+    files={"app.yml": "a: 1\n", "rules/x.yml": "b: 2\n"}, hash="0a1b2c", confirmation="424242"
+)
 SHOT = "app-release"
 STAGER = "app-secrets"
 NAME = "softfactory-app-release"
@@ -53,24 +55,24 @@ def deploy(
     """A service with a secret and a release, and a container of another service beside it."""
 
     def program() -> None:
-        engine = Engine.of(settings, seen or {})
+        engine = DockerHost.of(settings, seen or {})
         parent = pulumi.ComponentResource("test:app", "app-parent")
         secrets = Secrets(
             STAGER,
             SecretsArgs(engine=engine, service="app", image="grafana", user="7:7", files={"word": "planted"}),
         )
         volume = engine.volume("app", "config", parent)
-        service = Service(
+        service = ContainerSpec(
             name="app",
             image="prometheus",
             user="7:7",
             command=("--x",),
             secrets=secrets.volume,
-            health=Health.http(1, "/"),
+            health=HealthCheck.http(1, "/"),
         )
-        release = Release(
+        release = ConfigRollout(
             SHOT,
-            ReleaseArgs(
+            ConfigRolloutArgs(
                 engine=engine,
                 service=service,
                 release=RELEASE,
@@ -82,7 +84,7 @@ def deploy(
             ),
         )
         place(service, engine, parent, depends_on=[release.done])
-        place(Service(name="other", image="redis", user="7:7", health=Health.http(1, "/")), engine, parent)
+        place(ContainerSpec(name="other", image="redis", user="7:7", health=HealthCheck.http(1, "/")), engine, parent)
 
     return run(program, stack="staging", preview=preview, computed=computed)
 
@@ -206,9 +208,9 @@ def test_every_variable_of_the_script_is_given(settings: Settings) -> None:
 
 def test_what_is_run_once_says_nothing_of_itself_where_it_printed_nothing(settings: Settings) -> None:
     def program() -> None:
-        engine = Engine.of(settings, {})
+        engine = DockerHost.of(settings, {})
         parent = pulumi.ComponentResource("test:app", "app-parent")
-        shot = OneShot(name="once", image="redis", user="7:7", command="false", env=[], uploads=[], mounts=[])
+        shot = JobSpec(name="once", image="redis", user="7:7", command="false", env=[], uploads=[], mounts=[])
         pulumi.export("ran", run_once(shot, engine, parent).apply(lambda container: container.name))
 
     done = run(program, stack="staging", computed=failing("once", 2))

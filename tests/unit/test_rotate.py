@@ -9,7 +9,7 @@ from base64 import b64decode
 import pytest
 
 from ops import rotate
-from ops.probes import ProbeError
+from ops.probes import ClientError
 from plan import GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, plan
 from stacks.settings import load_settings
 from tests.unit.fake_stack import Call, FakeCommands, main
@@ -206,15 +206,15 @@ def test_without_the_docker_command_the_old_value_is_put_back(rotation: Rotation
 
 def test_the_server_is_told_on_the_stacks_own_engine(rotation: Rotation) -> None:
     settings = load_settings("prod").model_copy(update={"engine_host": "ssh://ops@engine.invalid", "prefix": "other"})
-    assert rotate.set_at_server(plan(settings), GRAFANA_PASSWORD, NEW) == "Grafana takes the new password"
+    assert rotate.apply_to_server(plan(settings), GRAFANA_PASSWORD, NEW) == "Grafana takes the new password"
     words = rotation.told_docker().words
     assert words[:6] == ("docker", "--host", "ssh://ops@engine.invalid", "exec", "-i", "other-grafana")
 
 
 def test_a_long_complaint_of_a_server_is_cut(rotation: Rotation) -> None:
     rotation.commands.docker_error = "x" * 10_000 + "the end"
-    with pytest.raises(ProbeError, match="the end") as caught:
-        rotate.set_at_server(planned("dev"), GRAFANA_PASSWORD, NEW)
+    with pytest.raises(ClientError, match="the end") as caught:
+        rotate.apply_to_server(planned("dev"), GRAFANA_PASSWORD, NEW)
     assert len(str(caught.value)) < 600
 
 

@@ -7,18 +7,18 @@ from typer.testing import CliRunner
 
 import ops.__main__ as commands
 from ops import routes
-from plan import Plan, plan
+from plan import DesiredState, plan
 from rules import ALERTS
 from stacks.settings import Environment
 from tests.unit.values import planned, settings
 
 
-def plans() -> dict[str, Plan]:
+def plans() -> dict[str, DesiredState]:
     return {environment.value: planned(environment.value) for environment in Environment}
 
 
 def test_the_table_is_the_one_that_was_reviewed() -> None:
-    assert routes.GOLDEN.read_text(encoding="utf-8") == routes.table(plans()), (
+    assert routes.ROUTES_MD.read_text(encoding="utf-8") == routes.table(plans()), (
         "who is told has changed: `make routes RENEW=1`, and review the difference of docs/routes.md"
     )
 
@@ -62,7 +62,7 @@ def test_office_hours_and_planned_work_are_told() -> None:
 def test_one_command_prints_a_stacks_and_one_renews_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = CliRunner().invoke(commands.app, ["routes", "--stack", "prod"])
     assert shown.exit_code == 0 and "pagerduty, slack" in shown.output
-    monkeypatch.setattr(routes, "GOLDEN", tmp_path / "routes.md")
+    monkeypatch.setattr(routes, "ROUTES_MD", tmp_path / "routes.md")
     done = CliRunner().invoke(commands.app, ["routes", "--renew"])
     assert done.exit_code == 0
     assert (tmp_path / "routes.md").read_text(encoding="utf-8") == routes.table(plans())

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 import routing.render
-from plan import PlanError, plan
+from plan import InvalidStackError, plan
 from routing.checks import _inhibitions
 from routing.render import alertmanager_files, template_problems
-from routing.tree import Inhibition, Route, Tree
+from routing.tree import InhibitRule, Route, RoutingTree
 from rules import ALERTS
 from rules.model import Alert, Severity
 from stacks.matchers import Matcher, all_hold, matcher
@@ -35,7 +35,7 @@ EVERY: dict[str, Any] = {
 }
 
 
-def made(stack: str = "dev", **notifications: Any) -> Tree:
+def made(stack: str = "dev", **notifications: Any) -> RoutingTree:
     return planned(stack, notifications=notifications).routes
 
 
@@ -45,7 +45,7 @@ def configuration(stack: str = "dev", **notifications: Any) -> dict[str, Any]:
 
 
 def refused(stack: str = "dev", **notifications: Any) -> str:
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(InvalidStackError) as caught:
         plan(settings(stack, notifications=notifications))
     (problem,) = caught.value.problems
     return problem
@@ -238,7 +238,7 @@ def test_prod_is_not_without_a_heartbeat_and_a_test_stack_may_be() -> None:
 
 def test_prod_is_not_without_the_watchdog_and_a_test_stack_may_be() -> None:
     off = {"Watchdog": {"enabled": False}}
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(InvalidStackError) as caught:
         plan(settings("prod", alerts=off))
     assert caught.value.problems == (
         "alerts.Watchdog.enabled: prod needs it, or nobody learns that nothing can be told; remove this line",
@@ -256,7 +256,7 @@ def test_prods_heartbeat_is_an_address_or_a_secret(heartbeat: dict[str, str]) ->
 # --- inhibitions -----------------------------------------------------------------------------------------------------
 
 
-def holders(whole: Tree, held: Mapping[str, str | None], by: Mapping[str, str | None]) -> list[Inhibition]:
+def holders(whole: RoutingTree, held: Mapping[str, str | None], by: Mapping[str, str | None]) -> list[InhibitRule]:
     """The inhibitions by which one alert holds back another."""
     return [
         rule
@@ -322,7 +322,7 @@ def test_nothing_critical_is_ever_held_back() -> None:
     ("rule", "said"),
     [
         (
-            Inhibition(
+            InhibitRule(
                 source=(matcher("severity=critical"),),
                 target=(matcher("alertname=SlowQueries"),),
                 equal=("service", "instance"),
@@ -330,24 +330,26 @@ def test_nothing_critical_is_ever_held_back() -> None:
             "source ApiAvailabilityFastBurn has no label instance",
         ),
         (
-            Inhibition(
+            InhibitRule(
                 source=(matcher("alertname=ApiDown"),), target=(matcher("alertname=SlowQueries"),), equal=("job",)
             ),
             "source ApiDown has no label job",
         ),
         (
-            Inhibition(
+            InhibitRule(
                 source=(matcher("alertname=ApiDwon"),), target=(matcher("alertname=SlowQueries"),), equal=("instance",)
             ),
             "no alert is a source",
         ),
         (
-            Inhibition(source=(matcher("alertname=ApiDown"),), target=(matcher("service=mysql"),), equal=("instance",)),
+            InhibitRule(
+                source=(matcher("alertname=ApiDown"),), target=(matcher("service=mysql"),), equal=("instance",)
+            ),
             "no alert is a target",
         ),
     ],
 )
-def test_an_inhibition_compares_labels_that_both_sides_carry(rule: Inhibition, said: str) -> None:
+def test_an_inhibition_compares_labels_that_both_sides_carry(rule: InhibitRule, said: str) -> None:
     whole = planned()
     assert list(_inhibitions(whole.routes, whole.labels, whole.labels)) == []
     found = list(_inhibitions(replace(whole.routes, inhibitions=(rule,)), whole.labels, whole.labels))
@@ -355,7 +357,7 @@ def test_an_inhibition_compares_labels_that_both_sides_carry(rule: Inhibition, s
     assert all(line.startswith("routing/tree.py: inhibition {") for line in found)
 
 
-OUTAGES = [alert for alert in ALERTS if alert.or_absent]
+OUTAGES = [alert for alert in ALERTS if alert.fire_if_absent]
 
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=lambda alert: str(alert.name))
@@ -468,7 +470,7 @@ def test_planned_work_that_is_about_nothing_is_refused() -> None:
         said = refused(**GIVEN, planned_work={"upgrade": {**WORK, "matchers": [nothing]}})
         assert said.startswith("notifications.planned_work.upgrade.matchers: no alert of this environment fits ")
     off = {alert.name: {"enabled": False} for alert in ALERTS if alert.service == "postgres"}
-    with pytest.raises(PlanError, match="no alert of this environment fits"):
+    with pytest.raises(InvalidStackError, match="no alert of this environment fits"):
         plan(
             settings(
                 notifications={"planned_work": {"upgrade": {**WORK, "matchers": ["alertname=DatabaseDown"]}}},

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 import rules
-from rules import ALERTS, JOBS, OBJECTIVES, RECORDINGS, SERVICES, api, prometheus
-from rules.model import Alert, Recording, ScrapeJob, Severity, Signal, Unit, reachable
+from rules import ALERTS, JOBS, RECORDING_RULES, SERVICES, SLOS, api, prometheus
+from rules.model import Alert, RecordingRule, ScrapeJob, Severity, Signal, Unit, reachable
 from rules.render import rule_files, to_yaml, tune
-from stacks.settings import Tuning
+from stacks.settings import AlertOverride
 
 NO_SUBJECT = {"__init__", "model", "objectives", "render", "promql", "checks"}
 OUTAGES = {"ApiDown", "DatabaseDown", "RedisDown", "ElasticsearchDown"}
@@ -49,8 +49,8 @@ def alert(**changes: Any) -> Alert:
     return replace(made, **changes)
 
 
-def recording(**changes: Any) -> Recording:
-    return replace(Recording(name="job:load:ratio_rate5m", of=replace(LOAD, by=("job",))), **changes)
+def recording(**changes: Any) -> RecordingRule:
+    return replace(RecordingRule(name="job:load:ratio_rate5m", of=replace(LOAD, by=("job",))), **changes)
 
 
 def rule(made: Alert, runbooks: str = "", pages: tuple[str, ...] = ("thing",)) -> dict[str, Any]:
@@ -72,14 +72,14 @@ def test_every_file_of_rules_is_listed() -> None:
 def test_a_modules_name_is_its_service_and_all_in_it_is_of_its_job(module: ModuleType) -> None:
     assert module.JOB.service == module.__name__.removeprefix("rules.")
     assert {signal.job for signal in signals(module).values()} == {module.JOB}
-    assert {made.job for made in (*module.ALERTS, *getattr(module, "RECORDINGS", ()))} <= {module.JOB}
+    assert {made.job for made in (*module.ALERTS, *getattr(module, "RECORDING_RULES", ()))} <= {module.JOB}
 
 
 def test_all_that_the_modules_define_is_gathered_and_has_a_name_of_its_own() -> None:
-    for kind, gathered in {"ALERTS": ALERTS, "RECORDINGS": RECORDINGS, "OBJECTIVES": OBJECTIVES}.items():
+    for kind, gathered in {"ALERTS": ALERTS, "RECORDING_RULES": RECORDING_RULES, "SLOS": SLOS}.items():
         assert {made for module in SERVICES for made in getattr(module, kind, ())} <= set(gathered)
     assert len({made.name for made in ALERTS}) == len(ALERTS)
-    assert len({made.name for made in RECORDINGS}) == len(RECORDINGS)
+    assert len({made.name for made in RECORDING_RULES}) == len(RECORDING_RULES)
 
 
 def test_jobs_and_ports_are_told_apart() -> None:
@@ -182,19 +182,19 @@ def test_every_alert_is_promql_and_tells_where_and_what() -> None:
 
 @pytest.mark.parametrize("made", [made for made in ALERTS if made.name in OUTAGES], ids=lambda made: str(made.name))
 def test_an_outage_is_told_even_where_the_target_is_gone(made: Alert) -> None:
-    assert made.or_absent
+    assert made.fire_if_absent
     assert f'or label_replace(absent(up{{job="{made.job.name}"}}), "instance", ' in made.expr()
 
 
 def test_further_conditions_must_hold_for_the_same_instance() -> None:
-    expr = alert(also=(LOAD.below(2),)).expr()
+    expr = alert(and_conditions=(LOAD.below(2),)).expr()
     assert expr == f"{LOAD.above(0.9).render()}\nand on (instance) {LOAD.below(2).render()}"
     promql_parser.parse(expr)
 
 
 def test_another_set_of_conditions_is_enough_where_it_holds_as_a_whole() -> None:
     first, second = (LOAD.above(0.9), LOAD.below(2)), (LOAD.above(0.5), LOAD.below(3))
-    expr = alert(when=first[0], also=first[1:], or_when=(second,)).expr()
+    expr = alert(when=first[0], and_conditions=first[1:], or_conditions=(second,)).expr()
     assert expr == " ".join(
         (
             f"{first[0].render()}\nand on (instance) {first[1].render()}\nor",
@@ -272,8 +272,8 @@ def test_a_groups_recordings_come_before_the_alerts_that_may_read_them() -> None
     assert rules_of["thing.yml"][0] == {"record": "job:load:ratio_rate5m", "expr": recording().of.for_rule()}
 
 
-@pytest.mark.parametrize("made", RECORDINGS, ids=lambda made: str(made.name))
-def test_a_recordings_name_is_level_metric_and_operations(made: Recording) -> None:
+@pytest.mark.parametrize("made", RECORDING_RULES, ids=lambda made: str(made.name))
+def test_a_recordings_name_is_level_metric_and_operations(made: RecordingRule) -> None:
     level, metric, operations = made.name.split(":")
     assert level.split("_") == list(made.of.by)
     assert re.fullmatch(r"[a-z][a-z0-9_]+", metric) and re.fullmatch(r"[a-z][a-z0-9_]+", operations)
@@ -290,7 +290,10 @@ def test_yaml_keeps_the_order_and_shows_lines_as_lines() -> None:
 def test_an_environment_changes_threshold_hold_time_and_switch_by_name() -> None:
     tuned = tune(
         [alert(), alert(name="Other"), alert(name="Third")],
-        {"LoadHigh": Tuning.model_validate({"threshold": 0.5, "for": "1m"}), "Other": Tuning(enabled=False)},
+        {
+            "LoadHigh": AlertOverride.model_validate({"threshold": 0.5, "for": "1m"}),
+            "Other": AlertOverride(enabled=False),
+        },
     )
     assert tuned == (
         alert(when=LOAD.above(0.5), for_="1m"),
@@ -300,17 +303,17 @@ def test_an_environment_changes_threshold_hold_time_and_switch_by_name() -> None
 
 
 def test_what_is_not_tuned_stays_and_zero_is_a_threshold() -> None:
-    (tuned,) = tune([alert()], {"LoadHigh": Tuning(threshold=0)})
+    (tuned,) = tune([alert()], {"LoadHigh": AlertOverride(threshold=0)})
     assert (tuned.when.threshold, tuned.for_, tuned.enabled) == (0, "5m", True)
     assert tune(ALERTS, {}) == ALERTS
 
 
 def test_an_alert_that_does_not_exist_cannot_be_tuned() -> None:
     with pytest.raises(ValueError, match=r"no such alert: ApiDwon, Nope \(there are: .*ApiDown, .*SlowQueries.*\)"):
-        tune(ALERTS, {"ApiDwon": Tuning(enabled=False), "Nope": Tuning(), "ApiDown": Tuning()})
+        tune(ALERTS, {"ApiDwon": AlertOverride(enabled=False), "Nope": AlertOverride(), "ApiDown": AlertOverride()})
 
 
 def test_tuning_leaves_the_definitions_alone() -> None:
     before = api.ERROR_RATIO.above(0.05)
-    tune(ALERTS, {"HighErrorRate": Tuning(threshold=0.5)})
+    tune(ALERTS, {"HighErrorRate": AlertOverride(threshold=0.5)})
     assert next(made for made in ALERTS if made.name == "HighErrorRate").when == before

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import ops.__main__ as commands
-from plan import Plan, PlanError, load_plan
+from plan import DesiredState, InvalidStackError, load_desired_state
 from stacks.settings import Settings, SettingsError
 from stacks.values import seconds
 from tests.unit.values import values
@@ -206,12 +206,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stacks")
 
 
-def outcome(folder: Path, content: bytes, images: Any = None) -> Plan | str:
+def outcome(folder: Path, content: bytes, images: Any = None) -> DesiredState | str:
     """The plan of a file, or what is said of it; any other error is the fault that is looked for."""
     (folder / "mine.yaml").write_bytes(content)
     try:
-        made = load_plan("mine", images=images, folder=folder)
-    except (SettingsError, PlanError) as error:
+        made = load_desired_state("mine", images=images, folder=folder)
+    except (SettingsError, InvalidStackError) as error:
         message = str(error)
         assert_is_for_people(message)
         return message
@@ -260,7 +260,7 @@ def test_real_values_with_a_change_anywhere_are_a_plan_or_a_message(folder: Path
 @given(stack=st.text(max_size=30) | st.sampled_from(STRANGE))
 def test_any_name_is_a_stack_or_a_message(folder: Path, stack: str) -> None:
     with pytest.raises(SettingsError, match="has no settings file"):
-        load_plan(f"{stack}.", folder=folder)
+        load_desired_state(f"{stack}.", folder=folder)
 
 
 # --- every problem at once -------------------------------------------------------------------------------------------
@@ -381,7 +381,7 @@ def test_a_command_says_it_in_one_message_and_ends_with_2(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, content: bytes
 ) -> None:
     said = outcome(folder, content)
-    monkeypatch.setattr(commands, "load_plan", partial(load_plan, folder=folder))
+    monkeypatch.setattr(commands, "load_desired_state", partial(load_desired_state, folder=folder))
     out = tmp_path / "out"
     done = CliRunner().invoke(
         commands.app, [command, "--stack", "mine", *(["--out", str(out)] if command == "render" else [])]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 import ops.__main__ as commands
 from ops import silences, synthetic
-from ops.probes import ProbeError
+from ops.probes import ClientError
 from plan import plan
 from routing.tree import GROUP_BY
 from rules.model import Severity
@@ -178,7 +178,7 @@ def test_a_silence_is_made_listed_and_ended_over_alertmanager_alone(run: Run) ->
 def test_the_alertmanager_of_another_environment_is_left_alone(words: tuple[str, ...], run: Run) -> None:
     there = Alertmanager("dev")
     done = run(there, *words, "--stack", "prod")
-    assert isinstance(done.exception, ProbeError)
+    assert isinstance(done.exception, ClientError)
     assert str(done.exception) == (
         "Alertmanager at http://127.0.0.1:9093 is that of dev; where prod runs elsewhere, go through ssh: "
         "ssh -L 9093:127.0.0.1:9093 <host>"
@@ -192,9 +192,9 @@ def test_an_alertmanager_that_does_not_answer_may_be_elsewhere() -> None:
 
     with (
         httpx.Client(transport=httpx.MockTransport(refuse)) as http,
-        pytest.raises(ProbeError, match="ssh -L 9093:127"),
+        pytest.raises(ClientError, match="ssh -L 9093:127"),
     ):
-        silences.check_whose(http, "http://127.0.0.1:9093", "prod")
+        silences.check_environment(http, "http://127.0.0.1:9093", "prod")
 
 
 @pytest.mark.parametrize("blank", ["author", "reason"])
@@ -210,7 +210,7 @@ def test_nobody_silences_without_name_and_reason(blank: str, run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["1", ID])
 def test_a_silence_that_is_not_there_cannot_end(name: str) -> None:
-    with pytest.raises(ProbeError, match=r"not the id of a silence|answers 404"):
+    with pytest.raises(ClientError, match=r"not the id of a silence|answers 404"):
         silences.expire(Alertmanager().client(), "http://127.0.0.1:9093", name)
 
 
@@ -289,10 +289,10 @@ def test_a_receiver_has_the_time_for_a_second_try(run: Run, monkeypatch: pytest.
 
 def test_a_receiver_that_is_muted_is_named_with_what_mutes_it(run: Run) -> None:
     nothing: dict[str, Any] = {"receiver": "slack", "accepted": 0, "failed": 0}
-    assert str(synthetic.Outcome(**nothing)) == "slack: nothing was sent"
-    assert str(synthetic.Outcome(**nothing, waits_for=("office-hours",), muted_in=("planned-a", "planned-b"))) == (
-        "slack: nothing was sent; it is told in office-hours alone; it is not told in planned-a, planned-b"
-    )
+    assert str(synthetic.DeliveryResult(**nothing)) == "slack: nothing was sent"
+    assert str(
+        synthetic.DeliveryResult(**nothing, waits_for=("office-hours",), muted_in=("planned-a", "planned-b"))
+    ) == ("slack: nothing was sent; it is told in office-hours alone; it is not told in planned-a, planned-b")
     wide = {**WORK, "matchers": ["severity=critical"]}
     made = plan(settings(notifications={"webhook_url": "http://inbox:8025/webhook", "planned_work": {"all": wide}}))
     there = Alertmanager(deaf=("webhook",))
@@ -304,7 +304,7 @@ def test_an_alertmanager_that_does_not_answer_is_told_in_one_line(monkeypatch: p
     def refuse(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused")
 
-    with pytest.raises(ProbeError, match="Alertmanager does not answer at http://127"):
+    with pytest.raises(ClientError, match="Alertmanager does not answer at http://127"):
         synthetic.send(httpx.Client(transport=httpx.MockTransport(refuse)), Alertmanager().plan, Severity.CRITICAL)
 
 
@@ -322,5 +322,5 @@ def test_nothing_of_this_project_holds_the_test_alert_back() -> None:
 def test_the_counts_are_read_by_receiver() -> None:
     there = Alertmanager("prod")
     there.counts["slack"] = [7, 3]
-    assert synthetic.requests(there.client(), "http://x")["slack"] == synthetic.Requests(7, 3)
+    assert synthetic.requests(there.client(), "http://x")["slack"] == synthetic.NotificationCounters(7, 3)
     assert re.search("receiver_name", there.metrics())

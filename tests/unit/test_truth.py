@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from ops import truth
-from ops.truth import Problem
-from plan import Plan
+from ops.truth import Finding
+from plan import DesiredState
 from tests.unit.fake_stack import PASSWORD, FakeStack, nanoseconds
 from tests.unit.values import planned
 
@@ -24,23 +24,23 @@ CORRECT = "correct its expression in rules/, then `pulumi up`"
 
 
 @pytest.fixture(scope="module")
-def wanted() -> Plan:
+def wanted() -> DesiredState:
     return planned("dev")
 
 
 @pytest.fixture
-def stack(wanted: Plan, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     fake = FakeStack(wanted)
     fake.install(monkeypatch)
     return fake
 
 
-def problems(stack: FakeStack, wanted: Plan) -> list[Problem]:
+def problems(stack: FakeStack, wanted: DesiredState) -> list[Finding]:
     with stack.client() as http:
         return truth.problems(wanted.expected, stack.access(), http)
 
 
-def settle(stack: FakeStack, wanted: Plan) -> list[Problem]:
+def settle(stack: FakeStack, wanted: DesiredState) -> list[Finding]:
     with stack.client() as http:
         return truth.settle(wanted.expected, stack.access(), http)
 
@@ -155,7 +155,7 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
         True,
     ),
     "volume that was full": (
-        lambda s: setattr(s, "failed_writes", 8),
+        lambda s: setattr(s, "wal_write_failures", 8),
         "Prometheus",
         "8 writes to its log failed",
         True,
@@ -233,7 +233,7 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, wanted: Plan) -> None:
+def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, wanted: DesiredState) -> None:
     break_it, part, cause, own = FAULTS[fault]
     break_it(stack)
     found = problems(stack, wanted)
@@ -244,12 +244,14 @@ def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, wante
     assert "\n" not in str(found[0])
 
 
-def test_every_service_of_the_plan_is_looked_at(stack: FakeStack, wanted: Plan) -> None:
+def test_every_service_of_the_plan_is_looked_at(stack: FakeStack, wanted: DesiredState) -> None:
     stack.containers.clear()
     assert {problem.part for problem in problems(stack, wanted)} == wanted.expected.services
 
 
-def test_every_target_rule_data_source_and_dashboard_of_the_plan_is_looked_at(stack: FakeStack, wanted: Plan) -> None:
+def test_every_target_rule_data_source_and_dashboard_of_the_plan_is_looked_at(
+    stack: FakeStack, wanted: DesiredState
+) -> None:
     stack.targets.clear()
     stack.rules.clear()
     stack.datasources.clear()
@@ -265,7 +267,9 @@ def test_every_target_rule_data_source_and_dashboard_of_the_plan_is_looked_at(st
 
 
 @pytest.mark.parametrize("key", [REDIS, API])
-def test_who_is_to_mend_a_target_depends_on_whose_it_is(key: tuple[str, str], stack: FakeStack, wanted: Plan) -> None:
+def test_who_is_to_mend_a_target_depends_on_whose_it_is(
+    key: tuple[str, str], stack: FakeStack, wanted: DesiredState
+) -> None:
     target(key, health="down", lastError="EOF")(stack)
     (found,) = problems(stack, wanted)
     assert (
@@ -280,13 +284,13 @@ def test_who_is_to_mend_a_target_depends_on_whose_it_is(key: tuple[str, str], st
 @pytest.mark.parametrize("state", [{"Running": False, "ExitCode": 1}, {"Paused": True}, None])
 @pytest.mark.parametrize("service", ["prometheus", "alertmanager", "grafana", "redis-exporter"])
 def test_what_follows_from_a_container_that_does_not_run_is_not_told_besides(
-    service: str, state: dict[str, Any] | None, stack: FakeStack, wanted: Plan
+    service: str, state: dict[str, Any] | None, stack: FakeStack, wanted: DesiredState
 ) -> None:
     if state is None:
         stack.containers.pop(service)
     else:
         container(service, **state)(stack)
-    for key, named in wanted.expected.own_targets.items():
+    for key, named in wanted.expected.stack_targets.items():
         if named == service:
             target(key, health="down", lastError="no such host")(stack)
     port = getattr(stack.ports, service, None)
@@ -307,7 +311,7 @@ def test_what_follows_from_a_container_that_does_not_run_is_not_told_besides(
     assert [problem.part for problem in found] == [service]
 
 
-def test_the_clock_of_this_machine_does_not_count(stack: FakeStack, wanted: Plan) -> None:
+def test_the_clock_of_this_machine_does_not_count(stack: FakeStack, wanted: DesiredState) -> None:
     """The engine's may stand far from it: that of a virtual machine drifts while its host sleeps."""
     for hours in (-1, 1):
         stack.now += timedelta(hours=hours)
@@ -318,19 +322,19 @@ def test_the_clock_of_this_machine_does_not_count(stack: FakeStack, wanted: Plan
         assert problems(stack, wanted) == []
 
 
-def test_a_scrape_of_the_last_interval_counts(stack: FakeStack, wanted: Plan) -> None:
+def test_a_scrape_of_the_last_interval_counts(stack: FakeStack, wanted: DesiredState) -> None:
     older(wanted.expected.scrape_interval)(stack)
     assert problems(stack, wanted) == []
 
 
-def test_a_scrape_from_before_prometheus_was_started_does_not_count(stack: FakeStack, wanted: Plan) -> None:
+def test_a_scrape_from_before_prometheus_was_started_does_not_count(stack: FakeStack, wanted: DesiredState) -> None:
     started_after_the_scrape("prometheus")(stack)
     assert {problem.part for problem in problems(stack, wanted)} == {
         f"target {job}/{instance}" for job, instance in wanted.expected.targets
     }
 
 
-def test_a_broken_rule_does_not_hide_behind_another_of_its_name(stack: FakeStack, wanted: Plan) -> None:
+def test_a_broken_rule_does_not_hide_behind_another_of_its_name(stack: FakeStack, wanted: DesiredState) -> None:
     broken = {"name": "ratio", "type": "recording", "health": "err", "lastError": "division", "labels": {"le": "1"}}
     sound = {"name": "ratio", "type": "recording", "health": "ok", "labels": {"le": "2"}}
     stack.rules += [("recordings", broken), ("recordings", sound)]
@@ -338,7 +342,7 @@ def test_a_broken_rule_does_not_hide_behind_another_of_its_name(stack: FakeStack
 
 
 def test_a_group_that_is_evaluated_more_slowly_than_an_update_waits_is_judged_by_its_errors(
-    stack: FakeStack, wanted: Plan
+    stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.intervals["softfactory"] = 60
     rule("RedisDown", health="unknown")(stack)
@@ -347,7 +351,7 @@ def test_a_group_that_is_evaluated_more_slowly_than_an_update_waits_is_judged_by
     assert len(problems(stack, wanted)) == 1
 
 
-def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, wanted: Plan) -> None:
+def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, wanted: DesiredState) -> None:
     stack.targets[("other", "x")] = {**stack.targets[REDIS], "labels": {"job": "other", "instance": "x"}}
     stack.dashboards.append("made-by-hand")
     stack.datasources["loki"] = {"uid": "loki", "name": "Loki", "type": "loki", "url": ""}
@@ -378,7 +382,7 @@ PATHS = {
     ids=["silence", "an error", "a page"],
 )
 def test_whatever_is_answered_the_part_is_named_in_one_line(
-    path: str, answer: httpx.Response | Exception, cause: str, stack: FakeStack, wanted: Plan
+    path: str, answer: httpx.Response | Exception, cause: str, stack: FakeStack, wanted: DesiredState
 ) -> None:
     stack.broken[path] = answer
     found = problems(stack, wanted)
@@ -387,13 +391,13 @@ def test_whatever_is_answered_the_part_is_named_in_one_line(
     assert all(cause in problem.cause and "\n" not in str(problem) for problem in found)
 
 
-def test_each_cause_is_told_once_though_it_is_met_twice(stack: FakeStack, wanted: Plan) -> None:
+def test_each_cause_is_told_once_though_it_is_met_twice(stack: FakeStack, wanted: DesiredState) -> None:
     broken = {"name": "ratio", "type": "recording", "health": "err", "lastError": "division", "labels": {}}
     stack.rules += [("recordings", broken), ("recordings", broken)]
     assert [str(problem) for problem in problems(stack, wanted)] == [f"rule recordings/ratio: division; {CORRECT}"]
 
 
-def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: Plan) -> None:
+def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: DesiredState) -> None:
     stack.engine_error = requests.exceptions.ConnectionError("no socket")
     stack.broken["/api/v1/targets"] = httpx.ConnectError("refused")
     stack.dashboards.clear()
@@ -404,12 +408,12 @@ def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: 
     }
 
 
-def test_an_unchanged_stack_is_not_waited_for(stack: FakeStack, wanted: Plan) -> None:
+def test_an_unchanged_stack_is_not_waited_for(stack: FakeStack, wanted: DesiredState) -> None:
     assert settle(stack, wanted) == []
     assert stack.slept == 0
 
 
-def test_what_needs_a_moment_gets_two_scrape_intervals_and_a_little(stack: FakeStack, wanted: Plan) -> None:
+def test_what_needs_a_moment_gets_two_scrape_intervals_and_a_little(stack: FakeStack, wanted: DesiredState) -> None:
     target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z")(stack)
 
     def scraped() -> None:
@@ -431,14 +435,14 @@ def test_what_stays_wrong_is_told_after_two_scrape_intervals_and_a_little(monkey
     assert 2 * wanted.expected.scrape_interval < stack.slept <= 2 * wanted.expected.scrape_interval + 7
 
 
-def test_a_refused_password_is_not_tried_until_the_account_is_locked(stack: FakeStack, wanted: Plan) -> None:
+def test_a_refused_password_is_not_tried_until_the_account_is_locked(stack: FakeStack, wanted: DesiredState) -> None:
     stack.password = "what the kept database has"
     target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z")(stack)
     assert "Grafana" in {problem.part for problem in settle(stack, wanted)}
     assert stack.paths("grafana").count("/api/datasources") <= 2  # Grafana locks after five
 
 
-def test_no_problem_tells_the_password(stack: FakeStack, wanted: Plan) -> None:
+def test_no_problem_tells_the_password(stack: FakeStack, wanted: DesiredState) -> None:
     for path in PATHS:
         stack.broken[path] = httpx.ConnectError("refused")
     stack.engine_error = requests.exceptions.ConnectionError("no socket")

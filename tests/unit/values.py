@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from plan import Plan, load_plan, plan
+from plan import DesiredState, load_desired_state, plan
 from stacks.settings import FOLDER, Settings
 from tests.checkers import STACKS
 
@@ -21,16 +21,16 @@ def settings(stack: str = "dev", **changes: Any) -> Settings:
     return Settings.model_validate(values(stack, **changes))
 
 
-def planned(stack: str = "dev", **changes: Any) -> Plan:
+def planned(stack: str = "dev", **changes: Any) -> DesiredState:
     """The plan of `settings(...)`; each is made once, so this is not for tests that change the model."""
     return _planned(stack, json.dumps(changes))
 
 
-def remembered(stack: str, *given: Any, **named: Any) -> Plan:
-    """`load_plan`, which makes the plans of the project's own environments once."""
-    return planned(stack) if stack in STACKS and not (given or named) else load_plan(stack, *given, **named)
+def remembered(stack: str, *given: Any, **named: Any) -> DesiredState:
+    """`load_desired_state`, which makes the plans of the project's own environments once."""
+    return planned(stack) if stack in STACKS and not (given or named) else load_desired_state(stack, *given, **named)
 
 
 @cache
-def _planned(stack: str, changes: str) -> Plan:
-    return plan(settings(stack, **json.loads(changes))) if changes != "{}" else load_plan(stack)
+def _planned(stack: str, changes: str) -> DesiredState:
+    return plan(settings(stack, **json.loads(changes))) if changes != "{}" else load_desired_state(stack)
