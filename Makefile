@@ -77,7 +77,7 @@ recover: ## Put things right after an update that was killed, or a lost state; d
 	@$(RUN) python -m ops recover
 
 traffic: ## Send the demo API a minute of requests
-	@$(RUN) python -m demo.traffic --seconds 60 --rate 5
+	@$(RUN) python -m demo.load_generator --seconds 60 --rate 5
 
 render: ## Write the files that would be deployed: make render STACK=dev OUT=dir
 	@supply/setup python

@@ -5,27 +5,27 @@ from contextlib import suppress
 
 import pulumi
 
+from clients import probes
 from components.alertmanager import Alertmanager, AlertmanagerArgs
 from components.demo import Demo, DemoArgs
-from components.engine import DockerHost
+from components.docker_host import DockerHost
 from components.exporters import Exporters, ExportersArgs
 from components.grafana import Grafana, GrafanaArgs
-from components.grafana_content import GrafanaProvisioning, GrafanaProvisioningArgs
-from components.live import look
-from components.prepare import prepare
+from components.grafana_provisioning import GrafanaProvisioning, GrafanaProvisioningArgs
 from components.prometheus import Prometheus, PrometheusArgs
-from components.verify import verify
-from ops import probes
-from ops.truth import Endpoints
-from plan import GRAFANA_PASSWORD
+from desired_state import GRAFANA_PASSWORD
+from readiness.checks import Endpoints
+from readiness.gate import verify
+from readiness.load import prepare
+from readiness.observe import look
 
 # Each step of each resource is a line of the SDK's own for `pulumi --debug`, and a call that it waits for: a sixth of
 # the program's time.
 if not os.environ.get("PULUMI_SDK_DEBUG"):
     pulumi.log.debug = lambda *_, **__: None
 
-wanted, secrets = prepare(pulumi.get_stack(), pulumi.Config(), probes.client)
-settings = wanted.settings
+desired, secrets = prepare(pulumi.get_stack(), pulumi.Config(), probes.client)
+settings = desired.settings
 live = look(settings, probes.client)
 
 engine = DockerHost.of(settings, live.containers)
@@ -33,13 +33,13 @@ alertmanager = Alertmanager(
     "alertmanager",
     AlertmanagerArgs(
         engine=engine,
-        release=wanted.alertmanager,
+        release=desired.alertmanager,
         live=live.releases["alertmanager"],
-        secrets={name: secrets[name] for name in wanted.secrets["alertmanager"]},
+        secrets={name: secrets[name] for name in desired.secrets["alertmanager"]},
     ),
 )
 prometheus = Prometheus(
-    "prometheus", PrometheusArgs(engine=engine, release=wanted.prometheus, live=live.releases["prometheus"])
+    "prometheus", PrometheusArgs(engine=engine, release=desired.prometheus, live=live.releases["prometheus"])
 )
 engine = engine.after(prometheus.released, alertmanager.released)  # a refused release leaves every container as it is
 alertmanager.start(engine)
@@ -50,12 +50,12 @@ exporters = Exporters("exporters", ExportersArgs(engine=engine, secrets=secrets,
 prometheus.start(engine.after(*exporters.containers, *([demo.api] if demo else [])))
 password = secrets.get(GRAFANA_PASSWORD)  # none where the settings name a Grafana that is there already
 server = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=password)).container if password else None
-auth = secrets[wanted.grafana_secret].apply(wanted.grafana_auth)
-content = GrafanaProvisioning("grafana-content", GrafanaProvisioningArgs(auth=auth, wanted=wanted, server=server))
+auth = secrets[desired.grafana_secret].apply(desired.grafana_auth)
+content = GrafanaProvisioning("grafana-content", GrafanaProvisioningArgs(auth=auth, desired=desired, server=server))
 deployed = [prometheus.url, alertmanager.url, exporters.ready, content.ready, *([demo.ready] if demo else [])]
-access = auth.apply(lambda text: Endpoints.of(settings, probes.GrafanaAuth(text)))
+endpoints = auth.apply(lambda text: Endpoints.of(settings, probes.GrafanaAuth(text)))
 
-verified = verify(wanted, access, deployed, probes.client)
+verified = verify(desired, endpoints, deployed, probes.client)
 pulumi.export("verified", verified)
 pulumi.export("prometheus", prometheus.url)
 pulumi.export("alertmanager", alertmanager.url)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_docker as docker
 
-import plan
-from components.engine import DockerHost
-from components.release import ConfigRollout, ConfigRolloutArgs
-from components.secrets import stage
-from components.service import ContainerSpec, HealthCheck, place
+from components.config_rollout import ConfigRollout, ConfigRolloutArgs
+from components.container import ContainerSpec, HealthCheck, place
+from components.docker_host import DockerHost
+from components.secret_files import stage
+from desired_state import ConfigRevision
 from rules.alertmanager import JOB
 from stacks.settings import VolumePolicy
 
@@ -22,7 +22,12 @@ class AlertmanagerArgs:
     """`live` is what the running one says of its release; `secrets` are the files that the receivers read, by name."""
 
     def __init__(
-        self, *, engine: DockerHost, release: plan.ConfigRevision, live: str, secrets: Mapping[str, pulumi.Input[str]]
+        self,
+        *,
+        engine: DockerHost,
+        release: ConfigRevision,
+        live: str,
+        secrets: Mapping[str, pulumi.Input[str]],
     ) -> None:
         self.engine = engine
         self.release = release

@@ -8,9 +8,9 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.engine import DockerHost
-from components.secrets import stage
-from components.service import SECRETS, ContainerSpec, HealthCheck, place
+from components.container import SECRETS, ContainerSpec, HealthCheck, place
+from components.docker_host import DockerHost
+from components.secret_files import stage
 from stacks.settings import VolumePolicy
 
 SOURCE = Path(__file__).parent.parent / "demo"
@@ -54,9 +54,9 @@ class Demo(pulumi.ComponentResource):
                 image="python",
                 image_id=image.image_id,
                 user=DEMO_USER,
-                command=("python", "-m", "demo.inbox"),
+                command=("python", "-m", "demo.notification_sink"),
                 ports={8025: ports.inbox},
-                health=HealthCheck(command=("python", "-m", "demo.probe", "http://127.0.0.1:8025/healthz")),
+                health=HealthCheck(command=("python", "-m", "demo.healthcheck", "http://127.0.0.1:8025/healthz")),
             ),
             engine,
             self,
@@ -82,7 +82,7 @@ class Demo(pulumi.ComponentResource):
                     "MAIL_FROM": "api@softfactory.invalid",
                 },
                 ports={8000: ports.api},
-                health=HealthCheck(command=("python", "-m", "demo.probe", "http://127.0.0.1:8000/healthz")),
+                health=HealthCheck(command=("python", "-m", "demo.healthcheck", "http://127.0.0.1:8000/healthz")),
                 memory=512,  # each of its eight threads may hash a password at once
                 secrets=secrets.volume,
             ),

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_docker as docker
 
-from components.engine import DockerHost
-from components.secrets import Secrets, stage
-from components.service import SECRETS, ContainerSpec, HealthCheck, place
+from components.container import SECRETS, ContainerSpec, HealthCheck, place
+from components.docker_host import DockerHost
+from components.secret_files import Secrets, stage
 from rules import elasticsearch, node, postgres, redis
 from stacks.settings import ElasticsearchExporterSettings, PostgresExporterSettings, RedisExporterSettings
 

@@ -3,10 +3,10 @@
 import pulumi
 import pulumi_docker as docker
 
-from components.engine import DockerHost
-from components.secrets import stage
-from components.service import SECRETS, ContainerSpec, HealthCheck, place
-from plan import GRAFANA_ADMIN, GRAFANA_PASSWORD
+from components.container import SECRETS, ContainerSpec, HealthCheck, place
+from components.docker_host import DockerHost
+from components.secret_files import stage
+from desired_state import GRAFANA_ADMIN, GRAFANA_PASSWORD
 from rules.grafana import JOB
 
 USER = "472:0"  # as in the official image

@@ -3,10 +3,10 @@
 import pulumi
 import pulumi_docker as docker
 
-import plan
-from components.engine import DockerHost
-from components.release import ConfigRollout, ConfigRolloutArgs
-from components.service import ContainerSpec, HealthCheck, place
+from components.config_rollout import ConfigRollout, ConfigRolloutArgs
+from components.container import ContainerSpec, HealthCheck, place
+from components.docker_host import DockerHost
+from desired_state import ConfigRevision
 from rules.prometheus import JOB
 from stacks.settings import VolumePolicy
 
@@ -18,7 +18,7 @@ USER = "65534:65534"  # nobody, as in the official image
 class PrometheusArgs:
     """`live` is what the running one says of its release."""
 
-    def __init__(self, *, engine: DockerHost, release: plan.ConfigRevision, live: str) -> None:
+    def __init__(self, *, engine: DockerHost, release: ConfigRevision, live: str) -> None:
         self.engine = engine
         self.release = release
         self.live = live

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards import alertmanager, api, elasticsearch, node, overview, postgres, prometheus, redis
-from dashboards.draw import PanelFactory
+from dashboards.panels import PanelFactory
 from rules.model import Alert, ScrapeJob
 
 PAGES: Final[tuple[ModuleType, ...]] = (

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import GRAPH_WIDTH, PanelFactory
+from dashboards.panels import GRAPH_WIDTH, PanelFactory
 from rules import api
 
 

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from dashboards.draw import PanelFactory
+from dashboards.panels import PanelFactory
 from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
 from rules.render import OVERVIEW
 

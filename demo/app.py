@@ -14,10 +14,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from demo.backends import Cache, Database, Mailer, Search, UnavailableError, open_cache, open_pool
+from demo.fault_injection import FaultInjector
 from demo.jobs import schedule
 from demo.metrics import Metrics
 from demo.settings import Settings
-from demo.switches import FaultInjector
 
 EMAIL = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,180}", re.ASCII)
 SEEN = "UPDATE users SET last_seen = now() WHERE id = %s"
@@ -106,11 +106,11 @@ def create_app(
 
     @app.post("/demo/switches")
     def set_switches() -> ResponseReturnValue:
-        wanted = request.get_json()
-        if not isinstance(wanted, dict):
+        desired = request.get_json()
+        if not isinstance(desired, dict):
             abort(400, f"expected a JSON object with any of {', '.join(asdict(panel.now))}")
         try:
-            panel.now = panel.now.changed(wanted)
+            panel.now = panel.now.changed(desired)
         except ValueError as error:
             abort(400, str(error))
         return asdict(panel.now)

@@ -19,9 +19,9 @@ from psycopg_pool import ConnectionPool
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from demo.fault_injection import FaultInjector
 from demo.metrics import Metrics
 from demo.settings import Settings
-from demo.switches import FaultInjector
 
 log = logging.getLogger(__name__)
 SLOW_QUERY = "SELECT pg_sleep(1.2)"  # over the 1000 ms from which a query counts as slow

@@ -12,16 +12,21 @@ import httpx
 import typer
 from rich.console import Console
 
-from ops import cli, recover, rotate, routes, silences, synthetic
-from ops import fate as fates
+from clients import pulumi_cli as cli
+from clients.probes import ClientError, GrafanaAuth, client
+from clients.pulumi_cli import PulumiCliError
+from desired_state import GRAFANA_ADMIN, DesiredState, InvalidStackError, load_desired_state
 from ops import health as report
-from ops.catalogue import capture_all
-from ops.cli import PulumiCliError
-from ops.probes import ClientError, GrafanaAuth, client
-from ops.summary import summary
-from ops.truth import Endpoints, fails
-from plan import GRAFANA_ADMIN, DesiredState, InvalidStackError, load_desired_state
-from rules import JOBS, catalogue
+from ops import recover, routes
+from ops import rotate_secret as rotate
+from ops import silence as silences
+from ops import test_alert as synthetic
+from ops import volume_policy as fates
+from ops.capture_metrics import capture_all
+from ops.pulumi_events import summary
+from readiness.checks import Endpoints, fails
+from rules import JOBS
+from rules import metrics as catalogue
 from rules.model import Severity
 from stacks.settings import Environment, Settings, SettingsError, VolumePolicy, load_settings
 
@@ -109,10 +114,10 @@ def send_test_alert(
     severity: Annotated[Severity, typer.Option(help="Whose way it goes.")] = Severity.CRITICAL,
 ) -> None:
     """Send an alert the real way, say what each receiver accepted; exit code 1 where one did not, or none was told."""
-    settings, wanted = _plan(stack)
+    settings, desired = _plan(stack)
     with client() as http:
         silences.check_environment(http, settings.published("alertmanager"), settings.environment)
-        outcomes = synthetic.send(http, wanted, severity)
+        outcomes = synthetic.send(http, desired, severity)
     for outcome in outcomes:
         typer.echo(f"{'✓' if outcome.well else '✗'} {outcome}")
     raise typer.Exit(0 if outcomes and all(outcome.well for outcome in outcomes) else 1)
@@ -133,9 +138,9 @@ def add_silence(
 ) -> None:
     """Tell nobody of the alerts that all matchers fit, until an end; print the silence's id."""
     try:
-        wanted, ends = silences.read_matchers(matchers), silences.until(length, end, datetime.now(UTC))
+        desired, ends = silences.read_matchers(matchers), silences.until(length, end, datetime.now(UTC))
         with client() as http:
-            typer.echo(silences.add(http, _alertmanager(http, stack), wanted, ends, author, reason))
+            typer.echo(silences.add(http, _alertmanager(http, stack), desired, ends, author, reason))
     except ValueError as error:
         _fail(str(error))
 
@@ -234,10 +239,10 @@ def rotate_secret(
 
     The value is made up where all that take it are the stack's own; else it is asked for, or read from standard input.
     """
-    settings, wanted = _plan(stack)
-    if name not in wanted.secret_names:
-        _fail(f"stack {stack} has no secret {name!r}; it has: {', '.join(wanted.secret_names)}")
-    elsewhere = not rotate.can_be_generated(wanted, name)
+    settings, desired = _plan(stack)
+    if name not in desired.secret_names:
+        _fail(f"stack {stack} has no secret {name!r}; it has: {', '.join(desired.secret_names)}")
+    elsewhere = not rotate.can_be_generated(desired, name)
     if elsewhere:
         typer.echo(f"{name} belongs to a server that is not of stack {stack}: change it there, then give it", err=True)
     value = _given(name) if elsewhere or from_stdin else secrets.token_urlsafe(24)
@@ -246,7 +251,7 @@ def rotate_secret(
     old = cli.secret(stack, name)
     cli.run("config", "set", "--secret", name, "--stack", stack, stdin=value)
     try:
-        typer.echo(rotate.apply_to_server(wanted, name, value))
+        typer.echo(rotate.apply_to_server(desired, name, value))
     except ClientError as error:
         try:
             cli.run("config", "set", "--secret", name, "--stack", stack, stdin=old)  # no password that nobody knows
@@ -265,7 +270,7 @@ def recover_stack(stack: Stack = "dev") -> None:
     """Make Pulumi and the engine agree again after an update that was killed or a state that was lost, and bring the
     stack up. Data stays. Asks first where it is not a dev stack.
     """
-    settings, wanted = _plan(stack)
+    settings, desired = _plan(stack)
     if settings.environment is not Environment.DEV:
         typer.confirm(
             f"End the running update of {stack}, remove what its state does not know, and update?", abort=True
@@ -273,14 +278,14 @@ def recover_stack(stack: Stack = "dev") -> None:
     cli.show("cancel", "--stack", stack, "--yes")
     if cli.resources(stack):
         cli.show("refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates")
-    for removed in recover.remove_orphans(wanted, cli.resources(stack)):
+    for removed in recover.remove_orphans(desired, cli.resources(stack)):
         typer.echo(f"removed, it comes back: {removed}")
     if _up(stack) == 0:
         return
-    access = Endpoints.of(settings, _grafana_login(stack, wanted))
+    endpoints = Endpoints.of(settings, _grafana_login(stack, desired))
     with client() as http:
         cleared = recover.delete_untracked_grafana_objects(
-            wanted, cli.resources(stack), access.grafana, access.grafana_auth, http
+            desired, cli.resources(stack), endpoints.grafana, endpoints.grafana_auth, http
         )
     if not cleared:
         _fail("the update failed for a reason of its own (above)")
@@ -295,10 +300,10 @@ def _up(stack: str) -> int:
 
 def _plan(stack: str) -> tuple[Settings, DesiredState]:
     try:
-        wanted = load_desired_state(stack)
+        desired = load_desired_state(stack)
     except (SettingsError, InvalidStackError) as error:
         _fail(str(error))
-    return wanted.settings, wanted
+    return desired.settings, desired
 
 
 def _alertmanager(http: httpx.Client, stack: str) -> str:
@@ -312,10 +317,10 @@ def _alertmanager(http: httpx.Client, stack: str) -> str:
 
 
 def _report(stack: str) -> tuple[Settings, report.HealthReport]:
-    settings, wanted = _plan(stack)
-    access = Endpoints.of(settings, _grafana_login(stack, wanted))
+    settings, desired = _plan(stack)
+    endpoints = Endpoints.of(settings, _grafana_login(stack, desired))
     with client() as http:
-        return settings, report.examine(wanted.expected, access, _api(settings), http)
+        return settings, report.examine(desired.expected, endpoints, _api(settings), http)
 
 
 def _api(settings: Settings) -> str:
@@ -323,9 +328,11 @@ def _api(settings: Settings) -> str:
     return settings.published("api") if settings.demo else ""
 
 
-def _grafana_login(stack: str, wanted: DesiredState) -> GrafanaAuth:
+def _grafana_login(stack: str, desired: DesiredState) -> GrafanaAuth:
     """GRAFANA_AUTH (`user:password` or a token), or what the stack itself logs in with."""
-    return GrafanaAuth(os.environ.get("GRAFANA_AUTH") or wanted.grafana_auth(cli.secret(stack, wanted.grafana_secret)))
+    return GrafanaAuth(
+        os.environ.get("GRAFANA_AUTH") or desired.grafana_auth(cli.secret(stack, desired.grafana_secret))
+    )
 
 
 def _given(name: str) -> str:

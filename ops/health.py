@@ -6,9 +6,10 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
-from ops import probes, truth
-from ops.probes import ClientError
-from plan import ReadinessSpec
+from clients import probes
+from clients.probes import ClientError
+from desired_state import ReadinessSpec
+from readiness import checks as truth
 
 TITLE: Final = "=== SoftFactory Monitoring Stack Health Check ==="
 T = TypeVar("T")
@@ -63,19 +64,19 @@ class HealthReport:
         }
 
 
-def examine(expected: ReadinessSpec, access: truth.Endpoints, api: str, http: httpx.Client) -> HealthReport:
+def examine(expected: ReadinessSpec, endpoints: truth.Endpoints, api: str, http: httpx.Client) -> HealthReport:
     """Asks every part. `api` is the API's address, empty where only Prometheus reaches it."""
-    problems = [*truth.problems(expected, access, http), *_api(api, http)]
+    problems = [*truth.problems(expected, endpoints, http), *_api(api, http)]
     checks: dict[str, list[truth.Finding]] = {"Prometheus": [], "Alertmanager": [], "Grafana": [], "API Metrics": []}
     for problem in problems:
         checks.setdefault(_check(problem), []).append(problem)
     return HealthReport(
         problems=tuple(problems),
-        targets=_known(lambda: sum(state.up for state in probes.targets(http, access.prometheus))),
-        rules=_known(lambda: sum(rule.kind == "alerting" for rule in probes.rules(http, access.prometheus))),
-        firing=_known(lambda: _firing(http, access.alertmanager)),
-        datasources=_known(lambda: len(probes.datasources(http, access.grafana, access.grafana_auth))),
-        stand_in=bool(_known(lambda: probes.grafana_stand_in(http, access.grafana))),
+        targets=_known(lambda: sum(state.up for state in probes.targets(http, endpoints.prometheus))),
+        rules=_known(lambda: sum(rule.kind == "alerting" for rule in probes.rules(http, endpoints.prometheus))),
+        firing=_known(lambda: _firing(http, endpoints.alertmanager)),
+        datasources=_known(lambda: len(probes.datasources(http, endpoints.grafana, endpoints.grafana_auth))),
+        stand_in=bool(_known(lambda: probes.grafana_stand_in(http, endpoints.grafana))),
         checks=tuple((name, tuple(found)) for name, found in checks.items()),
     )
 

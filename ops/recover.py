@@ -9,9 +9,10 @@ from typing import Any
 import docker.errors
 import httpx
 
-from ops import probes
-from ops.probes import ClientError, DatasourceState, GrafanaAuth
-from plan import GRAFANA_FOLDER, DesiredState
+from clients import probes
+from clients.probes import ClientError, GrafanaAuth
+from desired_state import GRAFANA_FOLDER, DesiredState
+from readiness.preflight import conflicting_datasources
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
@@ -19,16 +20,16 @@ FOLDER_TYPE = "grafana:oss/folder:Folder"
 DATASOURCE_TYPE = "grafana:oss/dataSource:DataSource"
 
 
-def remove_orphans(wanted: DesiredState, state: Iterable[Mapping[str, Any]]) -> list[str]:
+def remove_orphans(desired: DesiredState, state: Iterable[Mapping[str, Any]]) -> list[str]:
     """Removes this environment's containers and network that the state does not know; named volumes stay, and are used
     again. Returns what was removed; all of it comes back with the next update.
     """
-    prefix = wanted.settings.prefix
+    prefix = desired.settings.prefix
     known = {(resource["type"], resource.get("id", "")) for resource in state}
     removed = []
     mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
     try:
-        with closing(probes.engine(wanted.settings.engine_host)) as engine:
+        with closing(probes.engine(desired.settings.engine_host)) as engine:
             for container in engine.containers.list(all=True, filters=mine, ignore_removed=True):
                 if (CONTAINER, container.id) not in known:
                     container.stop()  # a service that is only removed loses what it has not written yet
@@ -44,7 +45,7 @@ def remove_orphans(wanted: DesiredState, state: Iterable[Mapping[str, Any]]) -> 
 
 
 def delete_untracked_grafana_objects(
-    wanted: DesiredState, state: Iterable[Mapping[str, Any]], url: str, auth: GrafanaAuth, http: httpx.Client
+    desired: DesiredState, state: Iterable[Mapping[str, Any]], url: str, auth: GrafanaAuth, http: httpx.Client
 ) -> list[str]:
     """Takes out of a kept Grafana the folder and data sources that the state does not know: a create would meet 409.
 
@@ -54,10 +55,10 @@ def delete_untracked_grafana_objects(
     """
     known = {(resource["type"], resource.get("outputs", {}).get("uid", "")) for resource in state}
     paths = []
-    sources = sorted(uid for uid in wanted.expected.datasources if (DATASOURCE_TYPE, uid) not in known)
-    if wanted.settings.grafana and sources:
+    sources = sorted(uid for uid in desired.expected.datasources if (DATASOURCE_TYPE, uid) not in known)
+    if desired.settings.grafana and sources:
         others = set(sources) & {
-            source.uid for source in conflicting_datasources(wanted, probes.sources(http, url, auth))
+            source.uid for source in conflicting_datasources(desired, probes.sources(http, url, auth))
         }
         if others:
             raise ClientError(
@@ -65,7 +66,7 @@ def delete_untracked_grafana_objects(
                 "give this stack an organization of its own, or delete them if they are this one's"
             )
     if (FOLDER_TYPE, GRAFANA_FOLDER) not in known:
-        strangers = probes.strangers(http, url, auth, GRAFANA_FOLDER, wanted.expected.dashboards)
+        strangers = probes.strangers(http, url, auth, GRAFANA_FOLDER, desired.expected.dashboards)
         if strangers:
             raise ClientError(
                 f"Grafana's folder {GRAFANA_FOLDER} holds what this project did not make: {', '.join(strangers)}; "
@@ -84,9 +85,3 @@ def delete_untracked_grafana_objects(
         elif answer.status_code != httpx.codes.NOT_FOUND:
             raise ClientError(f"Grafana answers {answer.status_code} where {path} should be taken out of it")
     return removed
-
-
-def conflicting_datasources(wanted: DesiredState, there: Iterable[DatasourceState]) -> list[DatasourceState]:
-    """The data sources with a uid of ours that are not what this stack would make: of another type, or elsewhere."""
-    ours = {source.uid: (source.type, source.url) for source in wanted.datasources}
-    return [source for source in there if source.uid in ours and (source.type, source.url) != ours[source.uid]]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from plan import DesiredState
+from desired_state import DesiredState
 from rules import ALERTS
 from rules.model import Alert
 
@@ -19,39 +19,39 @@ that are deployed; tests compare all three. After a change, `make routes RENEW=1
 """
 
 
-def told(plan: DesiredState, alert: Alert) -> str:
+def told(desired: DesiredState, alert: Alert) -> str:
     """The receivers of an alert, as the table has them."""
     ways = dict.fromkeys(
         tuple(f"{route.receiver} ({', '.join(route.active)})" if route.active else route.receiver for route in routes)
-        for routes in (plan.routes.taken(labels) for labels in plan.labels[alert])
+        for routes in (desired.routes.taken(labels) for labels in desired.labels[alert])
     )
     return "; ".join(", ".join(way) for way in ways)
 
 
-def table(plans: Mapping[str, DesiredState]) -> str:
-    """All alerts of all plans, by the stacks' names, as a page of Markdown."""
+def table(stacks: Mapping[str, DesiredState]) -> str:
+    """All alerts of all stacks as a page of Markdown."""
     lines = [
-        f"| alert | severity | {' | '.join(plans)} |",
-        f"|---|---|{'---|' * len(plans)}",
+        f"| alert | severity | {' | '.join(stacks)} |",
+        f"|---|---|{'---|' * len(stacks)}",
     ]
     for alert in ALERTS:
         cells = []
-        for plan in plans.values():
+        for desired in stacks.values():
             # By its name: the settings tune it, so it is not the same object.
-            there = next((one for one in plan.alerts if one.name == alert.name), None)
-            cells.append(told(plan, there) if there else ABSENT)
+            there = next((one for one in desired.alerts if one.name == alert.name), None)
+            cells.append(told(desired, there) if there else ABSENT)
         lines.append(f"| {alert.name} | {alert.severity} | {' | '.join(cells)} |")
     return HEAD + "\n".join(lines) + "\n"
 
 
-def text(plan: DesiredState) -> str:
+def text(desired: DesiredState) -> str:
     """One stack's alerts, for a terminal: severity, name, receivers, and how soon and how often they are told."""
     lines = []
-    for alert in plan.alerts:
-        pace = plan.routes.taken(plan.labels[alert][0])[0].pace
+    for alert in desired.alerts:
+        pace = desired.routes.taken(desired.labels[alert][0])[0].pace
         when = f"after {pace.wait}, again after {pace.repeat}"
-        lines.append(f"{alert.severity:9}{alert.name:31}{when:30}{told(plan, alert)}")
-    for name, work in sorted(plan.settings.notifications.planned_work.items()):
+        lines.append(f"{alert.severity:9}{alert.name:31}{when:30}{told(desired, alert)}")
+    for name, work in sorted(desired.settings.notifications.planned_work.items()):
         span = f"from {work.start} to {work.end} {work.time_zone}"
         lines.append(f"muted    {name}: {', '.join(work.matchers)} {span}: {work.reason}")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from routing.tree import GROUP_BY, Route, RoutingTree
+from routing.routes import GROUP_BY, Route, RoutingTree
 from rules.render import digest, to_yaml
 
 TEMPLATES: Final = Path(__file__).parent / "templates"

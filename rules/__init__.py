@@ -8,7 +8,7 @@ from typing import Final
 
 from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
 from rules.model import Alert, RecordingRule, ScrapeJob
-from rules.objectives import SLO
+from rules.slo import SLO
 
 SERVICES: Final[tuple[ModuleType, ...]] = (
     api,
@@ -22,9 +22,7 @@ SERVICES: Final[tuple[ModuleType, ...]] = (
 )
 
 JOBS: Final[tuple[ScrapeJob, ...]] = tuple(module.JOB for module in SERVICES)
-SLOS: Final[tuple[SLO, ...]] = tuple(
-    objective for module in SERVICES for objective in getattr(module, "SLOS", ())
-)
+SLOS: Final[tuple[SLO, ...]] = tuple(objective for module in SERVICES for objective in getattr(module, "SLOS", ()))
 RECORDING_RULES: Final[tuple[RecordingRule, ...]] = (
     *(recording for module in SERVICES for recording in getattr(module, "RECORDING_RULES", ())),
     *(recording for objective in SLOS for recording in objective.recordings),

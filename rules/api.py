@@ -1,7 +1,7 @@
 """The SoftFactory API: what its users meet, and what it sees of the servers behind it."""
 
-from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, reachable
-from rules.objectives import SLO
+from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
+from rules.slo import SLO
 
 JOB = ScrapeJob(name="softfactory-api", service="api", port=8000)
 
@@ -261,7 +261,7 @@ RESTARTS = Signal(
 ALERTS = (
     Alert(
         name="ApiDown",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.CRITICAL,
         for_="5m",  # the checklist's own hold time
         when=REACHABLE.below(1),
@@ -271,7 +271,7 @@ ALERTS = (
     ),
     Alert(
         name="HighErrorRate",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.CRITICAL,
         for_="2m",
         when=ERROR_RATIO.above(0.05),  # the checklist's bound; the window already smooths, two minutes skip a restart
@@ -280,7 +280,7 @@ ALERTS = (
     ),
     Alert(
         name="HighResponseTime",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.WARNING,
         for_="5m",
         when=RESPONSE_TIME.above(0.5),  # the checklist's bound, 500 ms
@@ -289,7 +289,7 @@ ALERTS = (
     ),
     Alert(
         name="SlowQueries",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.WARNING,
         for_="1m",
         when=SLOW_QUERIES.above(5),  # the checklist's bound, in its window of 5 minutes
@@ -298,7 +298,7 @@ ALERTS = (
     ),
     Alert(
         name="CacheHitRatioDegraded",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.WARNING,
         for_="5m",
         when=CACHE_HIT_RATIO.below(0.70),  # the checklist's bound

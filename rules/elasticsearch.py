@@ -1,6 +1,6 @@
 """Elasticsearch, as elasticsearch_exporter sees it."""
 
-from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, reachable
+from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 JOB = ScrapeJob(name="elasticsearch", service="elasticsearch", port=9114)
 
@@ -170,7 +170,7 @@ WORK = Signal(
 ALERTS = (
     Alert(
         name="ElasticsearchDown",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.CRITICAL,
         for_="1m",  # four scrapes
         when=REACHABLE.below(1),

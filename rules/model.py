@@ -9,8 +9,8 @@ from enum import StrEnum
 from string import Template
 from typing import Final
 
-CHECKLIST: Final = "softfactory"  # the group of the deployment checklist's alerts
-SLOS: Final = "objectives"  # the group of the objectives' recordings and alerts
+CHECKLIST_GROUP: Final = "softfactory"  # the group of the deployment checklist's alerts
+SLO_GROUP: Final = "slo"  # the group of the SLOs' recording rules and alerts
 NO_TARGET: Final = "(no target)"  # ends an instance that stands for one that Prometheus was never told of
 
 

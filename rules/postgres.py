@@ -1,6 +1,6 @@
 """PostgreSQL, as postgres_exporter sees it."""
 
-from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, reachable
+from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 JOB = ScrapeJob(name="postgres", service="postgres", port=9187)
 
@@ -158,7 +158,7 @@ EXPORTER_READS = Signal(
 ALERTS = (
     Alert(
         name="DatabaseDown",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.CRITICAL,
         for_="1m",  # not a restart's blink
         when=REACHABLE.below(1),
@@ -168,7 +168,7 @@ ALERTS = (
     ),
     Alert(
         name="ConnectionPoolNearMax",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.WARNING,
         for_="5m",
         when=CONNECTIONS_USED.above(0.80),  # 20 % left is what a rolling restart opens at once

@@ -172,9 +172,9 @@ class _LabelInference:
             return inner - {"le"}
         return inner
 
-    def _need(self, wanted: Iterable[str], there: Labels, what: str) -> None:
-        if not there.issuperset(wanted) and not there & ANY:
-            missing = sorted(set(wanted) - there)
+    def _need(self, desired: Iterable[str], there: Labels, what: str) -> None:
+        if not there.issuperset(desired) and not there & ANY:
+            missing = sorted(set(desired) - there)
             self.problems += [f"{what} has no label {label}; it has: {listed(there)}" for label in missing]
 
 

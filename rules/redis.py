@@ -1,6 +1,6 @@
 """Redis, as redis_exporter sees it."""
 
-from rules.model import CHECKLIST, Alert, ScrapeJob, Severity, Signal, Unit, reachable
+from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 JOB = ScrapeJob(name="redis", service="redis", port=9121)
 
@@ -146,7 +146,7 @@ UPTIME = Signal(
 ALERTS = (
     Alert(
         name="RedisDown",
-        group=CHECKLIST,
+        group=CHECKLIST_GROUP,
         severity=Severity.CRITICAL,
         for_="1m",  # four scrapes: not a restart's blink
         when=REACHABLE.below(1),

@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
-from rules.model import NO_TARGET, SLOS, Alert, RecordingRule
+from rules.model import NO_TARGET, SLO_GROUP, Alert, RecordingRule
 from stacks.settings import AlertOverride
 
 RUNBOOK_PATH = "docs/runbooks/{service}.md"
 OVERVIEW = "overview"  # the uid of the dashboard about everything, on which the stack's Grafana opens
 # Windows from 5 minutes up need no more, and 30 days are 43,200 samples whatever the scrape interval.
-INTERVALS = {SLOS: "1m"}
+INTERVALS = {SLO_GROUP: "1m"}
 INSTANCE = "{{ $labels.instance | urlquery }}"
 # The instances that no series has: the page shows what was measured before of all others. Templates and PromQL would
 # each need a backslash of their own.

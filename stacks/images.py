@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from stacks.values import Key, SettingsModel, expect, printable, shown
+from stacks.types import Key, SettingsModel, expect, printable, shown
 
 OFFICIAL: Final[Mapping[str, str]] = {
     "prometheus": "prom/prometheus:v3.5.5",  # the long-term line

@@ -7,7 +7,7 @@ from typing import Final
 
 import re2
 
-from stacks.values import shown
+from stacks.types import shown
 
 # A label's value, or None where it is known to be there but not what it is: a disk's device, a database's name.
 LabelSet = Mapping[str, str | None]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from stacks.matchers import check_narrow, matcher
 from stacks.receivers import Email, IncidentIo, PagerDuty, Receiver, Slack, Webhook
-from stacks.values import SOME, Gap, Key, Name, Repeat, SettingsModel, Switch, Url, Wait, expect
+from stacks.types import SOME, Gap, Key, Name, Repeat, SettingsModel, Switch, Url, Wait, expect
 
 WEBHOOK: Final = "webhook"
 HEARTBEAT: Final = "heartbeat"

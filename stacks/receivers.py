@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from stacks.values import SOME, Address, SettingsModel, Switch, Url, expect, shown
+from stacks.types import SOME, Address, SettingsModel, Switch, Url, expect, shown
 
 SECRETS: Final = "/run/secrets"  # where every service finds its secrets, one file each
 TITLE: Final = '{{ template "softfactory.title" . }}'

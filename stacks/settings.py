@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from stacks.images import Images
 from stacks.notifications import Notifications
-from stacks.values import (
+from stacks.types import (
     Address,
     BindAddress,
     EngineHost,

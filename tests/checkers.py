@@ -17,10 +17,10 @@ import docker.errors
 import requests.exceptions
 from docker.models.containers import Container
 
-from plan import plan, scrape_targets
+from desired_state import build_desired_state, scrape_targets
 from rules import JOBS
 from stacks.settings import FOLDER, ScrapeTarget, load_settings
-from stacks.values import seconds
+from stacks.types import seconds
 
 ROOT: Final = Path(__file__).parents[1]
 STACKS: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith("Pulumi.")))
@@ -146,7 +146,7 @@ def overrides(checkout: Path = ROOT) -> dict[str, str]:
 
 def rendered(stack: str) -> dict[str, str]:
     """What `make render STACK=<stack>` writes, by its path in the checkout."""
-    return {f"out/{stack}/{path}": text for path, text in plan(load_settings(stack)).files().items()}
+    return {f"out/{stack}/{path}": text for path, text in build_desired_state(load_settings(stack)).files().items()}
 
 
 def rendered_rules() -> dict[str, str]:
@@ -158,7 +158,7 @@ def rendered_rules() -> dict[str, str]:
     nowhere = {
         j.name: (ScrapeTarget(address=f"nowhere:{j.port}", instance="nowhere"),) for j in JOBS if j.name not in there
     }
-    whole = plan(settings.model_copy(update={"targets": {**settings.targets, **nowhere}, "alerts": {}}))
+    whole = build_desired_state(settings.model_copy(update={"targets": {**settings.targets, **nowhere}, "alerts": {}}))
     return {f"out/dev/prometheus/{path}": text for path, text in whole.prometheus.files.items() if "rules/" in path}
 
 

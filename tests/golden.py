@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plan import load_desired_state
+from desired_state import load_desired_state
 
 FOLDER = Path(__file__).parent / "golden"
 PLACE = "grafana/dashboards/"

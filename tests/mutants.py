@@ -19,7 +19,7 @@ from promql_parser import (
 )
 
 from rules.model import Severity
-from stacks.values import seconds
+from stacks.types import seconds
 
 TURNED: Final = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "!=", "!=": "=="}
 HOLDS: Final = {

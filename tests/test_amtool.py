@@ -13,16 +13,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from plan import DesiredState, plan
+from desired_state import DesiredState, build_desired_state
 from routing.render import TEMPLATES
 from rules.model import Severity
 from stacks import receivers
 from stacks.matchers import LabelSet
 from stacks.settings import load_settings
 from tests.checkers import ROOT, STACKS, Checker, Outcome, rendered
+from tests.unit.factories import settings
 from tests.unit.test_guide import blocks
 from tests.unit.test_routing import EVERY, WORK
-from tests.unit.values import settings
 
 pytestmark = pytest.mark.engine
 
@@ -51,8 +51,8 @@ def _files(made: DesiredState) -> dict[str, str]:
 
 def _plans() -> dict[str, DesiredState]:
     """The stacks, and one more with all that there can be."""
-    tracked = {stack: plan(load_settings(stack)) for stack in STACKS}
-    return {**tracked, "everything": plan(settings(notifications=FULL))}
+    tracked = {stack: build_desired_state(load_settings(stack)) for stack in STACKS}
+    return {**tracked, "everything": build_desired_state(settings(notifications=FULL))}
 
 
 PLANS = _plans()

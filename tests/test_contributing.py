@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rules.catalogue import MetricFamily, MetricsInventory, to_text
+from rules.metrics import MetricFamily, MetricsInventory, to_text
 from tests.checkers import ROOT, overrides
 from tests.e2e.conftest import copy_project
 from tests.unit.test_guide import blocks
@@ -139,7 +139,7 @@ def test_another_application_is_watched_without_touching_the_nine(tmp_path: Path
     for missing in (
         "rules/billing.py: BillingDown: docs/runbooks/billing.md has no heading `## BillingDown`",
         "rules/billing.py: BillingFails: tests/promtool/billing.test.yaml has no case in which it fires",
-        "rules/billing.py: BillingFails: reads billing_invoices_total, and there is no rules/catalogue/billing.json",
+        "rules/billing.py: BillingFails: reads billing_invoices_total, and there is no rules/metrics/billing.json",
     ):
         assert missing in refused.stderr
 
@@ -148,7 +148,7 @@ def test_another_application_is_watched_without_touching_the_nine(tmp_path: Path
     (folder / "tests/promtool/billing.test.yaml").write_text(BILLING, encoding="utf-8")
     metric = MetricFamily(type="counter", help="Invoices.", labels=frozenset({"result"}))
     exposed = MetricsInventory(exporter="billing", version="1", metrics={"billing_invoices_total": metric})
-    (folder / "rules/catalogue/billing.json").write_text(to_text(exposed), encoding="utf-8")
+    (folder / "rules/metrics/billing.json").write_text(to_text(exposed), encoding="utf-8")
     done = _render(folder, "prod")
     assert done.returncode == 0, done.stderr
     assert nine.read_bytes() == before

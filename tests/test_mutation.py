@@ -18,7 +18,7 @@ import yaml
 
 from rules import ALERTS
 from rules.model import Alert, Unit
-from stacks.values import seconds
+from stacks.types import seconds
 from tests.checkers import ROOT, Checker, evaluation_interval, rendered_rules
 from tests.mutants import Mutant, metrics, mutants, printed
 
@@ -143,14 +143,14 @@ def _rule_files(name: str, alerts: Sequence[Mapping[str, Any]]) -> dict[str, dic
     read.
     """
     every = [rule for groups in _all_groups().values() for group in groups for rule in group["rules"]]
-    wanted: set[str] = set()
+    desired: set[str] = set()
     read = {metric for alert in alerts for metric in metrics(alert["expr"])}
-    while read - wanted:
-        wanted |= read
-        read = {metric for rule in every if rule.get("record") in wanted for metric in metrics(rule["expr"])}
+    while read - desired:
+        desired |= read
+        read = {metric for rule in every if rule.get("record") in desired for metric in metrics(rule["expr"])}
 
     def kept(rule: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        return alerts if rule.get("alert") == name else [rule] if rule.get("record") in wanted else []
+        return alerts if rule.get("alert") == name else [rule] if rule.get("record") in desired else []
 
     return {
         path: {"groups": [{**group, "rules": list(chain.from_iterable(map(kept, group["rules"])))} for group in groups]}

@@ -13,16 +13,16 @@ import pytest
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 import dashboards
-import plan as planning
+import desired_state
 from dashboards import PAGES
-from dashboards.draw import PanelFactory
-from plan import DesiredState, plan
+from dashboards.panels import PanelFactory
+from desired_state import DesiredState, build_desired_state
 from rules import ALERTS, JOBS, api
-from rules.catalogue import catalogues
-from rules.checks import AlertDocs, written
+from rules.metrics import catalogues
 from rules.model import Alert, ScrapeJob, Severity
 from stacks.settings import Settings
-from tests.unit.values import settings, values
+from tests.unit.factories import settings, values
+from validation.rules import AlertDocs, written
 
 SIZES = (100, 1_000, 10_000)
 
@@ -57,13 +57,13 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], DesiredState]:
     """Plans and renders a stack with that many generated alerts."""
 
     def make(count: int) -> DesiredState:
-        alerts, jobs, beside, wanted = generated(count)
+        alerts, jobs, beside, desired = generated(count)
         known = {**catalogues(), **{job.service: catalogues()["api"] for job in jobs}}
-        monkeypatch.setattr(planning, "ALERTS", (*ALERTS, *alerts))
-        monkeypatch.setattr(planning, "JOBS", (*JOBS, *jobs))
-        monkeypatch.setattr(planning, "catalogues", lambda: known)
-        monkeypatch.setattr(planning, "written", lambda: beside)
-        made = plan(wanted)
+        monkeypatch.setattr(desired_state, "ALERTS", (*ALERTS, *alerts))
+        monkeypatch.setattr(desired_state, "JOBS", (*JOBS, *jobs))
+        monkeypatch.setattr(desired_state, "catalogues", lambda: known)
+        monkeypatch.setattr(desired_state, "written", lambda: beside)
+        made = build_desired_state(desired)
         made.files()
         return made
 
@@ -130,14 +130,14 @@ def page(number: int) -> ModuleType:
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], DesiredState]:
     """Plans and renders a stack with that many generated dashboards beside its own."""
-    _, jobs, _, wanted = generated(10 * max(PAGE_COUNTS))
+    _, jobs, _, desired = generated(10 * max(PAGE_COUNTS))
     known = {**catalogues(), **{job.service: catalogues()["api"] for job in jobs}}
-    monkeypatch.setattr(planning, "JOBS", (*JOBS, *jobs))
-    monkeypatch.setattr(planning, "catalogues", lambda: known)
+    monkeypatch.setattr(desired_state, "JOBS", (*JOBS, *jobs))
+    monkeypatch.setattr(desired_state, "catalogues", lambda: known)
 
     def make(count: int) -> DesiredState:
         monkeypatch.setattr(dashboards, "PAGES", (*PAGES, *(page(number) for number in range(count))))
-        made = plan(wanted)
+        made = build_desired_state(desired)
         made.files()
         return made
 

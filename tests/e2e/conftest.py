@@ -17,12 +17,12 @@ import httpx
 import pytest
 import yaml
 
-from ops import probes
+from clients import probes
+from clients.probes import GrafanaAuth
 from ops.health import WATCHDOG
-from ops.probes import GrafanaAuth
 from rules import ALERTS
-from rules.model import CHECKLIST, Alert
-from stacks.values import seconds
+from rules.model import CHECKLIST_GROUP, Alert
+from stacks.types import seconds
 
 ROOT = Path(__file__).parents[2]
 NAME = "e2e"
@@ -49,7 +49,7 @@ def _outlives(alert: Alert) -> bool:
     The checklist's are tested as they are.
     """
     signal = alert.when.signal
-    counts = signal.panel_window == signal.window and alert.group != CHECKLIST
+    counts = signal.panel_window == signal.window and alert.group != CHECKLIST_GROUP
     return counts or seconds(signal.window) > 300
 
 

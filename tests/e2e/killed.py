@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from tests.e2e.conftest import Stack, eventually
-from tests.e2e.losses import Outage
+from tests.e2e.data_loss import Outage
 
 
 def send(stack: Stack, number: signal.Signals, *services: str) -> None:

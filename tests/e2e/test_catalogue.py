@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from dashboards.checks import panels, queries
-from ops.catalogue import capture_all
-from plan import load_desired_state
+from desired_state import load_desired_state
+from ops.capture_metrics import capture_all
 from rules import ALERTS, JOBS, RECORDING_RULES
-from rules.catalogue import ALERT_META_METRICS, SCRAPE_META_METRICS, MetricsInventory, catalogues, changes
+from rules.metrics import ALERT_META_METRICS, SCRAPE_META_METRICS, MetricsInventory, catalogues, changes
 from rules.model import Alert, RecordingRule
 from rules.promql import selectors
 from tests.e2e.conftest import Stack
+from validation.dashboards import panels, queries
 
 pytestmark = pytest.mark.engine
 

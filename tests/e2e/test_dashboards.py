@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from plan import load_desired_state
+from desired_state import load_desired_state
 from tests.e2e.conftest import NAME, Stack
-from tests.e2e.refused import assert_refused, nothing_changes
+from tests.e2e.rejected_update import assert_refused, nothing_changes
 
 pytestmark = pytest.mark.engine
 
@@ -64,10 +64,10 @@ def linked_from_alerts(stack: Stack, service: str) -> set[str]:
 
 
 def assert_as_declared(stack: Stack) -> None:
-    wanted = load_desired_state(NAME, folder=stack.folder / "stacks").dashboards
+    desired = load_desired_state(NAME, folder=stack.folder / "stacks").dashboards
     there = models(stack)
-    assert there.keys() == wanted.keys()
-    for uid, text in wanted.items():
+    assert there.keys() == desired.keys()
+    for uid, text in desired.items():
         assert numberless(there[uid]) == numberless(json.loads(text)), uid
     assert grafana(stack, "GET", "datasources/uid/prometheus")["url"] == SOURCE
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
@@ -117,8 +117,8 @@ def test_what_changes_in_grafana_or_in_the_code_is_put_right_by_one_update(stack
     ):
         verified = stack.up().stdout
         assert "7 dashboards: live" in verified
-        wanted = {uid: title for uid, title in TITLES.items() if uid != "redis"}
-        assert titles(stack) == {**wanted, "elasticsearch": "The search"}
+        desired = {uid: title for uid, title in TITLES.items() if uid != "redis"}
+        assert titles(stack) == {**desired, "elasticsearch": "The search"}
         assert model(stack, "elasticsearch")["id"] == before["elasticsearch"]["id"]
         assert links_to(stack, "elasticsearch") == {"overview"}
         assert links_to(stack, "redis") == set()

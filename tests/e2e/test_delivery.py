@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ops import probes
+from clients import probes
 from tests.e2e.conftest import NAME, Stack, eventually
 from tests.e2e.killed import kill
-from tests.e2e.marks import snapshot
+from tests.e2e.persisted_state import snapshot
 
 pytestmark = pytest.mark.engine
 

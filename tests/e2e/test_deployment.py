@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ops import probes
+from clients import probes
 from rules import ALERTS
 from tests.e2e.conftest import FULL, NAME, PREFIX, ROOT, Stack, eventually
 

@@ -11,9 +11,10 @@ import psutil
 import pytest
 import requests
 
-from tests.e2e import losses, marks
+from tests.e2e import data_loss as losses
+from tests.e2e import persisted_state as marks
 from tests.e2e.conftest import NAME, PREFIX, ROOT, Stack, Survived, eventually
-from tests.e2e.losses import Outage
+from tests.e2e.data_loss import Outage
 
 pytestmark = pytest.mark.engine
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ops.probes import GrafanaAuth
+from clients.probes import GrafanaAuth
 from stacks.settings import load_settings
 from tests.e2e.conftest import PORTS, PREFIX, Stack, eventually, image_overrides
 

@@ -14,11 +14,12 @@ import httpx
 import psutil
 import pytest
 
-from ops import probes
-from tests.e2e import losses, marks
+from clients import probes
+from tests.e2e import data_loss as losses
+from tests.e2e import persisted_state as marks
 from tests.e2e.conftest import FULL, NAME, PREFIX, Stack, Survived, client, eventually
+from tests.e2e.data_loss import Outage
 from tests.e2e.killed import kill
-from tests.e2e.losses import Outage
 
 pytestmark = pytest.mark.engine
 

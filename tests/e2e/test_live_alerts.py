@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from ops import probes
+from clients import probes
 from rules import ALERTS
-from rules.model import CHECKLIST
+from rules.model import CHECKLIST_GROUP
 from tests.e2e.conftest import NAME, Stack, eventually
 
 pytestmark = pytest.mark.engine
 
 log = logging.getLogger(__name__)
-NINE = sorted(alert.name for alert in ALERTS if alert.group == CHECKLIST)
+NINE = sorted(alert.name for alert in ALERTS if alert.group == CHECKLIST_GROUP)
 OUTAGES = {
     "DatabaseDown": "postgres",
     "RedisDown": "redis",
@@ -56,10 +56,12 @@ def hasty(stack: Stack) -> Iterator[Stack]:
 
 def test_changed_hold_times_and_a_changed_threshold_are_live_after_one_up(hasty: Stack) -> None:
     assert hasty.ops("render", "--stack", NAME, "--out", "rendered").returncode == 0
-    rendered = (hasty.folder / "rendered" / "prometheus" / "rules" / f"{CHECKLIST}.yml").read_text(encoding="utf-8")
+    rendered = (hasty.folder / "rendered" / "prometheus" / "rules" / f"{CHECKLIST_GROUP}.yml").read_text(
+        encoding="utf-8"
+    )
     assert rendered.count("for: 10s\n") == len(NINE) == 9
     groups = hasty.http.get(hasty.url("prometheus") + "/api/v1/rules").json()["data"]["groups"]
-    nine = {rule["name"]: rule for group in groups if group["name"] == CHECKLIST for rule in group["rules"]}
+    nine = {rule["name"]: rule for group in groups if group["name"] == CHECKLIST_GROUP for rule in group["rules"]}
     assert {name: rule["duration"] for name, rule in nine.items()} == dict.fromkeys(NINE, 10)
     assert nine["SlowQueries"]["query"].endswith(f"> {THRESHOLD}")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from plan import load_desired_state
-from tests.e2e import exposure
+from desired_state import load_desired_state
+from tests.e2e import secret_exposure as exposure
 from tests.e2e.conftest import FULL, NAME, PREFIX, Stack, eventually
 
 pytestmark = pytest.mark.engine
@@ -195,10 +195,10 @@ def _alert(stack: Stack, name: str) -> None:
 
 def test_no_secret_can_be_read_but_where_a_service_finds_it(stack: Stack, values: dict[str, list[str]]) -> None:
     _let_updates_fail_with_every_secret(stack, values)
-    wanted = load_desired_state(NAME, folder=stack.folder / "stacks")
+    desired = load_desired_state(NAME, folder=stack.folder / "stacks")
     found = exposure.found(values, exposure.places(stack))
     files = {
-        (name, f"volume {PREFIX}-{service}-secrets") for service, names in wanted.secrets.items() for name in names
+        (name, f"volume {PREFIX}-{service}-secrets") for service, names in desired.secrets.items() for name in names
     }
     assert files <= found  # the search does find what is there to be found
     assert found - files - IN_ENVIRONMENT == set()
@@ -218,7 +218,7 @@ def _let_updates_fail_with_every_secret(stack: Stack, values: dict[str, list[str
         assert make(stack, "preview", "PLAN=out/secrets.plan").returncode == 0
     assert make(stack, "up", "PLAN=out/secrets.plan", "JSON=out/secrets.json").returncode != 0
     assert any("violates plan" in error for error in facts(stack, "out/secrets.json")["errors"])
-    with stack.changed("components/secrets.py", "set -eu\n", "set -eu\nfalse\n"):
+    with stack.changed("components/secret_files.py", "set -eu\n", "set -eu\nfalse\n"):
         failed = stack.up(check=False)
         assert "-secrets failed (exit code 1)" in failed.stdout
     stack.up()

@@ -16,14 +16,14 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboards.checks import LABEL_VALUES, panels, queries
-from dashboards.draw import ONLY_IN_TROUBLE
-from demo.inbox import LIMIT_BYTES
-from demo.traffic import LoadGenerator, run
-from ops import probes
-from plan import load_desired_state
-from tests.e2e import marks
+from clients import probes
+from dashboards.panels import ONLY_IN_TROUBLE
+from demo.load_generator import LoadGenerator, run
+from demo.notification_sink import LIMIT_BYTES
+from desired_state import load_desired_state
+from tests.e2e import persisted_state as marks
 from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
+from validation.dashboards import LABEL_VALUES, panels, queries
 
 pytestmark = pytest.mark.engine
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from ops import probes
+from clients import probes
 from tests.e2e.conftest import NAME, PORTS, PREFIX, Stack, eventually
-from tests.e2e.refused import assert_refused, nothing_changes
+from tests.e2e.rejected_update import assert_refused, nothing_changes
 
 pytestmark = pytest.mark.engine
 

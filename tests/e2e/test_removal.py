@@ -5,10 +5,11 @@ import time
 
 import pytest
 
-from plan import GRAFANA_PASSWORD
-from tests.e2e import losses, marks
+from desired_state import GRAFANA_PASSWORD
+from tests.e2e import data_loss as losses
+from tests.e2e import persisted_state as marks
 from tests.e2e.conftest import NAME, PREFIX, Stack, Survived, leftovers
-from tests.e2e.losses import Outage
+from tests.e2e.data_loss import Outage
 
 pytestmark = pytest.mark.engine
 

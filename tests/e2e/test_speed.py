@@ -18,11 +18,11 @@ import httpx
 import pytest
 from docker.models.containers import Container
 
-from dashboards.checks import panels
-from dashboards.draw import ONLY_IN_TROUBLE
-from rules.catalogue import catalogues
+from dashboards.panels import ONLY_IN_TROUBLE
+from rules.metrics import catalogues
 from rules.promql import selectors
 from tests.e2e.conftest import FULL, Stack, eventually
+from validation.dashboards import panels
 
 pytestmark = pytest.mark.engine
 

@@ -12,8 +12,9 @@ from typing import Any
 import docker.errors
 import pytest
 
-from ops import probes, truth
-from plan import load_desired_state
+from clients import probes
+from desired_state import load_desired_state
+from readiness import checks as truth
 from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
 from tests.e2e.killed import send
 
@@ -123,16 +124,16 @@ def settings_of(stack: Stack, **values: Any) -> Iterator[None]:
 
 def test_a_healthy_stack_is_verified_within_seconds(stack: Stack) -> None:
     expected = load_desired_state(NAME, folder=stack.folder / "stacks").expected
-    access = truth.Endpoints(
+    endpoints = truth.Endpoints(
         prometheus=stack.url("prometheus"),
         alertmanager=stack.url("alertmanager"),
         grafana=stack.url("grafana"),
         grafana_auth=stack.grafana_auth,
         prefix=PREFIX,
     )
-    eventually(lambda: not truth.problems(expected, access, stack.http), "all is well")
+    eventually(lambda: not truth.problems(expected, endpoints, stack.http), "all is well")
     began = time.monotonic()
-    assert truth.settle(expected, access, stack.http) == []
+    assert truth.settle(expected, endpoints, stack.http) == []
     assert time.monotonic() - began < 5  # a busy machine's; it takes a tenth of a second
 
 
@@ -144,8 +145,8 @@ MODEL = (
         "sum by ($by) (pg_stat_database_numbackends{{$scope}}) / on",
         "pg_stat_database_numbackends{{$scope}} / on",
     ),
-    ("plan.py", 'f"alertmanager:{alertmanager.JOB.port}"', 'f"alertmanager:{alertmanager.JOB.port + 1}"'),
-    ("plan.py", 'url=f"http://prometheus:{prometheus.JOB.port}"', 'url="http://localhost:9090"'),
+    ("desired_state.py", 'f"alertmanager:{alertmanager.JOB.port}"', 'f"alertmanager:{alertmanager.JOB.port + 1}"'),
+    ("desired_state.py", 'url=f"http://prometheus:{prometheus.JOB.port}"', 'url="http://localhost:9090"'),
 )
 
 
@@ -199,8 +200,9 @@ def test_all_that_does_not_do_its_work_is_named_at_once_each_in_one_line_with_wh
             r"rule postgres/PostgresConnectionsFillingUp: .*many-to-one.*; correct its expression in rules/, .*",
             r"rule softfactory/ConnectionPoolNearMax: .*many-to-one.*; correct its expression in rules/, .*",
             r"Prometheus: sends alerts to alertmanager:9094, not to the Alertmanager that it scrapes; "
-            r"correct `alerting` in plan.py, then `pulumi up`",
-            r"data source prometheus: .+; run `pulumi refresh`, then `pulumi up`; or correct its url in plan.py",
+            r"correct `alerting` in desired_state.py, then `pulumi up`",
+            r"data source prometheus: .+; run `pulumi refresh`, then `pulumi up`; "
+            r"or correct its url in desired_state.py",
         )
         assert stack.release() != live
     assert stack.identity("prometheus") == before

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from plan import load_desired_state
-from tests.e2e import losses
+from desired_state import load_desired_state
+from tests.e2e import data_loss as losses
 from tests.e2e.conftest import NEIGHBOUR, ROOT, Stack, Survived, eventually, leftovers
-from tests.e2e.losses import Outage
+from tests.e2e.data_loss import Outage
 
 pytestmark = pytest.mark.engine
 

@@ -156,8 +156,8 @@ def test_a_tokens_role_says_what_it_may_make(
     later(f"/api/datasources/uid/{uid}")
     client = token(role)
     assert client.post("/api/folders", json={"uid": uid, "title": uid}).status_code == folder
-    wanted = prometheus_source(uid, "http://prometheus:9090")
-    assert client.post("/api/datasources", json=wanted).status_code == source
+    desired = prometheus_source(uid, "http://prometheus:9090")
+    assert client.post("/api/datasources", json=desired).status_code == source
 
 
 @pytest.mark.parametrize(("role", "may"), [("Viewer", ()), ("Editor", MAKES[:2]), ("Admin", MAKES)])
@@ -412,14 +412,14 @@ def test_search_finds_dashboards_by_type_query_tag_and_folder(
 
 def test_a_data_source_is_added_and_read_back(grafana: httpx.Client, uid: str, later: Later) -> None:
     later(f"/api/datasources/uid/{uid}")
-    wanted = prometheus_source(uid, "http://prometheus:9090")
-    made = grafana.post("/api/datasources", json=wanted | {"secureJsonData": {"basicAuthPassword": "secret"}})
+    desired = prometheus_source(uid, "http://prometheus:9090")
+    made = grafana.post("/api/datasources", json=desired | {"secureJsonData": {"basicAuthPassword": "secret"}})
     assert made.status_code == 200, made.text
     answer = made.json()
     assert answer["message"] == "Datasource added"
-    assert (answer["name"], answer["id"]) == (wanted["name"], answer["datasource"]["id"])
+    assert (answer["name"], answer["id"]) == (desired["name"], answer["datasource"]["id"])
     found = grafana.get(f"/api/datasources/uid/{uid}").json()
-    assert {key: found[key] for key in wanted} == wanted
+    assert {key: found[key] for key in desired} == desired
     assert (found["orgId"], found["readOnly"]) == (1, False)
     assert found["secureJsonFields"] == {"basicAuthPassword": True}
     assert "secret" not in str(found)
@@ -428,10 +428,10 @@ def test_a_data_source_is_added_and_read_back(grafana: httpx.Client, uid: str, l
 def test_a_taken_data_source_name_or_uid_is_409(grafana: httpx.Client, uid: str, later: Later) -> None:
     later(f"/api/datasources/uid/{uid}")
     later(f"/api/datasources/uid/{uid}-2")
-    wanted = prometheus_source(uid, "http://prometheus:9090")
-    grafana.post("/api/datasources", json=wanted)
-    message(grafana.post("/api/datasources", json=wanted | {"uid": f"{uid}-2"}), 409)
-    message(grafana.post("/api/datasources", json=wanted | {"name": f"Contract {uid} 2"}), 409)
+    desired = prometheus_source(uid, "http://prometheus:9090")
+    grafana.post("/api/datasources", json=desired)
+    message(grafana.post("/api/datasources", json=desired | {"uid": f"{uid}-2"}), 409)
+    message(grafana.post("/api/datasources", json=desired | {"name": f"Contract {uid} 2"}), 409)
 
 
 def test_a_data_source_without_type_is_400(grafana: httpx.Client, uid: str, later: Later) -> None:
@@ -454,9 +454,9 @@ def test_a_data_source_is_found_by_name_and_in_the_list(grafana: httpx.Client, u
 
 def test_updating_a_data_source_keeps_unnamed_secrets(grafana: httpx.Client, uid: str, later: Later) -> None:
     later(f"/api/datasources/uid/{uid}")
-    wanted = prometheus_source(uid, "http://prometheus:9090")
-    grafana.post("/api/datasources", json=wanted | {"secureJsonData": {"basicAuthPassword": "secret"}})
-    changed = wanted | {"url": "http://elsewhere:9090", "jsonData": {"httpMethod": "GET"}}
+    desired = prometheus_source(uid, "http://prometheus:9090")
+    grafana.post("/api/datasources", json=desired | {"secureJsonData": {"basicAuthPassword": "secret"}})
+    changed = desired | {"url": "http://elsewhere:9090", "jsonData": {"httpMethod": "GET"}}
     answer = grafana.put(f"/api/datasources/uid/{uid}", json=changed)
     assert answer.status_code == 200, answer.text
     assert answer.json()["message"] == "Datasource updated"
@@ -468,8 +468,8 @@ def test_updating_a_data_source_keeps_unnamed_secrets(grafana: httpx.Client, uid
 def test_a_missing_data_source_is_404(grafana: httpx.Client, uid: str) -> None:
     message(grafana.get(f"/api/datasources/uid/{uid}"), 404)
     assert grafana.delete(f"/api/datasources/uid/{uid}").status_code == 404
-    wanted = prometheus_source(uid, "http://prometheus:9090")
-    assert grafana.put(f"/api/datasources/uid/{uid}", json=wanted).status_code == 404
+    desired = prometheus_source(uid, "http://prometheus:9090")
+    assert grafana.put(f"/api/datasources/uid/{uid}", json=desired).status_code == 404
 
 
 def test_a_data_source_is_deleted(grafana: httpx.Client, uid: str, later: Later) -> None:
@@ -490,9 +490,9 @@ def test_an_unreachable_prometheus_is_unhealthy_with_400(grafana: httpx.Client, 
 
 def test_an_alertmanager_source_has_no_health_call(grafana: httpx.Client, uid: str, later: Later) -> None:
     later(f"/api/datasources/uid/{uid}")
-    wanted = prometheus_source(uid, "http://127.0.0.1:1")
-    wanted |= {"type": "alertmanager", "jsonData": {"implementation": "prometheus"}}
-    assert grafana.post("/api/datasources", json=wanted).status_code == 200
+    desired = prometheus_source(uid, "http://127.0.0.1:1")
+    desired |= {"type": "alertmanager", "jsonData": {"implementation": "prometheus"}}
+    assert grafana.post("/api/datasources", json=desired).status_code == 200
     answer = grafana.get(f"/api/datasources/uid/{uid}/health")
     message(answer, 500)
     assert answer.json().get("messageId") == "plugin.unavailable"

@@ -113,12 +113,12 @@ def test_objects_live_from_creation_to_destruction(
 ) -> None:
     for path in (f"/api/folders/{uid}-f", f"/api/datasources/uid/{uid}", f"/api/dashboards/uid/{uid}-2"):
         later(path)
-    wanted: dict[str, Any] = {"title": f"Contract {uid}", "dashboard": uid, "panel": "Up", "interval": "15s"}
+    desired: dict[str, Any] = {"title": f"Contract {uid}", "dashboard": uid, "panel": "Up", "interval": "15s"}
 
     def declare(options: pulumi.ResourceOptions) -> None:
-        folder = grafana_sdk.oss.Folder("folder", uid=f"{uid}-f", title=wanted["title"], opts=options)
-        model = dashboard(wanted["dashboard"], title=f"Contract {uid} <&>", version=3)
-        model["panels"][0] |= {"id": 7, "title": wanted["panel"]}
+        folder = grafana_sdk.oss.Folder("folder", uid=f"{uid}-f", title=desired["title"], opts=options)
+        model = dashboard(desired["dashboard"], title=f"Contract {uid} <&>", version=3)
+        model["panels"][0] |= {"id": 7, "title": desired["panel"]}
         grafana_sdk.oss.Dashboard(
             "dashboard", folder=folder.uid, config_json=json.dumps(model), overwrite=True, opts=options
         )
@@ -128,7 +128,7 @@ def test_objects_live_from_creation_to_destruction(
             name=f"Contract {uid}",
             type="prometheus",
             url="http://prometheus:9090",
-            json_data_encoded=json.dumps({"timeInterval": wanted["interval"], "httpMethod": "POST"}),
+            json_data_encoded=json.dumps({"timeInterval": desired["interval"], "httpMethod": "POST"}),
             secure_json_data_encoded=json.dumps({"basicAuthPassword": "secret-of-the-contract"}),
             opts=options,
         )
@@ -156,9 +156,9 @@ def test_objects_live_from_creation_to_destruction(
     assert uid in stack.stored() and "secret-of-the-contract" not in stack.stored()
     assert stack.preview() == {"same": 5}
 
-    wanted |= {"title": f"Contract {uid} renamed", "panel": "Down", "interval": "30s"}
+    desired |= {"title": f"Contract {uid} renamed", "panel": "Down", "interval": "30s"}
     assert stack.up() == {"same": 2, "update": 3}
-    assert grafana.get(f"/api/folders/{uid}-f").json()["title"] == wanted["title"]
+    assert grafana.get(f"/api/folders/{uid}-f").json()["title"] == desired["title"]
     assert grafana.get(f"/api/dashboards/uid/{uid}").json()["dashboard"]["panels"][0]["title"] == "Down"
     found = grafana.get(f"/api/datasources/uid/{uid}").json()
     assert found["jsonData"]["timeInterval"] == "30s"
@@ -169,10 +169,10 @@ def test_objects_live_from_creation_to_destruction(
     grafana.delete(f"/api/datasources/uid/{uid}")
     assert stack.refresh() == {"same": 3, "update": 1, "delete": 1}
     assert stack.up() == {"same": 3, "update": 1, "create": 1}
-    assert grafana.get(f"/api/folders/{uid}-f").json()["title"] == wanted["title"]
+    assert grafana.get(f"/api/folders/{uid}-f").json()["title"] == desired["title"]
     assert grafana.get(f"/api/datasources/uid/{uid}").status_code == 200
 
-    wanted |= {"dashboard": f"{uid}-2"}
+    desired |= {"dashboard": f"{uid}-2"}
     assert stack.up() == {"same": 4, "replace": 1}
     assert grafana.get(f"/api/dashboards/uid/{uid}").status_code == 404
     assert grafana.get(f"/api/dashboards/uid/{uid}-2").status_code == 200
@@ -227,16 +227,16 @@ def test_a_token_makes_the_same_objects_under_ids_of_its_own(
     account = grafana.post("/api/serviceaccounts", json={"name": uid, "role": "Admin"}).json()["id"]
     later(f"/api/serviceaccounts/{account}")
     token = grafana.post(f"/api/serviceaccounts/{account}/tokens", json={"name": uid}).json()["key"]
-    wanted = {"title": uid}
+    desired = {"title": uid}
 
     def declare(options: pulumi.ResourceOptions) -> None:
         folder = grafana_sdk.oss.Folder(
-            "folder", uid=f"{uid}-f", title=wanted["title"], prevent_destroy_if_not_empty=True, opts=options
+            "folder", uid=f"{uid}-f", title=desired["title"], prevent_destroy_if_not_empty=True, opts=options
         )
-        model = json.dumps(dashboard(uid, title=wanted["title"]))
+        model = json.dumps(dashboard(uid, title=desired["title"]))
         grafana_sdk.oss.Dashboard("dashboard", folder=folder.uid, config_json=model, overwrite=True, opts=options)
         grafana_sdk.oss.DataSource(
-            "source", uid=uid, name=wanted["title"], type="prometheus", url="http://p:9090", opts=options
+            "source", uid=uid, name=desired["title"], type="prometheus", url="http://p:9090", opts=options
         )
 
     stack.program(declare, token=token)
@@ -248,7 +248,7 @@ def test_a_token_makes_the_same_objects_under_ids_of_its_own(
     ]
     assert stack.preview() == stack.refresh() == {"same": 5}
     assert [stack.state(name)["id"][0] for name in ("folder", "dashboard", "source")] == ["0", "0", "1"]
-    wanted["title"] = f"{uid} renamed"
+    desired["title"] = f"{uid} renamed"
     assert stack.up() == {"same": 2, "update": 3}
     assert stack.preview() == {"same": 5}
     assert grafana.get(f"/api/dashboards/uid/{uid}").json()["dashboard"]["title"] == f"{uid} renamed"

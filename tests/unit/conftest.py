@@ -8,9 +8,9 @@ import pytest
 @pytest.fixture(autouse=True)
 def _no_command_plans_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands take the plans of the project's own environments as they were made once."""
-    from tests.unit.values import remembered  # not above: the process that hands the tests out needs none of it
+    from tests.unit.factories import remembered  # not above: the process that hands the tests out needs none of it
 
-    monkeypatch.setattr("plan.load_desired_state", remembered)
+    monkeypatch.setattr("desired_state.load_desired_state", remembered)
     monkeypatch.setattr("ops.__main__.load_desired_state", remembered)
 
 

@@ -17,15 +17,17 @@ import docker.errors
 import httpx
 import pytest
 
-from ops import preflight, probes, truth
-from ops.probes import GrafanaAuth
-from ops.truth import Endpoints
-from plan import DesiredState, scrape_targets
+from clients import probes
+from clients.probes import GrafanaAuth
+from desired_state import DesiredState, scrape_targets
+from readiness import checks as truth
+from readiness import preflight
+from readiness.checks import Endpoints
 from rules.prometheus import RELEASE_INFO
 
 PASSWORD: Final = "the-right-password"
 TOKEN: Final = "glsa_the-right-token"
-MAIN: Final = Path(preflight.__file__).with_name("__main__.py")
+MAIN: Final = Path(__file__).parents[2] / "ops/__main__.py"
 Answer = httpx.Response | Exception
 
 
@@ -37,8 +39,8 @@ class FakeStack:
     how long (in seconds) somebody waited, to whom `haste` makes a moment as long as several.
     """
 
-    def __init__(self, wanted: DesiredState) -> None:
-        self.settings = settings = wanted.settings
+    def __init__(self, desired: DesiredState) -> None:
+        self.settings = settings = desired.settings
         self.prefix = settings.prefix
         self.ports = settings.ports
         self.password = PASSWORD
@@ -61,7 +63,7 @@ class FakeStack:
         self.missing_images: set[str] = set()
         self.registry_error: Exception | None = docker.errors.APIError("refused", explanation="manifest unknown")
         self.on_sleep: Callable[[], None] = lambda: None
-        interval = wanted.expected.scrape_interval
+        interval = desired.expected.scrape_interval
         self.targets: dict[tuple[str, str], dict[str, Any]] = {
             (job, target.instance): {
                 "labels": {"job": job, "instance": target.instance},
@@ -75,26 +77,26 @@ class FakeStack:
         }
         self.rules: list[tuple[str, dict[str, Any]]] = [
             (group, {"name": name, "type": "alerting", "health": "ok", "state": "inactive", "labels": {}})
-            for group, name in sorted(wanted.expected.rules)
+            for group, name in sorted(desired.expected.rules)
         ]
         self.release = {
             "name": RELEASE_INFO,
             "type": "recording",
             "health": "ok",
-            "labels": {"release": wanted.expected.releases["prometheus"]},
+            "labels": {"release": desired.expected.releases["prometheus"]},
         }
         self.rules.append(("release", self.release))
         self.alertmanagers = ["http://alertmanager:9093/api/v2/alerts"]
         self.wal_write_failures = 0
         self.intervals: dict[str, float] = {}  # of the groups that are evaluated more slowly than every 5 s
-        self.alertmanager_hash = f"{float(wanted.expected.releases['alertmanager']):.16e}"
+        self.alertmanager_hash = f"{float(desired.expected.releases['alertmanager']):.16e}"
         self.alerts: list[str] = []
         self.datasources = {
             source.uid: {"uid": source.uid, "name": source.name, "type": source.type, "url": source.url}
-            for source in wanted.datasources
+            for source in desired.datasources
         }
-        self.dashboards = sorted(wanted.expected.dashboards)
-        self.home = wanted.expected.home or "theirs"
+        self.dashboards = sorted(desired.expected.dashboards)
+        self.home = desired.expected.home or "theirs"
         self.folders = {"softfactory"}
         self.elsewhere: dict[str, str] = {}  # dashboard to its folder, where that is not ours
         self.subfolders: list[str] = []
@@ -114,10 +116,10 @@ class FakeStack:
                     "Health": {"Status": "healthy"},
                 },
             }
-            for service in wanted.expected.services
+            for service in desired.expected.services
         }
 
-    def access(self) -> Endpoints:
+    def endpoints(self) -> Endpoints:
         return Endpoints(
             prometheus=f"http://127.0.0.1:{self.ports.prometheus}",
             alertmanager=f"http://127.0.0.1:{self.ports.alertmanager}",

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ops import __main__ as commands
-from ops.catalogue import capture, capture_all, plain_version
+from ops.capture_metrics import capture, capture_all, plain_version
 from rules import JOBS, redis
-from rules.catalogue import FOLDER, MetricFamily, MetricsInventory, catalogues, changes, from_text, merged, to_text
+from rules.metrics import FOLDER, MetricFamily, MetricsInventory, catalogues, changes, from_text, merged, to_text
 from stacks.images import OFFICIAL
 
 URL = "http://127.0.0.1:9090"

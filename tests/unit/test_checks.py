@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from rules import ALERTS, JOBS, RECORDING_RULES, checks
-from rules.catalogue import MetricFamily, MetricsInventory, catalogues
-from rules.checks import AlertDocs, written
+from rules import ALERTS, JOBS, RECORDING_RULES
+from rules.metrics import MetricFamily, MetricsInventory, catalogues
 from rules.model import Alert, RecordingRule, ScrapeJob, Severity, Signal, Unit
 from rules.promql import read, selectors
-from tests.unit.values import settings
+from tests.unit.factories import settings
+from validation import rules as checks
+from validation.rules import AlertDocs, written
 
 JOB = ScrapeJob(name="things", service="thing", port=1)
 OTHER = ScrapeJob(name="others", service="other", port=2)
@@ -127,7 +128,7 @@ def test_a_rule_reads_what_its_jobs_exporter_has(expr: str, problem: str) -> Non
 def test_a_job_without_a_catalogue_is_told_with_what_to_do() -> None:
     known = {service: catalogue for service, catalogue in KNOWN.items() if service != "thing"}
     assert checks.problems((ALERT,), (), (JOB,), known, BESIDE) == [
-        "rules/thing.py: ThingBusy: reads things_total, and there is no rules/catalogue/thing.json; "
+        "rules/thing.py: ThingBusy: reads things_total, and there is no rules/metrics/thing.json; "
         "bring up a stack with the job, then `python -m ops catalogue`"
     ]
 

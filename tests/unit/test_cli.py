@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ops import cli
-from ops.cli import PulumiCliError
+from clients import pulumi_cli as cli
+from clients.pulumi_cli import PulumiCliError
 from tests.unit.fake_stack import FakeCommands
 
 VALUE = "planted-value"

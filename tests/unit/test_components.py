@@ -10,18 +10,18 @@ import httpx
 import pulumi
 import pytest
 
+from components.container import ContainerSpec, HealthCheck
 from components.demo import DemoArgs
-from components.engine import DockerHost
-from components.grafana_content import GrafanaProvisioning, GrafanaProvisioningArgs
-from components.secrets import SCRIPT
-from components.service import ContainerSpec, HealthCheck
-from components.verify import verify
-from plan import DesiredState
+from components.docker_host import DockerHost
+from components.grafana_provisioning import GrafanaProvisioning, GrafanaProvisioningArgs
+from components.secret_files import SCRIPT
+from desired_state import DesiredState
+from readiness.gate import verify
 from stacks.images import OFFICIAL
 from stacks.settings import ReadinessGate, Settings, load_settings
 from tests.unit.fake_stack import FakeStack, nanoseconds
-from tests.unit.program import Program, deployed
-from tests.unit.recorder import IMAGE, STASH, Computed, Recorded, Run, Secret, run
+from tests.unit.pulumi_program import Program, deployed
+from tests.unit.pulumi_recorder import IMAGE, STASH, Computed, Recorded, Run, Secret, run
 
 SERVICE = ContainerSpec(
     name="app",
@@ -102,7 +102,7 @@ def test_a_demo_without_its_servers_is_refused() -> None:
 
 def test_what_grafanas_provider_logs_in_with_is_secret_whoever_made_it(program: "Program") -> None:
     def content() -> None:
-        GrafanaProvisioning("content", GrafanaProvisioningArgs(auth="a-token", wanted=program.wanted, server=None))
+        GrafanaProvisioning("content", GrafanaProvisioningArgs(auth="a-token", desired=program.desired, server=None))
 
     provider = run(content).succeeded().one("pulumi:providers:grafana", "grafana-api")
     assert provider.inputs["auth"] == Secret("a-token")
@@ -128,10 +128,10 @@ def end(
         return "deployed"
 
     def ends() -> None:
-        access = pulumi.Output.secret(stack.access())
+        endpoints = pulumi.Output.secret(stack.endpoints())
         after = [pulumi.Output.from_input("").apply(deploy)]
         settings = program.settings.model_copy(update={"verification": strictness})
-        pulumi.export("verified", verify(replace(program.wanted, settings=settings), access, after, stack.client))
+        pulumi.export("verified", verify(replace(program.desired, settings=settings), endpoints, after, stack.client))
 
     return run(ends, preview=preview, computed=computed)
 
@@ -148,7 +148,7 @@ def watched_is_down(stack: FakeStack) -> None:
 @pytest.mark.parametrize("strictness", list(ReadinessGate))
 def test_what_is_as_declared_is_live(strictness: ReadinessGate, program: Program) -> None:
     done = end(strictness, program.stack, program).succeeded()
-    expected = program.wanted.expected
+    expected = program.desired.expected
     assert done.outputs["verified"] == (
         f"{len(expected.targets)} targets, {len(expected.rules)} rules, {len(expected.datasources)} data sources, "
         f"{len(expected.dashboards)} dashboards: live"
@@ -236,23 +236,23 @@ def test_no_resource_makes_pulumi_take_the_plan_for_a_dependent_of_a_target() ->
 
 def test_whatever_is_asked_for_belongs_to_the_plan(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     def hash_of(plan: DesiredState) -> object:
-        monkeypatch.setattr(program, "wanted", plan)
+        monkeypatch.setattr(program, "desired", plan)
         monkeypatch.setattr(program, "settings", plan.settings)
         (stash,) = end(ReadinessGate.STRICT, program.stack, program, preview=True).of(STASH)
         return stash.inputs["input"]
 
-    wanted = program.wanted
-    settings = wanted.settings
+    desired = program.desired
+    settings = desired.settings
     hashes = [
-        hash_of(wanted),
-        hash_of(replace(wanted, settings=settings.model_copy(update={"retention": "3d"}))),
-        hash_of(replace(wanted, dashboards={**wanted.dashboards, "api": "{}"})),
-        hash_of(replace(wanted, datasources=wanted.datasources[:1])),
-        hash_of(replace(wanted, prometheus=replace(wanted.prometheus, files={"prometheus.yml": ""}))),
-        hash_of(replace(wanted, alertmanager=replace(wanted.alertmanager, files={"alertmanager.yml": ""}))),
+        hash_of(desired),
+        hash_of(replace(desired, settings=settings.model_copy(update={"retention": "3d"}))),
+        hash_of(replace(desired, dashboards={**desired.dashboards, "api": "{}"})),
+        hash_of(replace(desired, datasources=desired.datasources[:1])),
+        hash_of(replace(desired, prometheus=replace(desired.prometheus, files={"prometheus.yml": ""}))),
+        hash_of(replace(desired, alertmanager=replace(desired.alertmanager, files={"alertmanager.yml": ""}))),
     ]
     monkeypatch.setitem(OFFICIAL, "redis-exporter", "docker.io/oliver006/redis_exporter:another")
-    hashes.append(hash_of(wanted))
+    hashes.append(hash_of(desired))
     assert len(set(hashes)) == len(hashes)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from dashboards import checks
-from plan import InvalidStackError, plan
+from desired_state import InvalidStackError, build_desired_state
 from rules import JOBS, api
-from rules.catalogue import catalogues
-from rules.checks import series
-from tests.unit.values import planned, settings
+from rules.metrics import catalogues
+from tests.unit.factories import planned, settings
+from validation import dashboards as checks
+from validation.rules import series
 
 PLAN = planned()
 MODELS: list[dict[str, Any]] = [json.loads(text) for text in PLAN.dashboards.values()]
@@ -128,18 +128,18 @@ def test_every_fault_is_told_at_once() -> None:
 
 
 def test_the_plan_refuses_what_the_checks_find(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plan.dashboard_problems", lambda *_: ["dashboards/redis.py: has no title"])
+    monkeypatch.setattr("desired_state.dashboard_problems", lambda *_: ["dashboards/redis.py: has no title"])
     with pytest.raises(InvalidStackError, match=r"dashboards/redis\.py: has no title"):
-        plan(settings())
+        build_desired_state(settings())
 
 
 def test_a_panel_on_a_metric_that_is_gone_is_refused_by_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     known = dict(catalogues())
     fewer = {name: metric for name, metric in known["api"].metrics.items() if name != "active_users_gauge"}
     known["api"] = type(known["api"])(exporter="x", version="1", metrics=fewer)
-    monkeypatch.setattr("plan.catalogues", lambda: known)
+    monkeypatch.setattr("desired_state.catalogues", lambda: known)
     with pytest.raises(InvalidStackError) as refused:
-        plan(settings())
+        build_desired_state(settings())
     assert refused.value.problems == (
         f"dashboards/api.py: panel {api.ACTIVE_USERS.title!r}: reads active_users_gauge, which x 1 does not have",
         "dashboards/api.py: panel 'Active users and scheduled jobs': reads active_users_gauge, which x 1 does not have",

@@ -12,18 +12,18 @@ import yaml
 
 import dashboards
 from dashboards import PAGES, as_json
-from dashboards.checks import panels, queries
-from dashboards.draw import ONLY_IN_TROUBLE, PanelFactory
-from plan import plan
+from dashboards.panels import ONLY_IN_TROUBLE, PanelFactory
+from desired_state import build_desired_state
 from rules import ALERTS, JOBS, api, postgres, prometheus, redis
 from rules.model import Signal, Unit
 from rules.render import tune
 from stacks.settings import AlertOverride
 from tests import golden
-from tests.unit.values import planned, settings, values
+from tests.unit.factories import planned, settings, values
+from validation.dashboards import panels, queries
 
 MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in planned().dashboards.items()}
-NO_PAGE = {"__init__", "draw", "checks"}
+NO_PAGE = {"__init__", "panels"}
 # Alerts that show something else on the page that they link to, or nothing, and why.
 BURNS = "the page draws the errors of an hour and of a day, and what is left of the budget"
 NOT_DRAWN = {
@@ -86,7 +86,7 @@ def test_the_pages_are_as_they_were_last_reviewed() -> None:
 def test_an_environment_without_a_service_has_no_page_and_no_panel_of_it() -> None:
     """They could only be empty."""
     servers = {name: server for name, server in values()["servers"].items() if name != "elasticsearch"}
-    without = plan(settings(servers=servers, alerts={}))
+    without = build_desired_state(settings(servers=servers, alerts={}))
     assert set(MODELS) - set(without.dashboards) == {"elasticsearch"}
     asked = json.dumps([panels(json.loads(text)) for text in without.dashboards.values()])
     assert "redis_up" in asked and "elasticsearch_" not in asked
@@ -94,15 +94,15 @@ def test_an_environment_without_a_service_has_no_page_and_no_panel_of_it() -> No
 
 def test_a_new_title_of_a_page_changes_no_release(monkeypatch: pytest.MonkeyPatch) -> None:
     """Alerts link to pages by uid."""
-    before, build = plan(settings()), dashboards.redis.build
+    before, build = build_desired_state(settings()), dashboards.redis.build
     monkeypatch.setattr(dashboards.redis, "build", lambda draw: build(draw).title("The cache"))
-    renamed = plan(settings())
+    renamed = build_desired_state(settings())
     assert json.loads(renamed.dashboards["redis"])["title"] == "The cache"
     assert renamed.expected.releases == before.expected.releases
 
 
 def test_the_text_is_the_same_every_time_and_its_keys_are_sorted() -> None:
-    first, second = plan(settings()).dashboards, plan(settings()).dashboards
+    first, second = build_desired_state(settings()).dashboards, build_desired_state(settings()).dashboards
     assert first == second
     for text in first.values():
         assert text == json.dumps(json.loads(text), sort_keys=True)

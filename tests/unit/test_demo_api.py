@@ -15,10 +15,10 @@ from flask.testing import FlaskClient
 
 from demo.app import create_app
 from demo.backends import SLOW_QUERY, Cache, Database, Mailer, Search, UnavailableError
+from demo.fault_injection import FaultInjector
 from demo.jobs import schedule
 from demo.metrics import Metrics
 from demo.settings import Settings
-from demo.switches import FaultInjector
 
 SETTINGS = Settings(
     database_host="postgres",
@@ -299,8 +299,8 @@ def test_an_engine_that_refuses_the_articles_is_reported(world: World) -> None:
 
 
 def test_the_switches_do_what_they_say(world: World) -> None:
-    def switch(**wanted: object) -> None:
-        assert world.client.post("/demo/switches", json=wanted).status_code == 200
+    def switch(**desired: object) -> None:
+        assert world.client.post("/demo/switches", json=desired).status_code == 200
 
     switch(fail_rate=1)
     assert world.client.get("/api/articles/1").status_code == 500

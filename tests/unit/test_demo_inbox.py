@@ -7,7 +7,7 @@ import pytest
 from aiosmtpd.smtp import Envelope
 from flask.testing import FlaskClient
 
-from demo.inbox import NotificationSink, create_app
+from demo.notification_sink import NotificationSink, create_app
 
 NOTIFICATION = {
     "status": "firing",

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from demo import traffic
+from demo import load_generator as traffic
 
 app = typer.Typer()
 app.command()(traffic.main)

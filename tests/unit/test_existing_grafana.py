@@ -9,13 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
-from ops import preflight, recover, truth
-from ops.probes import ClientError, GrafanaAuth
-from plan import DesiredState, load_desired_state, plan
+from clients.probes import ClientError, GrafanaAuth
+from desired_state import DesiredState, build_desired_state, load_desired_state
+from ops import recover
+from readiness import checks as truth
+from readiness import preflight
 from stacks.settings import ExistingGrafana, Settings, SettingsError, load_settings
+from tests.unit.factories import planned, values
 from tests.unit.fake_stack import TOKEN, FakeCommands, FakeStack, main
-from tests.unit.program import SECRETS, Program, deployed
-from tests.unit.recorder import (
+from tests.unit.pulumi_program import SECRETS, Program, deployed
+from tests.unit.pulumi_recorder import (
     CONTAINER,
     DASHBOARD,
     DATASOURCE,
@@ -28,7 +31,6 @@ from tests.unit.recorder import (
     plain,
     texts,
 )
-from tests.unit.values import planned, values
 
 URL = "https://grafana.example.com/team"
 OWN_ORGANIZATION = "give this stack an organization of its own"
@@ -39,13 +41,13 @@ def existing(environment: str = "staging") -> Settings:
 
 
 @pytest.fixture(scope="module")
-def wanted() -> DesiredState:
-    return plan(existing())
+def desired() -> DesiredState:
+    return build_desired_state(existing())
 
 
 @pytest.fixture
-def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
-    made = FakeStack(wanted)
+def stack(desired: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    made = FakeStack(desired)
     made.install(monkeypatch)
     return made
 
@@ -65,17 +67,19 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
 # The plan
 
 
-def test_nothing_of_an_own_grafana_is_planned(wanted: DesiredState) -> None:
+def test_nothing_of_an_own_grafana_is_planned(desired: DesiredState) -> None:
     own = planned("staging")
-    assert own.expected.services - wanted.expected.services == {"grafana"} == own.images - wanted.images
-    assert own.expected.targets - wanted.expected.targets == {("grafana", "grafana")}
-    assert "grafana" not in wanted.settings.parts
-    assert set(own.secret_names) ^ set(wanted.secret_names) == {"grafana_admin_password", "grafana_token"}
+    assert own.expected.services - desired.expected.services == {"grafana"} == own.images - desired.images
+    assert own.expected.targets - desired.expected.targets == {("grafana", "grafana")}
+    assert "grafana" not in desired.settings.parts
+    assert set(own.secret_names) ^ set(desired.secret_names) == {"grafana_admin_password", "grafana_token"}
 
 
 def test_its_metrics_are_watched_where_the_settings_say_so() -> None:
     target = {"address": "grafana.internal:3000", "instance": "team-grafana"}
-    made = plan(Settings.model_validate(values("staging", grafana={"url": URL}, targets={"grafana": [target]})))
+    made = build_desired_state(
+        Settings.model_validate(values("staging", grafana={"url": URL}, targets={"grafana": [target]}))
+    )
     assert ("grafana", "team-grafana") in made.expected.targets
     assert ("grafana", "team-grafana") not in made.expected.stack_targets
     assert "GrafanaRequestsFailing" in {alert.name for alert in made.alerts}
@@ -83,7 +87,7 @@ def test_its_metrics_are_watched_where_the_settings_say_so() -> None:
 
 def test_its_data_sources_lead_where_people_reach_the_stack_and_leave_its_default_alone() -> None:
     links = {"prometheus": "https://prometheus.example.com/"}
-    made = plan(Settings.model_validate(values("staging", grafana={"url": URL}, links=links)))
+    made = build_desired_state(Settings.model_validate(values("staging", grafana={"url": URL}, links=links)))
     assert {source.uid: source.url for source in made.datasources} == {
         "prometheus": "https://prometheus.example.com",
         "alertmanager": "http://127.0.0.1:9093",
@@ -97,9 +101,9 @@ def test_its_address_ends_without_a_slash(url: str) -> None:
     assert settings.published("grafana") == settings.link("grafana") == url.rstrip("/")
 
 
-def test_alerts_link_to_it(wanted: DesiredState) -> None:
-    assert any(f"{URL}/d/overview" in text for text in wanted.files().values())
-    assert not any("127.0.0.1:3000" in text for text in wanted.files().values())
+def test_alerts_link_to_it(desired: DesiredState) -> None:
+    assert any(f"{URL}/d/overview" in text for text in desired.files().values())
+    assert not any("127.0.0.1:3000" in text for text in desired.files().values())
 
 
 @pytest.mark.parametrize(
@@ -143,14 +147,14 @@ def content(run: Run) -> list[Recorded]:
     return [resource for kind in (FOLDER, DATASOURCE, DASHBOARD, PREFERENCES) for resource in run.of(kind)]
 
 
-def test_no_container_volume_port_image_or_preference_is_made(done: Run, wanted: DesiredState) -> None:
+def test_no_container_volume_port_image_or_preference_is_made(done: Run, desired: DesiredState) -> None:
     for kind in (CONTAINER, VOLUME, IMAGE, PREFERENCES):
         assert not [resource.name for resource in done.of(kind) if "grafana" in resource.name or kind == PREFERENCES]
     assert {resource.name for resource in content(done)} == {
         "folder",
         "datasource-prometheus",
         "datasource-alertmanager",
-        *(f"dashboard-{uid}" for uid in wanted.dashboards),
+        *(f"dashboard-{uid}" for uid in desired.dashboards),
     }
     assert done.outputs["verified"].endswith(": live")
     assert done.outputs["grafana"] == URL
@@ -191,72 +195,74 @@ def test_the_token_is_asked_for_and_the_password_is_not(program: Program, monkey
 # What is asked before
 
 
-def problems(stack: FakeStack, wanted: DesiredState) -> list[str]:
+def problems(stack: FakeStack, desired: DesiredState) -> list[str]:
     with stack.client() as http:
-        return preflight.problems(wanted, GrafanaAuth(TOKEN), http)
+        return preflight.problems(desired, GrafanaAuth(TOKEN), http)
 
 
-def test_what_an_earlier_update_made_is_no_obstacle(stack: FakeStack, wanted: DesiredState) -> None:
-    assert problems(stack, wanted) == []
+def test_what_an_earlier_update_made_is_no_obstacle(stack: FakeStack, desired: DesiredState) -> None:
+    assert problems(stack, desired) == []
     assert {request.method for request in stack.requests} == {"GET"}
 
 
-def test_an_empty_grafana_and_one_with_things_of_others_are_no_obstacle(stack: FakeStack, wanted: DesiredState) -> None:
+def test_an_empty_grafana_and_one_with_things_of_others_are_no_obstacle(
+    stack: FakeStack, desired: DesiredState
+) -> None:
     stack.folders.clear()
     stack.dashboards, stack.datasources = ["theirs"], {}
     stack.elsewhere = {"theirs": ""}
     stack.datasources = {"theirs": {"uid": "theirs", "name": "Mimir", "type": "prometheus", "url": "http://m"}}
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
 def test_data_sources_that_are_as_we_make_them_outlive_a_folder_deleted_by_hand(
-    stack: FakeStack, wanted: DesiredState
+    stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.folders.clear()
     stack.dashboards.clear()
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
 @pytest.mark.parametrize(("folder", "where"), [("", "outside of any folder"), ("theirs", "in the folder theirs")])
 def test_a_dashboard_of_somebody_else_with_one_of_our_uids_is_not_overwritten(
-    folder: str, where: str, stack: FakeStack, wanted: DesiredState
+    folder: str, where: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.elsewhere = {"api": folder}
-    assert problems(stack, wanted) == [
+    assert problems(stack, desired) == [
         f"grafana: the update would overwrite the dashboard api, which lies {where} at {URL}; move it to the folder "
         f"softfactory if it is this stack's, or else {OWN_ORGANIZATION}"
     ]
 
 
-def test_a_data_source_of_our_name_is_named_with_its_uid(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_data_source_of_our_name_is_named_with_its_uid(stack: FakeStack, desired: DesiredState) -> None:
     stack.datasources = {"x1": {"uid": "x1", "name": "Prometheus", "type": "prometheus", "url": "http://p"}}
-    assert problems(stack, wanted) == [
+    assert problems(stack, desired) == [
         f"grafana: {URL} has a data source Prometheus already (uid x1); rename it there, or {OWN_ORGANIZATION}"
     ]
 
 
 @pytest.mark.parametrize("changed", [{"url": "http://theirs"}, {"type": "loki"}])
 def test_a_data_source_of_our_uid_is_theirs_where_our_folder_is_not_there(
-    changed: dict[str, str], stack: FakeStack, wanted: DesiredState
+    changed: dict[str, str], stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.datasources["prometheus"].update(changed)
-    assert problems(stack, wanted) == []  # our own, which the update puts right
+    assert problems(stack, desired) == []  # our own, which the update puts right
     stack.folders.clear()
-    (problem,) = problems(stack, wanted)
+    (problem,) = problems(stack, desired)
     assert problem.startswith(f"grafana: {URL} has a data source with the uid prometheus already, Prometheus, which is")
     assert problem.endswith(OWN_ORGANIZATION)
 
 
-def test_a_token_that_may_not_make_data_sources_is_refused(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_token_that_may_not_make_data_sources_is_refused(stack: FakeStack, desired: DesiredState) -> None:
     stack.permissions = {"folders:create", "dashboards:create"}
-    (problem,) = problems(stack, wanted)
+    (problem,) = problems(stack, desired)
     assert "does not allow datasources:create to the service account" in problem
     assert problem.endswith("give it the role Admin there")
 
 
-def test_a_grafana_that_cannot_tell_permissions_is_tried(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_grafana_that_cannot_tell_permissions_is_tried(stack: FakeStack, desired: DesiredState) -> None:
     stack.broken["/team/api/access-control/user/permissions"] = httpx.Response(404, json={"message": "Not found"})
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
 WELL = "see that it is well, or correct grafana.url in the settings"
@@ -301,11 +307,11 @@ def test_a_bad_answer_ends_the_update_before_anything_is_registered(
     ],
 )
 def test_what_is_wrong_in_it_is_told_with_what_to_do(
-    path: str, answer: httpx.Response, part: str, told: str, stack: FakeStack, wanted: DesiredState
+    path: str, answer: httpx.Response, part: str, told: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.broken[path] = answer
     with stack.client() as http:
-        (problem,) = truth.problems(wanted.expected, stack.access(), http)
+        (problem,) = truth.problems(desired.expected, stack.endpoints(), http)
     assert str(problem).startswith(f"{part}: ") and told in str(problem)
 
 
@@ -318,7 +324,7 @@ def ops(
 ) -> Callable[..., tuple[int, str]]:
     """Runs `python -m ops ARGUMENTS`; its exit code, and what it printed on both streams."""
     monkeypatch.delenv("GRAFANA_AUTH", raising=False)
-    monkeypatch.setattr("plan.load_desired_state", lambda *_, **__: program.wanted)
+    monkeypatch.setattr("desired_state.load_desired_state", lambda *_, **__: program.desired)
 
     def run(*arguments: str) -> tuple[int, str]:
         code = main(monkeypatch, *arguments, "--stack", "staging")
@@ -369,23 +375,23 @@ def test_a_new_token_is_asked_for_and_told_to_nobody_else(
 # Recovery
 
 
-def clear(stack: FakeStack, wanted: DesiredState, state: list[dict[str, Any]]) -> list[str]:
+def clear(stack: FakeStack, desired: DesiredState, state: list[dict[str, Any]]) -> list[str]:
     with stack.client() as http:
-        return recover.delete_untracked_grafana_objects(wanted, state, URL, GrafanaAuth(TOKEN), http)
+        return recover.delete_untracked_grafana_objects(desired, state, URL, GrafanaAuth(TOKEN), http)
 
 
-def test_ids_of_a_token_are_as_well_known_as_those_of_a_password(stack: FakeStack, wanted: DesiredState) -> None:
+def test_ids_of_a_token_are_as_well_known_as_those_of_a_password(stack: FakeStack, desired: DesiredState) -> None:
     """The organization in them is 0 for folder and dashboards, and 1 for data sources."""
     state = [
         {"type": FOLDER, "id": "0:softfactory", "outputs": {"uid": "softfactory"}},
         *({"type": DATASOURCE, "id": f"1:{uid}", "outputs": {"uid": uid}} for uid in stack.datasources),
     ]
-    assert clear(stack, wanted, state) == [] and stack.removed == []
+    assert clear(stack, desired, state) == [] and stack.removed == []
 
 
-def test_after_a_lost_state_only_our_own_goes(stack: FakeStack, wanted: DesiredState) -> None:
+def test_after_a_lost_state_only_our_own_goes(stack: FakeStack, desired: DesiredState) -> None:
     stack.datasources["theirs"] = {"uid": "theirs", "name": "Mimir", "type": "prometheus", "url": "http://m"}
-    clear(stack, wanted, [])
+    clear(stack, desired, [])
     assert stack.removed == [
         "/team/api/folders/softfactory",
         "/team/api/datasources/uid/alertmanager",
@@ -393,16 +399,16 @@ def test_after_a_lost_state_only_our_own_goes(stack: FakeStack, wanted: DesiredS
     ]
 
 
-def test_what_another_stack_made_is_left_to_it(stack: FakeStack, wanted: DesiredState) -> None:
+def test_what_another_stack_made_is_left_to_it(stack: FakeStack, desired: DesiredState) -> None:
     stack.datasources["prometheus"]["url"] = "http://prometheus.other-stack"
     with pytest.raises(ClientError, match="data sources prometheus lead elsewhere, so they are another stack's"):
-        clear(stack, wanted, [])
+        clear(stack, desired, [])
     assert stack.removed == []
 
 
 @pytest.mark.parametrize("kind", ["dashboards", "subfolders"])
-def test_a_folder_with_something_of_others_in_it_stays(kind: str, stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_folder_with_something_of_others_in_it_stays(kind: str, stack: FakeStack, desired: DesiredState) -> None:
     getattr(stack, kind).append("theirs")
     with pytest.raises(ClientError, match="holds what this project did not make: theirs; move it to another folder"):
-        clear(stack, wanted, [])
+        clear(stack, desired, [])
     assert stack.removed == []

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ops import __main__ as commands
-from ops import fate
+from ops import volume_policy as fate
 from stacks.settings import VolumePolicy
 from tests.unit.fake_stack import FakeCommands
 

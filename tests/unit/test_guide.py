@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from demo.metrics import AS_WRITTEN, Metrics
 from rules import ALERTS, JOBS
-from rules.model import CHECKLIST, Alert, Severity
+from rules.model import CHECKLIST_GROUP, Alert, Severity
 from stacks import receivers
 from stacks.notifications import Notifications, Way
 from stacks.settings import Settings
 from tests.checkers import ROOT
+from tests.unit.factories import planned, values
 from tests.unit.test_routing import EVERY
-from tests.unit.values import planned, values
 
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "docs/guide.md", *sorted((ROOT / "docs/runbooks").glob("*.md"))]
@@ -52,7 +52,7 @@ def test_the_metrics_are_those_of_the_api() -> None:
 
 
 def test_the_alerts_are_the_checklists() -> None:
-    nine = [alert for alert in ALERTS if alert.group == CHECKLIST]
+    nine = [alert for alert in ALERTS if alert.group == CHECKLIST_GROUP]
     rows = table(section("Alerts"))
     told = {(row[0], re.sub(r"\[(\w+)\]\(.*\)", r"\1", row[1]), row[3]) for row in rows}
     assert told == {(alert.severity.value, alert.name, alert.for_) for alert in nine}

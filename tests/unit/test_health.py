@@ -8,27 +8,27 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from clients.pulumi_cli import PulumiCliError
+from desired_state import DesiredState, build_desired_state
 from ops import __main__ as commands
 from ops import health
-from ops.cli import PulumiCliError
 from ops.health import HealthReport
-from plan import DesiredState, plan
 from rules import ALERTS
 from stacks.settings import AlertOverride, load_settings
+from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, FakeStack
-from tests.unit.values import planned
 
 API = "http://127.0.0.1:8000"
 
 
 @pytest.fixture(scope="module")
-def wanted() -> DesiredState:
+def desired() -> DesiredState:
     return planned("dev")
 
 
 @pytest.fixture
-def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
-    fake = FakeStack(wanted)
+def stack(desired: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    fake = FakeStack(desired)
     fake.install(monkeypatch)
     monkeypatch.setattr(commands, "client", fake.client)
     monkeypatch.setenv("GRAFANA_AUTH", f"admin:{PASSWORD}")
@@ -36,17 +36,17 @@ def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     return fake
 
 
-def examine(stack: FakeStack, wanted: DesiredState, api: str = API) -> HealthReport:
+def examine(stack: FakeStack, desired: DesiredState, api: str = API) -> HealthReport:
     with stack.client() as http:
-        return health.examine(wanted.expected, stack.access(), api, http)
+        return health.examine(desired.expected, stack.endpoints(), api, http)
 
 
 def call(*arguments: str) -> Result:
     return CliRunner().invoke(commands.app, list(arguments))
 
 
-def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, wanted: DesiredState) -> None:
-    found = examine(stack, wanted)
+def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, desired: DesiredState) -> None:
+    found = examine(stack, desired)
     assert found.healthy
     assert found.text().splitlines() == [
         "=== SoftFactory Monitoring Stack Health Check ===",
@@ -64,10 +64,10 @@ def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, wanted: De
     ]
 
 
-def test_the_report_for_a_program(stack: FakeStack, wanted: DesiredState) -> None:
+def test_the_report_for_a_program(stack: FakeStack, desired: DesiredState) -> None:
     stack.dashboards.remove("api")
     stack.alerts = ["RedisDown"]
-    facts = examine(stack, wanted).facts()
+    facts = examine(stack, desired).facts()
     assert json.loads(json.dumps(facts)) == {
         "healthy": False,
         "targets": 8,
@@ -98,10 +98,10 @@ def test_the_report_for_a_program(stack: FakeStack, wanted: DesiredState) -> Non
 )
 @pytest.mark.parametrize("answer", [httpx.ConnectError("refused"), httpx.Response(200, text="<html>")])
 def test_a_part_that_does_not_answer_fails_its_own_line_with_the_cause(
-    path: str, line: str, answer: httpx.Response | Exception, stack: FakeStack, wanted: DesiredState
+    path: str, line: str, answer: httpx.Response | Exception, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.broken[path] = answer
-    text = examine(stack, wanted).text()
+    text = examine(stack, desired).text()
     failed = [found for found in text.splitlines() if "FAILED" in found]
     assert failed == [f"Checking {line}... ✗ FAILED"]
     assert text.splitlines()[text.splitlines().index(failed[0]) + 1].startswith(f"  ✗ {line}: ")
@@ -109,22 +109,22 @@ def test_a_part_that_does_not_answer_fails_its_own_line_with_the_cause(
 
 
 def test_alertmanager_and_the_api_are_told_apart_though_both_have_metrics(
-    stack: FakeStack, wanted: DesiredState
+    stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.broken["/metrics"] = httpx.ConnectError("refused")
-    failed = [line for line in examine(stack, wanted).text().splitlines() if "FAILED" in line]
+    failed = [line for line in examine(stack, desired).text().splitlines() if "FAILED" in line]
     assert failed == ["Checking Alertmanager... ✗ FAILED", "Checking API Metrics... ✗ FAILED"]
 
 
-def test_an_api_without_its_metrics_is_told(stack: FakeStack, wanted: DesiredState) -> None:
+def test_an_api_without_its_metrics_is_told(stack: FakeStack, desired: DesiredState) -> None:
     stack.broken["/metrics"] = httpx.Response(200, text="alertmanager_config_hash 1\n")
-    causes = [problem.cause for problem in examine(stack, wanted).problems if problem.part == "API"]
+    causes = [problem.cause for problem in examine(stack, desired).problems if problem.part == "API"]
     assert causes == [f"{API}/metrics has no http_requests_total"]
 
 
-def test_an_api_that_only_prometheus_reaches_is_judged_by_its_target(stack: FakeStack, wanted: DesiredState) -> None:
+def test_an_api_that_only_prometheus_reaches_is_judged_by_its_target(stack: FakeStack, desired: DesiredState) -> None:
     stack.targets[("softfactory-api", "api")].update(health="down", lastError="no route to host")
-    found = examine(stack, wanted, api="")
+    found = examine(stack, desired, api="")
     assert [problem.part for problem in found.problems] == ["target softfactory-api/api"]
     assert not stack.paths("api")
     (line,) = [line for line in found.text().splitlines() if "softfactory-api/api" in line]
@@ -137,59 +137,59 @@ def test_an_api_that_only_prometheus_reaches_is_judged_by_its_target(stack: Fake
     [("prometheus", "Prometheus"), ("alertmanager", "Alertmanager"), ("grafana", "Grafana"), ("api", "API Metrics")],
 )
 def test_a_stopped_container_fails_the_line_of_its_part(
-    service: str, line: str, stack: FakeStack, wanted: DesiredState
+    service: str, line: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.containers[service]["State"].update(Running=False, ExitCode=2)
-    assert f"Checking {line}... ✗ FAILED" in examine(stack, wanted).text()
+    assert f"Checking {line}... ✗ FAILED" in examine(stack, desired).text()
 
 
-def test_a_part_without_a_line_gets_one(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_part_without_a_line_gets_one(stack: FakeStack, desired: DesiredState) -> None:
     stack.containers["redis-exporter"]["State"].update(Paused=True)
-    assert "Checking redis-exporter... ✗ FAILED" in examine(stack, wanted).text()
+    assert "Checking redis-exporter... ✗ FAILED" in examine(stack, desired).text()
 
 
-def test_an_alert_that_fires_is_named_and_the_stack_not_healthy(stack: FakeStack, wanted: DesiredState) -> None:
+def test_an_alert_that_fires_is_named_and_the_stack_not_healthy(stack: FakeStack, desired: DesiredState) -> None:
     stack.alerts = ["RedisDown", "RedisDown", "HighErrorRate"]
-    found = examine(stack, wanted)
+    found = examine(stack, desired)
     assert not found.healthy and found.firing == ("HighErrorRate", "RedisDown", "RedisDown")
     assert "Alertmanager alerts: 3 alerts" in found.text() and "  ✗ RedisDown is firing" in found.text()
 
 
-def test_the_dead_mans_switch_is_no_alarm(stack: FakeStack, wanted: DesiredState) -> None:
+def test_the_dead_mans_switch_is_no_alarm(stack: FakeStack, desired: DesiredState) -> None:
     stack.alerts = ["Watchdog"]
-    assert examine(stack, wanted).healthy
+    assert examine(stack, desired).healthy
 
 
-def test_what_is_not_known_is_not_taken_for_none(stack: FakeStack, wanted: DesiredState) -> None:
+def test_what_is_not_known_is_not_taken_for_none(stack: FakeStack, desired: DesiredState) -> None:
     stack.broken["/api/v2/alerts"] = httpx.Response(500)
-    found = examine(stack, wanted)
+    found = examine(stack, desired)
     assert "Alertmanager alerts: unknown alerts" in found.text()
     assert not found.healthy
     assert "✓ All monitoring" not in found.text()
 
 
-def test_counts_are_of_what_is_up_and_what_alerts(stack: FakeStack, wanted: DesiredState) -> None:
+def test_counts_are_of_what_is_up_and_what_alerts(stack: FakeStack, desired: DesiredState) -> None:
     stack.targets[("redis", "redis")].update(health="down", lastError="refused")
     stack.rules.append(("recordings", {"name": "ratio", "type": "recording", "health": "ok", "labels": {}}))
-    found = examine(stack, wanted)
+    found = examine(stack, desired)
     assert (found.targets, found.rules) == (7, len(ALERTS))
 
 
-def test_a_stand_in_is_told_in_one_line(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_stand_in_is_told_in_one_line(stack: FakeStack, desired: DesiredState) -> None:
     stack.grafana_headers = {"X-Grafana-Stand-In": "1.0.0"}
-    text = examine(stack, wanted).text()
+    text = examine(stack, desired).text()
     assert text.count("stand-in") == 1 and text.endswith("✓ All monitoring components operational")
 
 
-def test_a_wrong_password_is_tried_less_often_than_locks_an_account(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_wrong_password_is_tried_less_often_than_locks_an_account(stack: FakeStack, desired: DesiredState) -> None:
     stack.password = "another"
-    found = examine(stack, wanted)
+    found = examine(stack, desired)
     assert "Checking Grafana... ✗ FAILED" in found.text() and PASSWORD not in found.text()
     assert len([request for request in stack.requests if "Authorization" in request.headers]) <= 2
 
 
-def test_alertmanager_is_asked_for_what_reaches_somebody(stack: FakeStack, wanted: DesiredState) -> None:
-    examine(stack, wanted)
+def test_alertmanager_is_asked_for_what_reaches_somebody(stack: FakeStack, desired: DesiredState) -> None:
+    examine(stack, desired)
     (asked,) = [request.url for request in stack.requests if request.url.path == "/api/v2/alerts"]
     assert dict(asked.params) == {"active": "true", "silenced": "false", "inhibited": "false"}
 
@@ -283,8 +283,8 @@ def test_the_password_is_read_from_the_stack(stack: FakeStack, monkeypatch: pyte
         asked.append(arguments)
         return subprocess.CompletedProcess(arguments, 0, stdout=f"{PASSWORD}\n", stderr="")
 
-    monkeypatch.setattr("ops.cli.shutil.which", lambda _: "/opt/pulumi")
-    monkeypatch.setattr("ops.cli.subprocess.run", run)
+    monkeypatch.setattr("clients.pulumi_cli.shutil.which", lambda _: "/opt/pulumi")
+    monkeypatch.setattr("clients.pulumi_cli.subprocess.run", run)
     assert call("health").exit_code == 0
     (arguments,) = asked
     assert arguments[:4] == ["/opt/pulumi", "config", "get", "grafana_admin_password"]
@@ -295,13 +295,13 @@ def test_a_password_that_cannot_be_read_is_told_with_what_to_do(
     stack: FakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GRAFANA_AUTH")
-    monkeypatch.setattr("ops.cli.shutil.which", lambda _: None)
+    monkeypatch.setattr("clients.pulumi_cli.shutil.which", lambda _: None)
     with pytest.raises(PulumiCliError, match="make command"):
         CliRunner().invoke(commands.app, ["health"], catch_exceptions=False)
 
-    monkeypatch.setattr("ops.cli.shutil.which", lambda _: "/opt/pulumi")
+    monkeypatch.setattr("clients.pulumi_cli.shutil.which", lambda _: "/opt/pulumi")
     failed = subprocess.CompletedProcess([], 255, stdout="", stderr="error: no stack named 'dev' found\n")
-    monkeypatch.setattr("ops.cli.subprocess.run", lambda *_, **__: failed)
+    monkeypatch.setattr("clients.pulumi_cli.subprocess.run", lambda *_, **__: failed)
     with pytest.raises(PulumiCliError, match="no stack named 'dev'"):
         CliRunner().invoke(commands.app, ["health"], catch_exceptions=False)
 
@@ -318,7 +318,7 @@ def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
 def test_the_alerts_are_listed_as_the_settings_tune_them(monkeypatch: pytest.MonkeyPatch) -> None:
     tuning = {"RedisDown": AlertOverride.model_validate({"for": "3m"}), "SlowQueries": AlertOverride(enabled=False)}
     off = load_settings("prod").model_copy(update={"alerts": tuning})
-    monkeypatch.setattr(commands, "load_desired_state", lambda _: plan(off))
+    monkeypatch.setattr(commands, "load_desired_state", lambda _: build_desired_state(off))
     rows = {line.split()[1]: line.split()[:3] for line in call("alerts", "--stack", "prod").output.splitlines()}
     assert len(rows) == len(ALERTS) - 1
     assert rows["RedisDown"] == ["critical", "RedisDown", "3m"]

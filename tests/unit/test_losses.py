@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.losses import Outage, beyond_start, differences
+from tests.e2e.data_loss import Outage, beyond_start, differences
 
 TARGET = ("redis", "redis")
 BEFORE = {0.0, 5.0, 10.0}

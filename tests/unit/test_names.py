@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from rules import ALERTS, SERVICES
-from rules.model import SLOS
-from stacks.values import seconds
+from rules.model import SLO_GROUP
+from stacks.types import seconds
 from tests.checkers import ROOT
-from tests.unit.program import deployed
-from tests.unit.recorder import CONTAINER
-from tests.unit.values import planned
+from tests.unit.factories import planned
+from tests.unit.pulumi_program import deployed
+from tests.unit.pulumi_recorder import CONTAINER
 
 NAMES = {alert.name for alert in ALERTS}
 SUBJECT_OF = {alert.name: alert.service for alert in ALERTS}
@@ -55,7 +55,7 @@ def test_alerts_and_cases_have_the_same_names(firing: bool) -> None:
 def test_an_alerts_cases_lie_under_its_service() -> None:
     # Ratios without traffic share one case, all of the API.
     # Those of the objectives are evaluated at other steps, each file at one.
-    place_of = {alert.name: SLOS if alert.group == SLOS else alert.service for alert in ALERTS}
+    place_of = {alert.name: SLO_GROUP if alert.group == SLO_GROUP else alert.service for alert in ALERTS}
     for file in CASES:
         assert {place_of[name] for name in asked(file, True) | asked(file, False)} == {file.removesuffix("-slow")}
 
@@ -63,7 +63,7 @@ def test_an_alerts_cases_lie_under_its_service() -> None:
 def test_only_services_have_runbooks_and_cases() -> None:
     services = {module.JOB.service for module in SERVICES}
     assert set(RUNBOOKS) <= services
-    assert set(CASES) <= services | {SLOS, f"{SLOS}-slow"}
+    assert set(CASES) <= services | {SLO_GROUP, f"{SLO_GROUP}-slow"}
 
 
 def test_a_cases_name_is_a_sentence_and_its_own() -> None:

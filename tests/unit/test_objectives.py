@@ -12,9 +12,9 @@ from prometheus_client import generate_latest
 from demo.metrics import Metrics
 from rules import ALERTS, RECORDING_RULES, SLOS, api
 from rules.model import Alert, Condition, ScrapeJob, Severity, Signal, Unit
-from rules.objectives import FAST, SLO, SLOW, BurnRateWindow, retention_shorter_than_slo_window
 from rules.render import rule_files
-from stacks.values import seconds
+from rules.slo import FAST, SLO, SLOW, BurnRateWindow, retention_shorter_than_slo_window
+from stacks.types import seconds
 
 JOB = ScrapeJob(name="shop", service="shop", port=1)
 ORDERS = Signal(
@@ -127,7 +127,7 @@ def recorded_in(expr: str) -> set[str]:
 def test_an_objectives_rules_are_evaluated_once_a_minute_recordings_first() -> None:
     (text,) = rule_files(SALE.alerts, "", "", (), SALE.recordings).values()
     (group,) = yaml.safe_load(text)["groups"]
-    assert (group["name"], group["interval"]) == ("objectives", "1m")
+    assert (group["name"], group["interval"]) == ("slo", "1m")
     kinds = ["record" if "record" in rule else "alert" for rule in group["rules"]]
     assert kinds == ["record"] * 10 + ["alert"] * 2
 

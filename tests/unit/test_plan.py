@@ -13,16 +13,22 @@ from typing import Any
 import pytest
 import yaml
 
-import plan as planning
+import desired_state
 import routing.render
-from plan import DesiredState, InvalidStackError, alertmanager_config_hash, load_desired_state, plan
-from routing.tree import RoutingTree, tree
+from desired_state import (
+    DesiredState,
+    InvalidStackError,
+    alertmanager_config_hash,
+    build_desired_state,
+    load_desired_state,
+)
+from routing.routes import RoutingTree, tree
 from rules import ALERTS, RECORDING_RULES, redis
 from rules.model import Alert, Severity
 from stacks.matchers import Matcher
 from stacks.settings import SettingsError, load_settings
 from tests.checkers import ROOT, STACKS
-from tests.unit.values import planned, settings, values
+from tests.unit.factories import planned, settings, values
 
 NINE = {
     "ApiDown": "critical",
@@ -52,9 +58,9 @@ def rules_of(made: DesiredState, group: str) -> list[dict[str, Any]]:
 
 def problems(monkeypatch: pytest.MonkeyPatch, defined: Iterable[Alert] = ALERTS, **changes: Any) -> tuple[str, ...]:
     """What the plan says of alerts and settings that do not fit."""
-    monkeypatch.setattr(planning, "ALERTS", tuple(defined))
+    monkeypatch.setattr(desired_state, "ALERTS", tuple(defined))
     with pytest.raises(InvalidStackError) as caught:
-        plan(settings(**changes))
+        build_desired_state(settings(**changes))
     for problem in caught.value.problems:
         assert f"\n  {problem}" in str(caught.value)
     return caught.value.problems
@@ -172,7 +178,7 @@ def test_without_a_demo_its_parts_are_not_expected() -> None:
 
 def test_a_stack_without_elasticsearch_loses_its_target_its_alert_and_its_exporter() -> None:
     servers = {name: server for name, server in values()["servers"].items() if name != "elasticsearch"}
-    made = plan(settings(servers=servers))
+    made = build_desired_state(settings(servers=servers))
     assert {job for job, _ in made.expected.targets} == EIGHT - {"elasticsearch"}
     names = {alert.name for alert in ALERTS if alert.service != "elasticsearch"}
     assert {name for _, name in made.expected.rules} == names
@@ -180,7 +186,7 @@ def test_a_stack_without_elasticsearch_loses_its_target_its_alert_and_its_export
 
 
 def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
-    made = plan(settings(alerts={"SlowQueries": {"enabled": False}}))
+    made = build_desired_state(settings(alerts={"SlowQueries": {"enabled": False}}))
     assert {rule["alert"] for rule in rules_of(made, "softfactory")} == set(NINE) - {"SlowQueries"}
     assert ("softfactory", "SlowQueries") not in made.expected.rules
 
@@ -253,15 +259,16 @@ def test_a_changed_template_is_a_release_that_alertmanager_confirms(
     before = planned().alertmanager
     (tmp_path / "message.tmpl").write_text("other words", encoding="utf-8")
     monkeypatch.setattr(routing.render, "TEMPLATES", tmp_path)
-    after = plan(settings()).alertmanager
+    after = build_desired_state(settings()).alertmanager
     assert before.hash != after.hash
     assert before.confirmation != after.confirmation
 
 
 def test_the_plan_is_the_same_in_every_process() -> None:
     program = (
-        "import hashlib, json; from plan import plan; from stacks.settings import load_settings; "
-        "made = plan(load_settings('dev')); "
+        "import hashlib, json; from desired_state import build_desired_state; "
+        "from stacks.settings import load_settings; "
+        "made = build_desired_state(load_settings('dev')); "
         "print(made.prometheus.hash, made.alertmanager.hash, made.secret_names, "
         "hashlib.sha256(json.dumps(made.files()).encode()).hexdigest())"
     )
@@ -275,7 +282,7 @@ def test_the_plan_is_the_same_in_every_process() -> None:
         timeout=60,
         check=True,
     )
-    made = plan(load_settings("dev"))
+    made = build_desired_state(load_settings("dev"))
     files = hashlib.sha256(json.dumps(made.files()).encode()).hexdigest()
     assert there.stdout == f"{made.prometheus.hash} {made.alertmanager.hash} {made.secret_names} {files}\n"
 
@@ -341,8 +348,8 @@ def test_a_hold_that_one_lost_sample_outlasts(monkeypatch: pytest.MonkeyPatch) -
     assert problems(monkeypatch, changed("RedisDown", for_="9s")) == (
         "rules/redis.py: RedisDown: for: 9s is shorter than two scrapes (10s by scrape_interval)",
     )
-    monkeypatch.setattr(planning, "ALERTS", changed("RedisDown", for_="10s"))
-    assert plan(settings())
+    monkeypatch.setattr(desired_state, "ALERTS", changed("RedisDown", for_="10s"))
+    assert build_desired_state(settings())
 
 
 def test_a_tuned_hold_is_told_by_the_place_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,8 +363,10 @@ def test_a_share_above_one(monkeypatch: pytest.MonkeyPatch) -> None:
         "alerts.CacheHitRatioDegraded.threshold: 60 is not a share from 0 to 1; write 0.8 for 80 %",
     )
     for share in (0.01, 0.6, 1):
-        assert plan(settings(alerts={"CacheHitRatioDegraded": {"threshold": share}}))
-    assert plan(settings(alerts={"NodeFilesystemSpaceFillingUp": {"threshold": 1}}))  # what is foretold may be more
+        assert build_desired_state(settings(alerts={"CacheHitRatioDegraded": {"threshold": share}}))
+    assert build_desired_state(
+        settings(alerts={"NodeFilesystemSpaceFillingUp": {"threshold": 1}})
+    )  # what is foretold may be more
 
 
 def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,9 +375,9 @@ def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_hold_that_prod_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan(settings(alerts={"RedisDown": {"for": "10s"}}))
+    assert build_desired_state(settings(alerts={"RedisDown": {"for": "10s"}}))
     with pytest.raises(InvalidStackError) as caught:
-        plan(settings("prod", alerts={"RedisDown": {"for": "30s"}}))
+        build_desired_state(settings("prod", alerts={"RedisDown": {"for": "30s"}}))
     assert caught.value.problems == ("alerts.RedisDown.for: 30s is shorter than the rule's 1m, which prod refuses",)
 
 
@@ -387,8 +396,8 @@ def test_samples_that_are_gone_before_an_alert_has_looked_back(monkeypatch: pyte
         "alerts.ApiLatencySlowBurn.enabled: false",
     )
     off = {name: {"enabled": False} for name in ("ApiAvailabilitySlowBurn", "ApiLatencySlowBurn")}
-    assert plan(settings(retention="2d", alerts=off))
-    assert plan(settings(retention="3d"))
+    assert build_desired_state(settings(retention="2d", alerts=off))
+    assert build_desired_state(settings(retention="3d"))
 
 
 def test_a_threshold_that_an_objective_sets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,10 +408,10 @@ def test_a_threshold_that_an_objective_sets(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_recordings_are_those_of_the_jobs_that_there_are() -> None:
-    names = [rule["record"] for rule in rules_of(planned(), "objectives") if "record" in rule]
+    names = [rule["record"] for rule in rules_of(planned(), "slo") if "record" in rule]
     assert names == [made.name for made in RECORDING_RULES]
-    without = plan(settings(targets={}))
-    assert "rules/objectives.yml" not in without.prometheus.files
+    without = build_desired_state(settings(targets={}))
+    assert "rules/slo.yml" not in without.prometheus.files
 
 
 def test_a_scrape_interval_that_makes_holds_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,7 +444,7 @@ def test_a_severity_that_reaches_nobody(monkeypatch: pytest.MonkeyPatch, lost: s
         )
         return replace(whole, routes=routes, receivers={**whole.receivers, "null": None})
 
-    monkeypatch.setattr(planning, "tree", broken_tree)
+    monkeypatch.setattr(desired_state, "tree", broken_tree)
     found = problems(monkeypatch)
     assert len(found) == sum(alert.severity is Severity.WARNING for alert in ALERTS)
     assert f"rules/api.py: SlowQueries: {said}" in found

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from ops import preflight
-from ops.probes import GrafanaAuth
-from plan import DesiredState
+from clients.probes import GrafanaAuth
+from desired_state import DesiredState
+from readiness import preflight
 from stacks.settings import Ports
+from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, FakeStack
-from tests.unit.program import Program
-from tests.unit.values import planned
+from tests.unit.pulumi_program import Program
 
 IS_FREE = preflight._is_free  # a fake stack has another, which binds nothing
 Labels = dict[str, str] | None
@@ -25,13 +25,13 @@ NOT_OURS = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def wanted() -> DesiredState:
+def desired() -> DesiredState:
     return planned("dev")
 
 
 @pytest.fixture
-def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
-    made = FakeStack(wanted)
+def stack(desired: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    made = FakeStack(desired)
     made.install(monkeypatch)
     return made
 
@@ -48,44 +48,44 @@ def stranger(
     }
 
 
-def problems(stack: FakeStack, wanted: DesiredState) -> list[str]:
+def problems(stack: FakeStack, desired: DesiredState) -> list[str]:
     with stack.client() as http:
-        return preflight.problems(wanted, GrafanaAuth(wanted.grafana_auth(PASSWORD)), http)
+        return preflight.problems(desired, GrafanaAuth(desired.grafana_auth(PASSWORD)), http)
 
 
-def test_a_good_start_has_no_obstacle(stack: FakeStack, wanted: DesiredState) -> None:
-    assert problems(stack, wanted) == []
+def test_a_good_start_has_no_obstacle(stack: FakeStack, desired: DesiredState) -> None:
+    assert problems(stack, desired) == []
 
 
 @NOT_OURS
 def test_a_port_that_another_container_holds_is_named_with_its_holder(
-    labels: Labels, stack: FakeStack, wanted: DesiredState
+    labels: Labels, stack: FakeStack, desired: DesiredState
 ) -> None:
     del stack.containers["grafana"]
-    stranger(stack, wanted.settings.ports.grafana, address="0.0.0.0", labels=labels)
-    (problem,) = problems(stack, wanted)
+    stranger(stack, desired.settings.ports.grafana, address="0.0.0.0", labels=labels)
+    (problem,) = problems(stack, desired)
     assert problem.startswith("ports.grafana: 3000 on 127.0.0.1 is taken by the container somebodys")
     assert stack.paths("grafana") == []  # a stranger is not shown the password
 
 
 @pytest.mark.parametrize(("inner", "address"), [("80/udp", "127.0.0.1"), ("80/tcp", "192.168.1.5")])
 def test_the_same_number_elsewhere_is_no_obstacle(
-    stack: FakeStack, wanted: DesiredState, inner: str, address: str
+    stack: FakeStack, desired: DesiredState, inner: str, address: str
 ) -> None:
-    stranger(stack, wanted.settings.ports.grafana, inner, address)
-    assert problems(stack, wanted) == []
+    stranger(stack, desired.settings.ports.grafana, inner, address)
+    assert problems(stack, desired) == []
 
 
 def test_a_port_that_a_program_of_this_machine_holds_is_named(
-    stack: FakeStack, wanted: DesiredState, monkeypatch: pytest.MonkeyPatch
+    stack: FakeStack, desired: DesiredState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "_is_free", IS_FREE)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         free = Ports(prometheus=1, alertmanager=2, grafana=listener.getsockname()[1], api=3, inbox=4)
-        settings = wanted.settings.model_copy(update={"ports": free})
-        found = problems(stack, replace(wanted, settings=settings))
+        settings = desired.settings.model_copy(update={"ports": free})
+        found = problems(stack, replace(desired, settings=settings))
     assert "taken by another program" in next(problem for problem in found if problem.startswith("ports.grafana"))
 
 
@@ -94,12 +94,12 @@ def test_a_port_that_a_program_of_this_machine_holds_is_named(
     [({"Running": False, "Restarting": True}, []), ({"Running": False}, ["ports.prometheus"])],
 )
 def test_a_container_of_ours_that_starts_again_and_again_holds_its_port_at_times(
-    state: dict[str, bool], taken: list[str], stack: FakeStack, wanted: DesiredState, monkeypatch: pytest.MonkeyPatch
+    state: dict[str, bool], taken: list[str], stack: FakeStack, desired: DesiredState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two starts the listing has no port of it, while the engine may hold it already for the next one."""
-    monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != wanted.settings.ports.prometheus)
+    monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != desired.settings.ports.prometheus)
     stack.containers["prometheus"]["State"] = state
-    assert [problem.partition(":")[0] for problem in problems(stack, wanted)] == taken
+    assert [problem.partition(":")[0] for problem in problems(stack, desired)] == taken
 
 
 @pytest.mark.parametrize(
@@ -124,35 +124,35 @@ def test_only_a_port_in_use_is_taken(reason: int, free: bool, monkeypatch: pytes
 
 
 def test_a_container_of_somebody_else_that_starts_again_and_again_does_not_hold_our_port(
-    stack: FakeStack, wanted: DesiredState, monkeypatch: pytest.MonkeyPatch
+    stack: FakeStack, desired: DesiredState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != wanted.settings.ports.prometheus)
+    monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != desired.settings.ports.prometheus)
     stack.containers["prometheus"]["State"] = {"Running": False, "Restarting": True}
     stack.containers["prometheus"]["Config"]["Labels"] = {"softfactory.prefix": "other"}
-    assert [problem.partition(":")[0] for problem in problems(stack, wanted)] == ["ports.prometheus", "prefix"]
+    assert [problem.partition(":")[0] for problem in problems(stack, desired)] == ["ports.prometheus", "prefix"]
 
 
 def test_this_machines_ports_say_nothing_of_an_engine_elsewhere(
-    stack: FakeStack, wanted: DesiredState, monkeypatch: pytest.MonkeyPatch
+    stack: FakeStack, desired: DesiredState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "_is_free", lambda *_: False)
     stack.engine_address = "http+docker://ssh"
-    assert problems(stack, bound_to(wanted, "10.0.0.5")) == []
+    assert problems(stack, bound_to(desired, "10.0.0.5")) == []
 
 
-def bound_to(wanted: DesiredState, address: str) -> DesiredState:
-    return replace(wanted, settings=wanted.settings.model_copy(update={"bind_address": IPv4Address(address)}))
+def bound_to(desired: DesiredState, address: str) -> DesiredState:
+    return replace(desired, settings=desired.settings.model_copy(update={"bind_address": IPv4Address(address)}))
 
 
 @pytest.mark.parametrize("engine", ["http+docker://ssh", "http://engine.invalid:2375", "https://10.0.0.5:2376"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "0.0.0.0"])
 def test_where_an_engine_elsewhere_cannot_be_reached_is_the_one_obstacle_told(
-    engine: str, address: str, stack: FakeStack, wanted: DesiredState
+    engine: str, address: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.engine_address = engine
-    stack.missing_images = {wanted.settings.images.reference("redis")}
+    stack.missing_images = {desired.settings.images.reference("redis")}
     stack.volumes = {"softfactory-grafana-data": None}
-    (problem,) = problems(stack, bound_to(wanted, address))
+    (problem,) = problems(stack, bound_to(desired, address))
     what = "all addresses" if address == "0.0.0.0" else "the loopback"
     assert problem.startswith(f"bind_address: {address} is {what} of the engine's own host")
     assert "give one address of that host" in problem
@@ -161,12 +161,12 @@ def test_where_an_engine_elsewhere_cannot_be_reached_is_the_one_obstacle_told(
 
 @pytest.mark.parametrize("engine", ["http+docker://ssh", "https://10.0.0.5:2376"])
 def test_an_engine_elsewhere_with_an_address_of_its_own_is_looked_at(
-    engine: str, stack: FakeStack, wanted: DesiredState
+    engine: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.engine_address = engine
     stack.volumes = {"softfactory-grafana-data": None}
-    stranger(stack, wanted.settings.ports.api, address="10.0.0.5")
-    found = problems(stack, bound_to(wanted, "10.0.0.5"))
+    stranger(stack, desired.settings.ports.api, address="10.0.0.5")
+    found = problems(stack, bound_to(desired, "10.0.0.5"))
     assert [problem.partition(":")[0] for problem in found] == ["ports.api", "prefix"]
 
 
@@ -174,10 +174,10 @@ def test_an_engine_elsewhere_with_an_address_of_its_own_is_looked_at(
     "engine", ["http+docker://localhost", "http+docker://localnpipe", "http://127.0.0.1:2375", "http://[::1]:2375"]
 )
 def test_every_way_to_the_engine_of_this_machine_reaches_its_loopback(
-    engine: str, stack: FakeStack, wanted: DesiredState
+    engine: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.engine_address = engine
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
 def test_a_port_of_the_demo_is_not_asked_for_where_there_is_no_demo(
@@ -188,54 +188,54 @@ def test_a_port_of_the_demo_is_not_asked_for_where_there_is_no_demo(
     assert problems(stack, staging) == []
 
 
-def test_an_image_that_is_nowhere_is_named(stack: FakeStack, wanted: DesiredState) -> None:
-    stack.missing_images = {wanted.settings.images.reference("redis-exporter")}
-    (problem,) = problems(stack, wanted)
+def test_an_image_that_is_nowhere_is_named(stack: FakeStack, desired: DesiredState) -> None:
+    stack.missing_images = {desired.settings.images.reference("redis-exporter")}
+    (problem,) = problems(stack, desired)
     assert "redis-exporter" in problem and "neither on the engine nor to be had from its registry" in problem
 
 
-def test_an_image_that_its_registry_has_is_no_obstacle(stack: FakeStack, wanted: DesiredState) -> None:
-    stack.missing_images = {wanted.settings.images.reference("redis-exporter")}
+def test_an_image_that_its_registry_has_is_no_obstacle(stack: FakeStack, desired: DesiredState) -> None:
+    stack.missing_images = {desired.settings.images.reference("redis-exporter")}
     stack.registry_error = None
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
 @pytest.mark.parametrize("labels", [None, {}, {"softfactory.prefix": "softfactory", "softfactory.environment": "prod"}])
 def test_a_volume_of_somebody_else_is_not_taken_over(
-    stack: FakeStack, wanted: DesiredState, labels: dict[str, str] | None
+    stack: FakeStack, desired: DesiredState, labels: dict[str, str] | None
 ) -> None:
     stack.volumes = {"softfactory-grafana-data": labels}
-    (problem,) = problems(stack, wanted)
+    (problem,) = problems(stack, desired)
     assert problem.startswith("prefix: the volume softfactory-grafana-data belongs to")
 
 
-def test_our_own_volume_and_one_of_a_longer_prefix_are_fine(stack: FakeStack, wanted: DesiredState) -> None:
+def test_our_own_volume_and_one_of_a_longer_prefix_are_fine(stack: FakeStack, desired: DesiredState) -> None:
     stack.volumes = {
         "softfactory-grafana-data": {"softfactory.prefix": "softfactory", "softfactory.environment": "dev"},
         "softfactory-e2e-grafana-data": {"softfactory.prefix": "softfactory-e2e", "softfactory.environment": "dev"},
     }
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
 def test_a_volume_with_a_like_name_that_we_do_not_make_is_nobodys_business(
-    stack: FakeStack, wanted: DesiredState
+    stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.volumes = {"softfactory-app_db": None}
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
-def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, desired: DesiredState) -> None:
     stack.password = "what the kept database has"
-    (problem,) = problems(stack, wanted)
+    (problem,) = problems(stack, desired)
     assert problem.startswith("Grafana refuses the credentials (401)")
     assert "`pulumi config set --secret grafana_admin_password`" in problem
     assert "`make rotate SECRET=grafana_admin_password`" in problem
     assert stack.paths("grafana") == ["/api/org"]
 
 
-def test_without_an_engine_there_is_one_problem(stack: FakeStack, wanted: DesiredState) -> None:
+def test_without_an_engine_there_is_one_problem(stack: FakeStack, desired: DesiredState) -> None:
     stack.engine_error = OSError("no such file")
-    (problem,) = problems(stack, wanted)
+    (problem,) = problems(stack, desired)
     assert problem.startswith("the Docker engine does not answer at")
     assert problem.endswith("start it, or give its address (engine_host in the settings, or DOCKER_HOST)")
 
@@ -244,11 +244,11 @@ def test_without_an_engine_there_is_one_problem(stack: FakeStack, wanted: Desire
     ("state", "said"), [({"Running": False}, "exited"), ({"Running": True, "Paused": True}, "paused")]
 )
 def test_a_grafana_that_somebody_stopped_is_named_with_what_starts_it(
-    state: dict[str, bool], said: str, stack: FakeStack, wanted: DesiredState
+    state: dict[str, bool], said: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.containers["grafana"]["State"] = state
     stack.broken["/api/org"] = httpx.ConnectError("refused")
-    (problem,) = problems(stack, wanted)
+    (problem,) = problems(stack, desired)
     assert problem.startswith(f"grafana: its container is {said}")
     assert problem.endswith(
         {"exited": "`docker start softfactory-grafana`"}.get(said, "`docker unpause softfactory-grafana`")
@@ -264,10 +264,10 @@ def test_a_grafana_that_somebody_stopped_is_named_with_what_starts_it(
     ],
 )
 def test_an_own_grafana_that_is_not_well_is_named_with_what_restarts_it(
-    answer: httpx.Response | Exception, told: str, stack: FakeStack, wanted: DesiredState
+    answer: httpx.Response | Exception, told: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.broken["/api/org"] = answer
-    (problem,) = problems(stack, wanted)
+    (problem,) = problems(stack, desired)
     assert problem.startswith(f"grafana: Grafana {told}")
     assert problem.endswith("see `docker logs softfactory-grafana`, then `docker restart softfactory-grafana`")
     assert stack.paths("grafana") == ["/api/org"]
@@ -275,31 +275,33 @@ def test_an_own_grafana_that_is_not_well_is_named_with_what_restarts_it(
 
 @pytest.mark.parametrize("state", [{"Health": {"Status": "starting"}}, {"Restarting": True, "Running": False}])
 def test_an_own_grafana_that_is_just_starting_is_the_updates_business(
-    state: dict[str, object], stack: FakeStack, wanted: DesiredState
+    state: dict[str, object], stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.containers["grafana"]["State"].update(state)
     stack.broken["/api/org"] = httpx.ConnectError("refused")
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
-def test_any_other_stopped_container_is_the_business_of_the_updates_end(stack: FakeStack, wanted: DesiredState) -> None:
+def test_any_other_stopped_container_is_the_business_of_the_updates_end(
+    stack: FakeStack, desired: DesiredState
+) -> None:
     stack.containers["redis-exporter"]["State"] = {"Running": False}
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
 @NOT_OURS
 @pytest.mark.parametrize("running", [True, False])
 def test_a_container_of_somebody_else_with_our_name_is_named(
-    running: bool, labels: Labels, stack: FakeStack, wanted: DesiredState
+    running: bool, labels: Labels, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.containers["redis"]["Config"]["Labels"] = labels
     stack.containers["redis"]["State"] = {"Running": running}
-    (problem,) = problems(stack, wanted)
+    (problem,) = problems(stack, desired)
     assert problem.startswith("prefix: the container softfactory-redis is not of this stack")
 
 
-def test_no_container_of_the_engine_is_asked_by_itself(stack: FakeStack, wanted: DesiredState) -> None:
-    assert problems(stack, wanted) == []
+def test_no_container_of_the_engine_is_asked_by_itself(stack: FakeStack, desired: DesiredState) -> None:
+    assert problems(stack, desired) == []
     assert stack.listings == [{"all": True, "sparse": True}]
 
 

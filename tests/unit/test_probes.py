@@ -9,11 +9,11 @@ import httpx
 import pytest
 import requests
 
-from ops import probes
-from ops.probes import AuthenticationError, ClientError, GrafanaAuth
+from clients import probes
+from clients.probes import AuthenticationError, ClientError, GrafanaAuth
 from rules.prometheus import RELEASE_INFO
+from tests.unit.factories import planned
 from tests.unit.fake_stack import FakeStack
-from tests.unit.values import planned
 
 AUTH = GrafanaAuth("admin:planted")
 TOKEN = GrafanaAuth("glsa_planted")

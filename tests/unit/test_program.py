@@ -8,12 +8,13 @@ import httpx
 import pulumi
 import pytest
 
-from components.prepare import GENERATED
+from readiness.load import GENERATED
 from stacks.images import OFFICIAL
 from stacks.settings import VolumePolicy
-from tests.unit import recorder
-from tests.unit.program import SECRETS, Program, deployed
-from tests.unit.recorder import (
+from tests.unit import pulumi_recorder as recorder
+from tests.unit.factories import planned
+from tests.unit.pulumi_program import SECRETS, Program, deployed
+from tests.unit.pulumi_recorder import (
     CONTAINER,
     DASHBOARD,
     DATASOURCE,
@@ -30,7 +31,6 @@ from tests.unit.recorder import (
     plain,
     texts,
 )
-from tests.unit.values import planned
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 RELEASES = {"prometheus-release", "alertmanager-release"}
@@ -278,7 +278,7 @@ def test_a_release_shows_its_differences_and_no_service_hides_its_own(environmen
             assert not marked, container.name
     for name in RELEASES:
         files = {upload["file"] for upload in done.one(CONTAINER, name).inputs["uploads"]}
-        assert "/release/release.sh" in files and len(files) > 2
+        assert "/release/config_rollout.sh" in files and len(files) > 2
 
 
 def test_a_service_reads_its_secrets_from_its_own_volume_read_only(environment: str, done: Run) -> None:

@@ -9,12 +9,12 @@ import httpx
 import pytest
 import requests
 
+from clients.probes import AuthenticationError, ClientError, GrafanaAuth
+from desired_state import DesiredState, build_desired_state
 from ops import recover
-from ops.probes import AuthenticationError, ClientError, GrafanaAuth
-from plan import DesiredState, plan
 from stacks.settings import load_settings
+from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, FakeCommands, FakeStack, main
-from tests.unit.values import planned
 
 AUTH = GrafanaAuth(f"admin:{PASSWORD}")
 GRAFANA = "http://127.0.0.1:3000"
@@ -23,13 +23,13 @@ SOURCES = ["/api/datasources/uid/alertmanager", "/api/datasources/uid/prometheus
 
 
 @pytest.fixture(scope="module")
-def wanted() -> DesiredState:
+def desired() -> DesiredState:
     return planned("dev")
 
 
 @pytest.fixture
-def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
-    made = FakeStack(wanted)
+def stack(desired: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    made = FakeStack(desired)
     made.install(monkeypatch)
     made.networks = {"net-id": "softfactory"}
     return made
@@ -51,46 +51,46 @@ def known(stack: FakeStack, *without: str) -> list[dict[str, Any]]:
 # The engine
 
 
-def test_what_the_state_knows_stays(stack: FakeStack, wanted: DesiredState) -> None:
-    assert recover.remove_orphans(wanted, known(stack)) == []
+def test_what_the_state_knows_stays(stack: FakeStack, desired: DesiredState) -> None:
+    assert recover.remove_orphans(desired, known(stack)) == []
     assert stack.removed == []
 
 
 def test_a_container_that_the_state_does_not_know_goes_with_its_nameless_volumes(
-    stack: FakeStack, wanted: DesiredState
+    stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.containers["redis"]["State"]["Running"] = False
-    assert recover.remove_orphans(wanted, known(stack, "redis-id")) == ["container softfactory-redis"]
+    assert recover.remove_orphans(desired, known(stack, "redis-id")) == ["container softfactory-redis"]
     assert stack.removed == ["container softfactory-redis force=True v=True"]
 
 
-def test_a_container_may_write_what_it_has_before_it_goes(stack: FakeStack, wanted: DesiredState) -> None:
-    recover.remove_orphans(wanted, known(stack, "prometheus-id", "postgres-id"))
+def test_a_container_may_write_what_it_has_before_it_goes(stack: FakeStack, desired: DesiredState) -> None:
+    recover.remove_orphans(desired, known(stack, "prometheus-id", "postgres-id"))
     assert sorted(stack.stopped) == ["softfactory-postgres", "softfactory-prometheus"]
 
 
-def test_the_network_goes_after_its_containers(stack: FakeStack, wanted: DesiredState) -> None:
-    removed = recover.remove_orphans(wanted, [])
+def test_the_network_goes_after_its_containers(stack: FakeStack, desired: DesiredState) -> None:
+    removed = recover.remove_orphans(desired, [])
     assert len(removed) == len(stack.containers) + 1
     assert removed[-1] == stack.removed[-1] == "network softfactory"
 
 
-def test_an_id_of_another_kind_of_resource_does_not_count(stack: FakeStack, wanted: DesiredState) -> None:
+def test_an_id_of_another_kind_of_resource_does_not_count(stack: FakeStack, desired: DesiredState) -> None:
     state = [*known(stack, "redis-id"), {"type": "docker:index/volume:Volume", "id": "redis-id"}]
-    assert recover.remove_orphans(wanted, state) == ["container softfactory-redis"]
+    assert recover.remove_orphans(desired, state) == ["container softfactory-redis"]
 
 
-def test_named_volumes_stay(stack: FakeStack, wanted: DesiredState) -> None:
+def test_named_volumes_stay(stack: FakeStack, desired: DesiredState) -> None:
     stack.volumes = {
         "softfactory-grafana-data": {"softfactory.prefix": "softfactory", "softfactory.environment": "dev"}
     }
-    recover.remove_orphans(wanted, [])
+    recover.remove_orphans(desired, [])
     assert not [removed for removed in stack.removed if "volume" in removed]
 
 
 def test_only_this_environment_is_looked_at_on_its_own_engine(stack: FakeStack) -> None:
     settings = load_settings("dev").model_copy(update={"prefix": "other", "engine_host": "tcp://engine.invalid:2376"})
-    recover.remove_orphans(plan(settings), known(stack))
+    recover.remove_orphans(build_desired_state(settings), known(stack))
     assert stack.hosts == ["tcp://engine.invalid:2376"]
     assert [asked["filters"] for asked in stack.listings] == [{"label": "softfactory.prefix=other"}] * 2
     assert stack.listings[0]["all"] is True
@@ -106,24 +106,24 @@ def test_only_this_environment_is_looked_at_on_its_own_engine(stack: FakeStack) 
 )
 @pytest.mark.parametrize("when", ["engine_error", "remove_error"])
 def test_an_engine_that_refuses_is_one_error(
-    when: str, error: Exception, stack: FakeStack, wanted: DesiredState
+    when: str, error: Exception, stack: FakeStack, desired: DesiredState
 ) -> None:
     setattr(stack, when, error)
     with pytest.raises(ClientError, match="engine") as caught:
-        recover.remove_orphans(wanted, [])
+        recover.remove_orphans(desired, [])
     assert str(error) in str(caught.value)
 
 
 # Grafana
 
 
-def clear(stack: FakeStack, wanted: DesiredState, state: list[dict[str, Any]]) -> list[str]:
+def clear(stack: FakeStack, desired: DesiredState, state: list[dict[str, Any]]) -> list[str]:
     with stack.client() as http:
-        return recover.delete_untracked_grafana_objects(wanted, state, GRAFANA, AUTH, http)
+        return recover.delete_untracked_grafana_objects(desired, state, GRAFANA, AUTH, http)
 
 
-def test_what_the_state_knows_of_grafana_stays(stack: FakeStack, wanted: DesiredState) -> None:
-    assert clear(stack, wanted, known(stack)) == []
+def test_what_the_state_knows_of_grafana_stays(stack: FakeStack, desired: DesiredState) -> None:
+    assert clear(stack, desired, known(stack)) == []
     assert stack.requests == []
 
 
@@ -136,29 +136,29 @@ def test_what_the_state_knows_of_grafana_stays(stack: FakeStack, wanted: Desired
     ],
 )
 def test_only_what_the_state_does_not_know_goes(
-    unknown: list[str], paths: list[str], stack: FakeStack, wanted: DesiredState
+    unknown: list[str], paths: list[str], stack: FakeStack, desired: DesiredState
 ) -> None:
-    assert clear(stack, wanted, known(stack, *unknown)) == [f"{path} of Grafana" for path in paths]
+    assert clear(stack, desired, known(stack, *unknown)) == [f"{path} of Grafana" for path in paths]
     assert stack.removed == paths
 
 
-def test_data_sources_that_are_not_of_the_plan_stay(stack: FakeStack, wanted: DesiredState) -> None:
+def test_data_sources_that_are_not_of_the_plan_stay(stack: FakeStack, desired: DesiredState) -> None:
     stack.datasources["somebodys"] = {"uid": "somebodys", "name": "Loki", "type": "loki"}
-    clear(stack, wanted, [])
+    clear(stack, desired, [])
     assert stack.removed == [FOLDER, *SOURCES]
 
 
-def test_what_is_not_there_was_not_removed(stack: FakeStack, wanted: DesiredState) -> None:
+def test_what_is_not_there_was_not_removed(stack: FakeStack, desired: DesiredState) -> None:
     stack.folders.clear()
     stack.datasources.clear()
     stack.dashboards.clear()
-    assert clear(stack, wanted, []) == []
+    assert clear(stack, desired, []) == []
 
 
-def test_a_folder_with_somebodys_dashboards_is_left_and_they_are_named(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_folder_with_somebodys_dashboards_is_left_and_they_are_named(stack: FakeStack, desired: DesiredState) -> None:
     stack.dashboards += ["somebodys", "another"]
     with pytest.raises(ClientError, match="did not make: another, somebodys; move it to another folder"):
-        clear(stack, wanted, [])
+        clear(stack, desired, [])
     assert stack.removed == []
     (asked,) = stack.requests
     assert asked.url.params["folderUIDs"] == "softfactory"  # dashboards elsewhere are in nobody's way
@@ -167,18 +167,18 @@ def test_a_folder_with_somebodys_dashboards_is_left_and_they_are_named(stack: Fa
 @pytest.mark.parametrize(("path", "state"), [("/api/search", []), (SOURCES[0], ["prometheus", "alertmanager"])])
 @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadTimeout("")])
 def test_a_grafana_that_does_not_answer_is_one_error(
-    path: str, state: list[str], error: Exception, stack: FakeStack, wanted: DesiredState
+    path: str, state: list[str], error: Exception, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.broken[path] = error
     with pytest.raises(ClientError, match=f"Grafana does not answer at {GRAFANA}"):
-        clear(stack, wanted, known(stack, *state) if state else [])
+        clear(stack, desired, known(stack, *state) if state else [])
     assert stack.removed == []
 
 
-def test_a_grafana_with_another_password_is_asked_once(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_grafana_with_another_password_is_asked_once(stack: FakeStack, desired: DesiredState) -> None:
     stack.password = "another"
     with pytest.raises(AuthenticationError):
-        clear(stack, wanted, [])
+        clear(stack, desired, [])
     assert len(stack.requests) == 1
 
 

@@ -6,18 +6,18 @@ from typing import Any
 import pulumi
 import pytest
 
-import plan
-from components.engine import DockerHost
-from components.one_shot import JobSpec
-from components.one_shot import run as run_once
-from components.release import ConfigRollout, ConfigRolloutArgs
-from components.secrets import Secrets, SecretsArgs
-from components.service import ContainerSpec, HealthCheck, place
-from ops.probes import ContainerState
+import desired_state
+from clients.probes import ContainerState
+from components.config_rollout import ConfigRollout, ConfigRolloutArgs
+from components.container import ContainerSpec, HealthCheck, place
+from components.docker_host import DockerHost
+from components.job import JobSpec
+from components.job import run as run_once
+from components.secret_files import Secrets, SecretsArgs
 from stacks.settings import Settings, load_settings
-from tests.unit.recorder import CONTAINER, Computed, Recorded, Run, identity, run
+from tests.unit.pulumi_recorder import CONTAINER, Computed, Recorded, Run, identity, run
 
-RELEASE = plan.ConfigRevision(
+RELEASE = desired_state.ConfigRevision(
     files={"app.yml": "a: 1\n", "rules/x.yml": "b: 2\n"}, hash="0a1b2c", confirmation="424242"
 )
 SHOT = "app-release"
@@ -184,7 +184,7 @@ def test_a_release_is_told_what_it_needs_to_know(settings: Settings) -> None:
     assert env["KIND"] == "app" and env["HOME_DIR"] == "/etc/app" and env["URL"] == "http://app:1"
     uploads = {upload["file"]: upload["content"] for upload in shot.inputs["uploads"]}
     assert uploads[f"{env['IN']}/app.yml"] == "a: 1\n" and uploads[f"{env['IN']}/rules/x.yml"] == "b: 2\n"
-    assert "timeout 90 sh /release/release.sh" in shot.inputs["command"][0]
+    assert "timeout 90 sh /release/config_rollout.sh" in shot.inputs["command"][0]
     assert {mount["target"]: bool(mount.get("readOnly")) for mount in shot.inputs["mounts"]} == {
         "/etc/app": False,
         "/run/secrets": True,
@@ -199,7 +199,7 @@ def test_secrets_that_were_staged_anew_are_looked_at_by_a_new_release(settings: 
 
 
 def test_every_variable_of_the_script_is_given(settings: Settings) -> None:
-    from components.release import SCRIPT
+    from components.config_rollout import SCRIPT
 
     env = {line.split("=", 1)[0] for line in deploy(settings).one(CONTAINER, SHOT).inputs["envs"]}
     documented = {line.split()[1] for line in SCRIPT.splitlines() if line.startswith("#   ")}

@@ -1,4 +1,4 @@
-"""components/release.sh, run by a POSIX shell against a service, checkers and a clock that are small scripts."""
+"""components/config_rollout.sh, run by a POSIX shell against a service, checkers and a clock that are small scripts."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.release import SCRIPT
+from components.config_rollout import SCRIPT
 
 SHELLS = [shell for shell in (("dash",), ("busybox", "sh")) if shutil.which(shell[0])] or [("sh",)]
 CONFIG = {"prometheus": "prometheus.yml", "alertmanager": "alertmanager.yml"}

@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from ops.__main__ import app
-from tests.unit.values import planned
+from tests.unit.factories import planned
 
 GROUPS = {
     "alertmanager",
@@ -16,7 +16,7 @@ GROUPS = {
     "elasticsearch",
     "grafana",
     "node",
-    "objectives",
+    "slo",
     "postgres",
     "prometheus",
     "redis",

@@ -8,12 +8,12 @@ from base64 import b64decode
 
 import pytest
 
-from ops import rotate
-from ops.probes import ClientError
-from plan import GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, plan
+from clients.probes import ClientError
+from desired_state import GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, build_desired_state
+from ops import rotate_secret as rotate
 from stacks.settings import load_settings
+from tests.unit.factories import planned
 from tests.unit.fake_stack import Call, FakeCommands, main
-from tests.unit.values import planned
 
 NEW = "planted-new-value"
 OLD = "planted-old-value"
@@ -206,7 +206,9 @@ def test_without_the_docker_command_the_old_value_is_put_back(rotation: Rotation
 
 def test_the_server_is_told_on_the_stacks_own_engine(rotation: Rotation) -> None:
     settings = load_settings("prod").model_copy(update={"engine_host": "ssh://ops@engine.invalid", "prefix": "other"})
-    assert rotate.apply_to_server(plan(settings), GRAFANA_PASSWORD, NEW) == "Grafana takes the new password"
+    assert (
+        rotate.apply_to_server(build_desired_state(settings), GRAFANA_PASSWORD, NEW) == "Grafana takes the new password"
+    )
     words = rotation.told_docker().words
     assert words[:6] == ("docker", "--host", "ssh://ops@engine.invalid", "exec", "-i", "other-grafana")
 

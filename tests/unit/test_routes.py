@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 import ops.__main__ as commands
+from desired_state import DesiredState, build_desired_state
 from ops import routes
-from plan import DesiredState, plan
 from rules import ALERTS
 from stacks.settings import Environment
-from tests.unit.values import planned, settings
+from tests.unit.factories import planned, settings
 
 
 def plans() -> dict[str, DesiredState]:
@@ -31,7 +31,7 @@ def test_every_alert_has_its_line_and_every_line_names_receivers() -> None:
 
 
 def test_an_alert_that_an_environment_does_not_have_is_shown_as_missing() -> None:
-    text = routes.table({"dev": plan(settings(alerts={"SlowQueries": {"enabled": False}}))})
+    text = routes.table({"dev": build_desired_state(settings(alerts={"SlowQueries": {"enabled": False}}))})
     assert f"| SlowQueries | warning | {routes.ABSENT} |" in text
     assert "| HighResponseTime | warning | webhook |" in text
 
@@ -44,7 +44,7 @@ def test_office_hours_and_planned_work_are_told() -> None:
         "time_zone": "UTC",
         "reason": "a new Redis",
     }
-    made = plan(
+    made = build_desired_state(
         settings(
             notifications={
                 "office_hours": {"start": "09:00", "end": "17:00", "time_zone": "UTC"},

@@ -9,16 +9,16 @@ import pytest
 import yaml
 
 import routing.render
-from plan import InvalidStackError, plan
-from routing.checks import _inhibitions
+from desired_state import InvalidStackError, build_desired_state
 from routing.render import alertmanager_files, template_problems
-from routing.tree import InhibitRule, Route, RoutingTree
+from routing.routes import InhibitRule, Route, RoutingTree
 from rules import ALERTS
 from rules.model import Alert, Severity
 from stacks.matchers import Matcher, all_hold, matcher
-from stacks.values import seconds
+from stacks.types import seconds
 from tests.checkers import STACKS
-from tests.unit.values import planned, settings
+from tests.unit.factories import planned, settings
+from validation.routing import _inhibitions
 
 GIVEN = {"webhook_url": "http://inbox:8025/webhook", "heartbeat_url": "http://inbox:8025/heartbeat"}
 MAIL: dict[str, Any] = {
@@ -46,7 +46,7 @@ def configuration(stack: str = "dev", **notifications: Any) -> dict[str, Any]:
 
 def refused(stack: str = "dev", **notifications: Any) -> str:
     with pytest.raises(InvalidStackError) as caught:
-        plan(settings(stack, notifications=notifications))
+        build_desired_state(settings(stack, notifications=notifications))
     (problem,) = caught.value.problems
     return problem
 
@@ -239,11 +239,11 @@ def test_prod_is_not_without_a_heartbeat_and_a_test_stack_may_be() -> None:
 def test_prod_is_not_without_the_watchdog_and_a_test_stack_may_be() -> None:
     off = {"Watchdog": {"enabled": False}}
     with pytest.raises(InvalidStackError) as caught:
-        plan(settings("prod", alerts=off))
+        build_desired_state(settings("prod", alerts=off))
     assert caught.value.problems == (
         "alerts.Watchdog.enabled: prod needs it, or nobody learns that nothing can be told; remove this line",
     )
-    assert plan(settings("staging", alerts=off))
+    assert build_desired_state(settings("staging", alerts=off))
 
 
 @pytest.mark.parametrize("heartbeat", [{}, {"heartbeat_url": "https://beats.internal/1"}])
@@ -354,7 +354,7 @@ def test_an_inhibition_compares_labels_that_both_sides_carry(rule: InhibitRule, 
     assert list(_inhibitions(whole.routes, whole.labels, whole.labels)) == []
     found = list(_inhibitions(replace(whole.routes, inhibitions=(rule,)), whole.labels, whole.labels))
     assert any(line.endswith(said) for line in found), found
-    assert all(line.startswith("routing/tree.py: inhibition {") for line in found)
+    assert all(line.startswith("routing/routes.py: inhibition {") for line in found)
 
 
 OUTAGES = [alert for alert in ALERTS if alert.fire_if_absent]
@@ -471,7 +471,7 @@ def test_planned_work_that_is_about_nothing_is_refused() -> None:
         assert said.startswith("notifications.planned_work.upgrade.matchers: no alert of this environment fits ")
     off = {alert.name: {"enabled": False} for alert in ALERTS if alert.service == "postgres"}
     with pytest.raises(InvalidStackError, match="no alert of this environment fits"):
-        plan(
+        build_desired_state(
             settings(
                 notifications={"planned_work": {"upgrade": {**WORK, "matchers": ["alertname=DatabaseDown"]}}},
                 alerts=off,

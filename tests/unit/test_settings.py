@@ -8,9 +8,9 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from stacks.settings import Settings, SettingsError, load_settings
-from stacks.values import Folder, seconds
+from stacks.types import Folder, seconds
 from tests.checkers import STACKS
-from tests.unit.values import values
+from tests.unit.factories import values
 
 
 def short(value: Any) -> str:

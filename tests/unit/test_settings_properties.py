@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import ops.__main__ as commands
-from plan import DesiredState, InvalidStackError, load_desired_state
+from desired_state import DesiredState, InvalidStackError, load_desired_state
 from stacks.settings import Settings, SettingsError
-from stacks.values import seconds
-from tests.unit.values import values
+from stacks.types import seconds
+from tests.unit.factories import values
 
 TRACKED = ("dev", "staging", "prod")
 Place = tuple[str | int, ...]

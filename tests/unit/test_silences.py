@@ -11,14 +11,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import ops.__main__ as commands
-from ops import silences, synthetic
-from ops.probes import ClientError
-from plan import plan
-from routing.tree import GROUP_BY
+from clients.probes import ClientError
+from desired_state import build_desired_state
+from ops import silence as silences
+from ops import test_alert as synthetic
+from routing.routes import GROUP_BY
 from rules.model import Severity
 from stacks.matchers import Matcher
+from tests.unit.factories import planned, settings
 from tests.unit.test_routing import WORK
-from tests.unit.values import planned, settings
 
 NOW = datetime(2027, 1, 16, 20, 0, tzinfo=UTC)
 ID = "7d8eb77e-00f9-4e0e-9f20-047695569296"
@@ -85,8 +86,8 @@ Run = Callable[..., Result]
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command against an Alertmanager; nobody waits."""
     clock = iter(range(10_000))
-    monkeypatch.setattr("ops.synthetic.time.monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr("ops.synthetic.time.sleep", lambda _: None)
+    monkeypatch.setattr("ops.test_alert.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("ops.test_alert.time.sleep", lambda _: None)
 
     def run_it(there: Alertmanager, *words: str) -> Result:
         monkeypatch.setattr(commands, "client", there.client)
@@ -294,7 +295,9 @@ def test_a_receiver_that_is_muted_is_named_with_what_mutes_it(run: Run) -> None:
         synthetic.DeliveryResult(**nothing, waits_for=("office-hours",), muted_in=("planned-a", "planned-b"))
     ) == ("slack: nothing was sent; it is told in office-hours alone; it is not told in planned-a, planned-b")
     wide = {**WORK, "matchers": ["severity=critical"]}
-    made = plan(settings(notifications={"webhook_url": "http://inbox:8025/webhook", "planned_work": {"all": wide}}))
+    made = build_desired_state(
+        settings(notifications={"webhook_url": "http://inbox:8025/webhook", "planned_work": {"all": wide}})
+    )
     there = Alertmanager(deaf=("webhook",))
     (outcome,) = synthetic.send(there.client(), made, Severity.CRITICAL)
     assert outcome.muted_in == ("planned-all",)

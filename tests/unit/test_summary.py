@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ops.summary import summary
+from ops.pulumi_events import summary
+from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, FakeStack, main
-from tests.unit.values import planned
 
 LIVE = "8 targets, 9 rules, 2 data sources, 2 dashboards: live"
 
@@ -95,7 +95,7 @@ def test_the_command_adds_the_health_report_after_a_successful_update(
 ) -> None:
     stack = FakeStack(planned("dev"))
     stack.install(monkeypatch)
-    monkeypatch.setattr("ops.probes.client", stack.client)
+    monkeypatch.setattr("clients.probes.client", stack.client)
     monkeypatch.setenv("GRAFANA_AUTH", f"admin:{PASSWORD}")
     events = tmp_path / "events.json"
     events.write_text(log(outputs(LIVE), ended(result)), encoding="utf-8")

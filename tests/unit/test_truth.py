@@ -11,11 +11,11 @@ import httpx
 import pytest
 import requests
 
-from ops import truth
-from ops.truth import Finding
-from plan import DesiredState
+from desired_state import DesiredState
+from readiness import checks as truth
+from readiness.checks import Finding
+from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, FakeStack, nanoseconds
-from tests.unit.values import planned
 
 REDIS = ("redis", "redis")
 API = ("softfactory-api", "api")
@@ -24,33 +24,33 @@ CORRECT = "correct its expression in rules/, then `pulumi up`"
 
 
 @pytest.fixture(scope="module")
-def wanted() -> DesiredState:
+def desired() -> DesiredState:
     return planned("dev")
 
 
 @pytest.fixture
-def stack(wanted: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
-    fake = FakeStack(wanted)
+def stack(desired: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    fake = FakeStack(desired)
     fake.install(monkeypatch)
     return fake
 
 
-def problems(stack: FakeStack, wanted: DesiredState) -> list[Finding]:
+def problems(stack: FakeStack, desired: DesiredState) -> list[Finding]:
     with stack.client() as http:
-        return truth.problems(wanted.expected, stack.access(), http)
+        return truth.problems(desired.expected, stack.endpoints(), http)
 
 
-def settle(stack: FakeStack, wanted: DesiredState) -> list[Finding]:
+def settle(stack: FakeStack, desired: DesiredState) -> list[Finding]:
     with stack.client() as http:
-        return truth.settle(wanted.expected, stack.access(), http)
+        return truth.settle(desired.expected, stack.endpoints(), http)
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_a_stack_in_which_all_is_well_has_no_problems(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = planned(environment)
-    stack = FakeStack(wanted)
+    desired = planned(environment)
+    stack = FakeStack(desired)
     stack.install(monkeypatch)
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
     # Silence must come from having looked.
     assert {"/api/v1/query", "/api/v1/targets", "/api/v1/rules", "/api/v1/alertmanagers"} <= set(
         stack.paths("prometheus")
@@ -233,10 +233,10 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, wanted: DesiredState) -> None:
+def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, desired: DesiredState) -> None:
     break_it, part, cause, own = FAULTS[fault]
     break_it(stack)
-    found = problems(stack, wanted)
+    found = problems(stack, desired)
     assert [problem.part for problem in found] == [part], [str(problem) for problem in found]
     assert cause in found[0].cause
     assert found[0].own is own
@@ -244,20 +244,20 @@ def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, wante
     assert "\n" not in str(found[0])
 
 
-def test_every_service_of_the_plan_is_looked_at(stack: FakeStack, wanted: DesiredState) -> None:
+def test_every_service_of_the_plan_is_looked_at(stack: FakeStack, desired: DesiredState) -> None:
     stack.containers.clear()
-    assert {problem.part for problem in problems(stack, wanted)} == wanted.expected.services
+    assert {problem.part for problem in problems(stack, desired)} == desired.expected.services
 
 
 def test_every_target_rule_data_source_and_dashboard_of_the_plan_is_looked_at(
-    stack: FakeStack, wanted: DesiredState
+    stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.targets.clear()
     stack.rules.clear()
     stack.datasources.clear()
     stack.dashboards.clear()
-    expected = wanted.expected
-    assert {problem.part for problem in problems(stack, wanted)} == {
+    expected = desired.expected
+    assert {problem.part for problem in problems(stack, desired)} == {
         *(f"target {job}/{instance}" for job, instance in expected.targets),
         *(f"rule {group}/{name}" for group, name in expected.rules),
         *(f"data source {uid}" for uid in expected.datasources),
@@ -268,10 +268,10 @@ def test_every_target_rule_data_source_and_dashboard_of_the_plan_is_looked_at(
 
 @pytest.mark.parametrize("key", [REDIS, API])
 def test_who_is_to_mend_a_target_depends_on_whose_it_is(
-    key: tuple[str, str], stack: FakeStack, wanted: DesiredState
+    key: tuple[str, str], stack: FakeStack, desired: DesiredState
 ) -> None:
     target(key, health="down", lastError="EOF")(stack)
-    (found,) = problems(stack, wanted)
+    (found,) = problems(stack, desired)
     assert (
         found.remedy
         == {
@@ -284,13 +284,13 @@ def test_who_is_to_mend_a_target_depends_on_whose_it_is(
 @pytest.mark.parametrize("state", [{"Running": False, "ExitCode": 1}, {"Paused": True}, None])
 @pytest.mark.parametrize("service", ["prometheus", "alertmanager", "grafana", "redis-exporter"])
 def test_what_follows_from_a_container_that_does_not_run_is_not_told_besides(
-    service: str, state: dict[str, Any] | None, stack: FakeStack, wanted: DesiredState
+    service: str, state: dict[str, Any] | None, stack: FakeStack, desired: DesiredState
 ) -> None:
     if state is None:
         stack.containers.pop(service)
     else:
         container(service, **state)(stack)
-    for key, named in wanted.expected.stack_targets.items():
+    for key, named in desired.expected.stack_targets.items():
         if named == service:
             target(key, health="down", lastError="no such host")(stack)
     port = getattr(stack.ports, service, None)
@@ -307,11 +307,11 @@ def test_what_follows_from_a_container_that_does_not_run_is_not_told_besides(
         return silent.send(request)
 
     with httpx.Client(transport=httpx.MockTransport(refuse)) as http:
-        found = truth.problems(wanted.expected, stack.access(), http)
+        found = truth.problems(desired.expected, stack.endpoints(), http)
     assert [problem.part for problem in found] == [service]
 
 
-def test_the_clock_of_this_machine_does_not_count(stack: FakeStack, wanted: DesiredState) -> None:
+def test_the_clock_of_this_machine_does_not_count(stack: FakeStack, desired: DesiredState) -> None:
     """The engine's may stand far from it: that of a virtual machine drifts while its host sleeps."""
     for hours in (-1, 1):
         stack.now += timedelta(hours=hours)
@@ -319,45 +319,45 @@ def test_the_clock_of_this_machine_does_not_count(stack: FakeStack, wanted: Desi
             each["lastScrape"] = nanoseconds(stack.now - timedelta(seconds=1))
         for each in stack.containers.values():
             each["State"]["StartedAt"] = nanoseconds(stack.now - timedelta(minutes=5))
-        assert problems(stack, wanted) == []
+        assert problems(stack, desired) == []
 
 
-def test_a_scrape_of_the_last_interval_counts(stack: FakeStack, wanted: DesiredState) -> None:
-    older(wanted.expected.scrape_interval)(stack)
-    assert problems(stack, wanted) == []
+def test_a_scrape_of_the_last_interval_counts(stack: FakeStack, desired: DesiredState) -> None:
+    older(desired.expected.scrape_interval)(stack)
+    assert problems(stack, desired) == []
 
 
-def test_a_scrape_from_before_prometheus_was_started_does_not_count(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_scrape_from_before_prometheus_was_started_does_not_count(stack: FakeStack, desired: DesiredState) -> None:
     started_after_the_scrape("prometheus")(stack)
-    assert {problem.part for problem in problems(stack, wanted)} == {
-        f"target {job}/{instance}" for job, instance in wanted.expected.targets
+    assert {problem.part for problem in problems(stack, desired)} == {
+        f"target {job}/{instance}" for job, instance in desired.expected.targets
     }
 
 
-def test_a_broken_rule_does_not_hide_behind_another_of_its_name(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_broken_rule_does_not_hide_behind_another_of_its_name(stack: FakeStack, desired: DesiredState) -> None:
     broken = {"name": "ratio", "type": "recording", "health": "err", "lastError": "division", "labels": {"le": "1"}}
     sound = {"name": "ratio", "type": "recording", "health": "ok", "labels": {"le": "2"}}
     stack.rules += [("recordings", broken), ("recordings", sound)]
-    assert [str(problem) for problem in problems(stack, wanted)] == [f"rule recordings/ratio: division; {CORRECT}"]
+    assert [str(problem) for problem in problems(stack, desired)] == [f"rule recordings/ratio: division; {CORRECT}"]
 
 
 def test_a_group_that_is_evaluated_more_slowly_than_an_update_waits_is_judged_by_its_errors(
-    stack: FakeStack, wanted: DesiredState
+    stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.intervals["softfactory"] = 60
     rule("RedisDown", health="unknown")(stack)
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
     rule("RedisDown", health="err", lastError="many-to-many matching")(stack)
-    assert len(problems(stack, wanted)) == 1
+    assert len(problems(stack, desired)) == 1
 
 
-def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, wanted: DesiredState) -> None:
+def test_what_is_there_besides_the_expected_is_no_problem(stack: FakeStack, desired: DesiredState) -> None:
     stack.targets[("other", "x")] = {**stack.targets[REDIS], "labels": {"job": "other", "instance": "x"}}
     stack.dashboards.append("made-by-hand")
     stack.datasources["loki"] = {"uid": "loki", "name": "Loki", "type": "loki", "url": ""}
     shot = {**stack.containers["redis"], "Name": "/softfactory-redis-secrets"}
     stack.containers["redis-secrets"] = {**shot, "State": {"Running": False, "ExitCode": 0, "StartedAt": ""}}
-    assert problems(stack, wanted) == []
+    assert problems(stack, desired) == []
 
 
 PATHS = {
@@ -382,69 +382,69 @@ PATHS = {
     ids=["silence", "an error", "a page"],
 )
 def test_whatever_is_answered_the_part_is_named_in_one_line(
-    path: str, answer: httpx.Response | Exception, cause: str, stack: FakeStack, wanted: DesiredState
+    path: str, answer: httpx.Response | Exception, cause: str, stack: FakeStack, desired: DesiredState
 ) -> None:
     stack.broken[path] = answer
-    found = problems(stack, wanted)
+    found = problems(stack, desired)
     assert found
     assert {problem.part for problem in found} == {PATHS[path]}, [str(problem) for problem in found]
     assert all(cause in problem.cause and "\n" not in str(problem) for problem in found)
 
 
-def test_each_cause_is_told_once_though_it_is_met_twice(stack: FakeStack, wanted: DesiredState) -> None:
+def test_each_cause_is_told_once_though_it_is_met_twice(stack: FakeStack, desired: DesiredState) -> None:
     broken = {"name": "ratio", "type": "recording", "health": "err", "lastError": "division", "labels": {}}
     stack.rules += [("recordings", broken), ("recordings", broken)]
-    assert [str(problem) for problem in problems(stack, wanted)] == [f"rule recordings/ratio: division; {CORRECT}"]
+    assert [str(problem) for problem in problems(stack, desired)] == [f"rule recordings/ratio: division; {CORRECT}"]
 
 
-def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_part_that_is_down_does_not_hide_the_others(stack: FakeStack, desired: DesiredState) -> None:
     stack.engine_error = requests.exceptions.ConnectionError("no socket")
     stack.broken["/api/v1/targets"] = httpx.ConnectError("refused")
     stack.dashboards.clear()
-    assert {problem.part for problem in problems(stack, wanted)} == {
+    assert {problem.part for problem in problems(stack, desired)} == {
         "Docker engine",
         "Prometheus",
-        *(f"dashboard {uid}" for uid in wanted.dashboards),
+        *(f"dashboard {uid}" for uid in desired.dashboards),
     }
 
 
-def test_an_unchanged_stack_is_not_waited_for(stack: FakeStack, wanted: DesiredState) -> None:
-    assert settle(stack, wanted) == []
+def test_an_unchanged_stack_is_not_waited_for(stack: FakeStack, desired: DesiredState) -> None:
+    assert settle(stack, desired) == []
     assert stack.slept == 0
 
 
-def test_what_needs_a_moment_gets_two_scrape_intervals_and_a_little(stack: FakeStack, wanted: DesiredState) -> None:
+def test_what_needs_a_moment_gets_two_scrape_intervals_and_a_little(stack: FakeStack, desired: DesiredState) -> None:
     target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z")(stack)
 
     def scraped() -> None:
-        if stack.slept >= 2 * wanted.expected.scrape_interval:
+        if stack.slept >= 2 * desired.expected.scrape_interval:
             target(REDIS, health="up", lastScrape=nanoseconds(stack.now))(stack)
 
     stack.on_sleep = scraped
-    assert settle(stack, wanted) == []
-    assert stack.slept < 2 * wanted.expected.scrape_interval + 5
+    assert settle(stack, desired) == []
+    assert stack.slept < 2 * desired.expected.scrape_interval + 5
 
 
 def test_what_stays_wrong_is_told_after_two_scrape_intervals_and_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = planned("prod")  # whose interval is longer than that little
-    stack = FakeStack(wanted)
+    desired = planned("prod")  # whose interval is longer than that little
+    stack = FakeStack(desired)
     stack.install(monkeypatch)
     stack.haste = 4
     stack.dashboards.remove("api")
-    assert [problem.part for problem in settle(stack, wanted)] == ["dashboard api"]
-    assert 2 * wanted.expected.scrape_interval < stack.slept <= 2 * wanted.expected.scrape_interval + 7
+    assert [problem.part for problem in settle(stack, desired)] == ["dashboard api"]
+    assert 2 * desired.expected.scrape_interval < stack.slept <= 2 * desired.expected.scrape_interval + 7
 
 
-def test_a_refused_password_is_not_tried_until_the_account_is_locked(stack: FakeStack, wanted: DesiredState) -> None:
+def test_a_refused_password_is_not_tried_until_the_account_is_locked(stack: FakeStack, desired: DesiredState) -> None:
     stack.password = "what the kept database has"
     target(REDIS, health="unknown", lastScrape="0001-01-01T00:00:00Z")(stack)
-    assert "Grafana" in {problem.part for problem in settle(stack, wanted)}
+    assert "Grafana" in {problem.part for problem in settle(stack, desired)}
     assert stack.paths("grafana").count("/api/datasources") <= 2  # Grafana locks after five
 
 
-def test_no_problem_tells_the_password(stack: FakeStack, wanted: DesiredState) -> None:
+def test_no_problem_tells_the_password(stack: FakeStack, desired: DesiredState) -> None:
     for path in PATHS:
         stack.broken[path] = httpx.ConnectError("refused")
     stack.engine_error = requests.exceptions.ConnectionError("no socket")
-    assert all(PASSWORD not in str(problem) for problem in problems(stack, wanted))
-    assert PASSWORD not in repr(stack.access())
+    assert all(PASSWORD not in str(problem) for problem in problems(stack, desired))
+    assert PASSWORD not in repr(stack.endpoints())

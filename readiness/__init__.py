@@ -1,0 +1,1 @@
+"""Whether a deployment can begin, and whether what was deployed is ready."""

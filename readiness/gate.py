@@ -1,0 +1,72 @@
+"""The end of an update: it fails unless what the plan expects is live."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import httpx
+import pulumi
+
+from desired_state import DesiredState
+from readiness import checks as truth
+from rules.render import digest
+
+
+def verify(
+    desired: DesiredState,
+    endpoints: pulumi.Output[truth.Endpoints],
+    after: Sequence[pulumi.Input[object]],
+    client: Callable[[], httpx.Client],
+) -> pulumi.Output[str]:
+    """A line that says what is live, once everything in `after` is deployed; silent in preview.
+
+    The update fails with every problem, one a line, where the strictness in the settings says so. An update with
+    --target that leaves out something of the plan is not judged: what is live cannot be what is declared. One with
+    --exclude is.
+    """
+    declared = _digest(desired)
+
+    async def once_deployed() -> str:
+        await pulumi.Output.all(*after).future()
+        return declared
+
+    # Pulumi does not tell a program of --target. What it leaves out it answers for with the state of before: for this
+    # resource with the plan that was last deployed as a whole. An awaitable, unlike an output, makes it depend on
+    # nothing, so that --target-dependents leaves it out too.
+    whole = pulumi.Stash("plan", input=once_deployed())
+    judged = pulumi.Output.all(endpoints, whole.input, *after).apply(
+        lambda seen: _judge(desired, seen[0], seen[1] == declared, client)
+    )
+    return pulumi.Output.unsecret(judged)  # how to log in to Grafana is secret, that all is live is not
+
+
+def _digest(desired: DesiredState) -> str:
+    """A hash of all that the settings and the model ask for."""
+    settings = desired.settings
+    images = {key: settings.images.reference(key) for key in sorted(desired.images)}
+    sources = [asdict(source) for source in desired.datasources]
+    files = [desired.prometheus.files, desired.alertmanager.files, desired.dashboards]
+    parts = [settings.model_dump(mode="json"), images, sources, *(dict(each) for each in files)]
+    return digest({"plan": json.dumps(parts, sort_keys=True)})
+
+
+def _judge(desired: DesiredState, endpoints: truth.Endpoints, whole: bool, client: Callable[[], httpx.Client]) -> str:
+    expected, strictness = desired.expected, desired.settings.verification
+    summary = (
+        f"{len(expected.targets)} targets, {len(expected.rules)} rules, "
+        f"{len(expected.datasources)} data sources, {len(expected.dashboards)} dashboards"
+    )
+    if pulumi.runtime.is_dry_run():
+        return f"{summary}: live"
+    if not whole:
+        pulumi.log.warn("deployed in part, not verified: --target left something out; `pulumi up` without it does both")
+        return f"{summary}: deployed in part, not verified"
+    with client() as http:
+        found = truth.settle(expected, endpoints, http)
+    fatal = [problem for problem in found if truth.fails(strictness, problem)]
+    if fatal:
+        lines = "\n".join(f"  {problem}" for problem in found)
+        raise pulumi.RunError(f"deployed, but not as declared ({len(found)} problems):\n{lines}")
+    for problem in found:
+        pulumi.log.warn(f"deployed, not verified: {problem}")
+    return f"{summary}: deployed, not verified ({len(found)} problems)" if found else f"{summary}: live"

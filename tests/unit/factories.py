@@ -1,0 +1,36 @@
+"""Settings for unit tests: the dev stack's, with changes."""
+
+import json
+from functools import cache
+from typing import Any
+
+import yaml
+
+from desired_state import DesiredState, build_desired_state, load_desired_state
+from stacks.settings import FOLDER, Settings
+from tests.checkers import STACKS
+
+
+def values(stack: str = "dev", **changes: Any) -> dict[str, Any]:
+    """The values of a stack's file, with some replaced."""
+    loaded: dict[str, Any] = yaml.safe_load((FOLDER / f"{stack}.yaml").read_text(encoding="utf-8"))
+    return {**loaded, **changes}
+
+
+def settings(stack: str = "dev", **changes: Any) -> Settings:
+    return Settings.model_validate(values(stack, **changes))
+
+
+def planned(stack: str = "dev", **changes: Any) -> DesiredState:
+    """The plan of `settings(...)`; each is made once, so this is not for tests that change the model."""
+    return _planned(stack, json.dumps(changes))
+
+
+def remembered(stack: str, *given: Any, **named: Any) -> DesiredState:
+    """`load_desired_state`, which makes the plans of the project's own environments once."""
+    return planned(stack) if stack in STACKS and not (given or named) else load_desired_state(stack, *given, **named)
+
+
+@cache
+def _planned(stack: str, changes: str) -> DesiredState:
+    return build_desired_state(settings(stack, **json.loads(changes))) if changes != "{}" else load_desired_state(stack)

@@ -1,0 +1,76 @@
+"""Runs the real program on the real stack files, in a fake stack."""
+
+import runpy
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+import pytest
+
+import readiness.load
+from clients import probes
+from desired_state import DesiredState, build_desired_state, load_desired_state
+from readiness.load import prepare
+from stacks.settings import Settings, load_settings
+from tests.unit.factories import planned
+from tests.unit.fake_stack import PASSWORD, TOKEN, FakeStack
+from tests.unit.pulumi_recorder import Computed, Run, run
+
+ROOT: Final = Path(__file__).parents[2]
+SECRETS: Final = {
+    "grafana_admin_password": PASSWORD,
+    "grafana_token": TOKEN,
+    "postgres_password": "planted-postgres-password",
+    "redis_password": "planted-redis-password",
+    "webhook_url": "https://hooks.invalid/planted-token",
+    "heartbeat_url": "https://heartbeats.invalid/planted-check",
+    "slack_url": "https://slack.invalid/planted-hook",
+    "smtp_password": "planted-smtp-password",
+    "pagerduty_routing_key": "planted-routing-key",
+}
+
+
+class Program:
+    """The program of one environment. `stack` is what it finds deployed; `run` runs it."""
+
+    def __init__(self, environment: str, patch: pytest.MonkeyPatch, **changed: Any) -> None:
+        self.environment = environment
+        self.settings: Settings = load_settings(environment).model_copy(update=changed)
+        self.desired: DesiredState = build_desired_state(self.settings) if changed else planned(environment)
+        self.stack = FakeStack(self.desired)
+        self.stack.haste = 10  # of what stays wrong the program is told after a few looks
+        self.stack.install(patch)
+        patch.chdir(ROOT)
+        patch.delenv("PULUMI_BACKEND_URL", raising=False)  # where the tests run in a shell of `make env`
+
+        def load(stack: str, images: Mapping[str, str] | None = None) -> DesiredState:
+            return self.desired if stack == environment and images is None else load_desired_state(stack, images)
+
+        patch.setattr(readiness.load, "load_desired_state", load)  # once is enough
+
+    def run(
+        self, *, preview: bool = False, config: Mapping[str, str] | None = None, computed: Computed | None = None
+    ) -> Run:
+        return run(
+            lambda: runpy.run_path("__main__.py", run_name="__main__"),
+            stack=self.environment,
+            config=config,
+            secrets=SECRETS,
+            preview=preview,
+            computed=computed,
+        )
+
+    def prepare(self) -> Run:
+        """Runs what comes before the first resource, and no more."""
+        return run(
+            lambda: prepare(self.environment, pulumi.Config(), probes.client), stack=self.environment, secrets=SECRETS
+        )
+
+
+@cache
+def deployed(environment: str) -> Run:
+    """A real run of an environment's program, in a stack that is as it should be; made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        return Program(environment, patch).run().succeeded()

@@ -1,0 +1,1 @@
+"""What must hold between settings, rules, routes and dashboards; each check gives a line for every problem."""
