@@ -11,7 +11,7 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components import job as one_shot
+from components import job
 from components.container import SECRETS, ContainerSpec
 from components.docker_host import DockerHost
 from components.job import JobSpec
@@ -92,7 +92,7 @@ class ConfigRollout(pulumi.ComponentResource):
             again=args.live != release.confirmation,
         )
         staged = [args.secrets.staged] if args.secrets else []
-        self.done = one_shot.run(shot, args.engine, self, depends_on=staged)
+        self.done = job.run(shot, args.engine, self, depends_on=staged)
         self.register_outputs({"release": release.hash})
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components import job as one_shot
+from components import job
 from components.container import SECRETS
 from components.docker_host import DockerHost
 from components.job import JobSpec
@@ -76,7 +76,7 @@ class Secrets(pulumi.ComponentResource):
             mounts=[(SECRETS, self.volume, False)],
             capabilities=("CAP_CHOWN",),
         )
-        self.staged = one_shot.run(shot, args.engine, self)
+        self.staged = job.run(shot, args.engine, self)
         self.version = self.staged.apply(lambda container: container.id)
         self.register_outputs({"volume": self.volume.name})
 

@@ -12,21 +12,18 @@ import httpx
 import typer
 from rich.console import Console
 
-from clients import pulumi_cli as cli
+from clients import pulumi_cli
 from clients.probes import ClientError, GrafanaAuth, client
 from clients.pulumi_cli import PulumiCliError
 from desired_state import GRAFANA_ADMIN, DesiredState, InvalidStackError, load_desired_state
 from ops import health as report
-from ops import recover, routes
-from ops import rotate_secret as rotate
+from ops import recover, routes, test_alert, volume_policy
+from ops import rotate_secret as rotation
 from ops import silence as silences
-from ops import test_alert as synthetic
-from ops import volume_policy as fates
 from ops.capture_metrics import capture_all
 from ops.pulumi_events import summary
-from readiness.checks import Endpoints, fails
-from rules import JOBS
-from rules import metrics as catalogue
+from readiness.checks import Endpoints, is_blocking
+from rules import JOBS, metrics
 from rules.model import Severity
 from stacks.settings import Environment, Settings, SettingsError, VolumePolicy, load_settings
 
@@ -39,7 +36,8 @@ def health(
     stack: Stack = "dev",
     as_json: Annotated[bool, typer.Option("--json", help="The same facts for a program.")] = False,
     as_verified: Annotated[
-        bool, typer.Option("--as-verified", help="Fail only for what the stack's `verification` fails an update for.")
+        bool,
+        typer.Option("--as-verified", help="Fail only for what the stack's `verification` fails an update for."),
     ] = False,
     with_links: Annotated[bool, typer.Option("--links", help="Print what `links` prints, too.")] = False,
 ) -> None:
@@ -49,7 +47,9 @@ def health(
         typer.echo(json.dumps(found.facts(), indent=2, sort_keys=True))
     else:
         Console(highlight=False, soft_wrap=True).print(found.text(), markup=False)
-    fatal = found.problems if not as_verified else tuple(p for p in found.problems if fails(settings.verification, p))
+    fatal = (
+        found.problems if not as_verified else tuple(p for p in found.problems if is_blocking(settings.verification, p))
+    )
     if fatal or not (as_verified or found.healthy):
         raise typer.Exit(1)
     if with_links:
@@ -117,7 +117,7 @@ def send_test_alert(
     settings, desired = _plan(stack)
     with client() as http:
         silences.check_environment(http, settings.published("alertmanager"), settings.environment)
-        outcomes = synthetic.send(http, desired, severity)
+        outcomes = test_alert.send(http, desired, severity)
     for outcome in outcomes:
         typer.echo(f"{'✓' if outcome.well else '✗'} {outcome}")
     raise typer.Exit(0 if outcomes and all(outcome.well for outcome in outcomes) else 1)
@@ -170,7 +170,7 @@ def expire_silence(
 
 @app.command("catalogue")
 def capture(
-    out: Annotated[Path, typer.Option(help="The folder of the catalogue.")] = catalogue.FOLDER,
+    out: Annotated[Path, typer.Option(help="The folder of the catalogue.")] = metrics.FOLDER,
     stack: Stack = "dev",
 ) -> None:
     """Write down what the running stack's exporters expose: a file per service, for the rules to be checked against."""
@@ -186,9 +186,9 @@ def capture(
             typer.echo(f"{job.service}: job {job.name} has no target that answers; its file stays as it is")
             continue
         file = out / f"{job.service}.json"
-        known = catalogue.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
-        both = catalogue.merged(known, found[job.service])
-        file.write_text(catalogue.to_text(both), encoding="utf-8")
+        known = metrics.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
+        both = metrics.merged(known, found[job.service])
+        file.write_text(metrics.to_text(both), encoding="utf-8")
         new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
         typer.echo(f"{job.service}: {both.whose}, {len(both.metrics)} metrics, {new} new")
 
@@ -213,7 +213,7 @@ def _print_links(stack: str, settings: Settings) -> None:
 def fate(stack: Stack = "dev") -> None:
     """Print what `make down` does with the data; exit code 2 where the settings and what is deployed disagree on it."""
     settings = _plan(stack)[0]
-    if fates.deployed(cli.resources(stack)) - {settings.data}:
+    if volume_policy.deployed(pulumi_cli.resources(stack)) - {settings.data}:
         up = f"make up{'' if stack == 'dev' else f' STACK={stack}'}"
         _fail(
             f"stacks/{stack}.yaml says data: {settings.data}, but the last update left it otherwise, and that would "
@@ -242,19 +242,21 @@ def rotate_secret(
     settings, desired = _plan(stack)
     if name not in desired.secret_names:
         _fail(f"stack {stack} has no secret {name!r}; it has: {', '.join(desired.secret_names)}")
-    elsewhere = not rotate.can_be_generated(desired, name)
+    elsewhere = not rotation.can_be_generated(desired, name)
     if elsewhere:
         typer.echo(f"{name} belongs to a server that is not of stack {stack}: change it there, then give it", err=True)
     value = _given(name) if elsewhere or from_stdin else secrets.token_urlsafe(24)
     if not value:
         _fail("the new value is empty; give it on standard input")
-    old = cli.secret(stack, name)
-    cli.run("config", "set", "--secret", name, "--stack", stack, stdin=value)
+    old = pulumi_cli.secret(stack, name)
+    pulumi_cli.run("config", "set", "--secret", name, "--stack", stack, stdin=value)
     try:
-        typer.echo(rotate.apply_to_server(desired, name, value))
+        typer.echo(rotation.apply_to_server(desired, name, value))
     except ClientError as error:
         try:
-            cli.run("config", "set", "--secret", name, "--stack", stack, stdin=old)  # no password that nobody knows
+            pulumi_cli.run(
+                "config", "set", "--secret", name, "--stack", stack, stdin=old
+            )  # no password that nobody knows
         except PulumiCliError as second:
             _fail(f"{error}; and the old {name} could not be put back into the stack: {second}")
         _fail(f"{error}; stack {stack} keeps the old {name}")
@@ -275,17 +277,17 @@ def recover_stack(stack: Stack = "dev") -> None:
         typer.confirm(
             f"End the running update of {stack}, remove what its state does not know, and update?", abort=True
         )
-    cli.show("cancel", "--stack", stack, "--yes")
-    if cli.resources(stack):
-        cli.show("refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates")
-    for removed in recover.remove_orphans(desired, cli.resources(stack)):
+    pulumi_cli.show("cancel", "--stack", stack, "--yes")
+    if pulumi_cli.resources(stack):
+        pulumi_cli.show("refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates")
+    for removed in recover.remove_orphans(desired, pulumi_cli.resources(stack)):
         typer.echo(f"removed, it comes back: {removed}")
     if _up(stack) == 0:
         return
     endpoints = Endpoints.of(settings, _grafana_login(stack, desired))
     with client() as http:
         cleared = recover.delete_untracked_grafana_objects(
-            desired, cli.resources(stack), endpoints.grafana, endpoints.grafana_auth, http
+            desired, pulumi_cli.resources(stack), endpoints.grafana, endpoints.grafana_auth, http
         )
     if not cleared:
         _fail("the update failed for a reason of its own (above)")
@@ -295,7 +297,7 @@ def recover_stack(stack: Stack = "dev") -> None:
 
 
 def _up(stack: str) -> int:
-    return cli.show("up", "--stack", stack, "--yes", "--skip-preview")
+    return pulumi_cli.show("up", "--stack", stack, "--yes", "--skip-preview")
 
 
 def _plan(stack: str) -> tuple[Settings, DesiredState]:
@@ -331,7 +333,7 @@ def _api(settings: Settings) -> str:
 def _grafana_login(stack: str, desired: DesiredState) -> GrafanaAuth:
     """GRAFANA_AUTH (`user:password` or a token), or what the stack itself logs in with."""
     return GrafanaAuth(
-        os.environ.get("GRAFANA_AUTH") or desired.grafana_auth(cli.secret(stack, desired.grafana_secret))
+        os.environ.get("GRAFANA_AUTH") or desired.grafana_auth(pulumi_cli.secret(stack, desired.grafana_secret))
     )
 
 

@@ -9,7 +9,7 @@ import httpx
 from clients import probes
 from clients.probes import ClientError
 from desired_state import ReadinessSpec
-from readiness import checks as truth
+from readiness.checks import Endpoints, Finding, find_problems
 
 TITLE: Final = "=== SoftFactory Monitoring Stack Health Check ==="
 T = TypeVar("T")
@@ -20,13 +20,13 @@ WATCHDOG: Final = "Watchdog"  # always fires, by design: the dead-man's switch
 class HealthReport:
     """What was found. Counts are None where the part that knows them does not answer; `firing` are alerts' names."""
 
-    problems: tuple[truth.Finding, ...]
+    problems: tuple[Finding, ...]
     targets: int | None
     rules: int | None
     firing: tuple[str, ...] | None
     datasources: int | None
     stand_in: bool
-    checks: tuple[tuple[str, tuple[truth.Finding, ...]], ...]
+    checks: tuple[tuple[str, tuple[Finding, ...]], ...]
 
     @property
     def healthy(self) -> bool:
@@ -64,10 +64,10 @@ class HealthReport:
         }
 
 
-def examine(expected: ReadinessSpec, endpoints: truth.Endpoints, api: str, http: httpx.Client) -> HealthReport:
+def examine(expected: ReadinessSpec, endpoints: Endpoints, api: str, http: httpx.Client) -> HealthReport:
     """Asks every part. `api` is the API's address, empty where only Prometheus reaches it."""
-    problems = [*truth.problems(expected, endpoints, http), *_api(api, http)]
-    checks: dict[str, list[truth.Finding]] = {"Prometheus": [], "Alertmanager": [], "Grafana": [], "API Metrics": []}
+    problems = [*find_problems(expected, endpoints, http), *_api(api, http)]
+    checks: dict[str, list[Finding]] = {"Prometheus": [], "Alertmanager": [], "Grafana": [], "API Metrics": []}
     for problem in problems:
         checks.setdefault(_check(problem), []).append(problem)
     return HealthReport(
@@ -81,19 +81,19 @@ def examine(expected: ReadinessSpec, endpoints: truth.Endpoints, api: str, http:
     )
 
 
-def _api(api: str, http: httpx.Client) -> Iterable[truth.Finding]:
+def _api(api: str, http: httpx.Client) -> Iterable[Finding]:
     if not api:
         return
     try:
         text = probes.get(http, "The API", f"{api}/metrics").text
         if "http_requests_total" not in text:
             cause = f"{api}/metrics has no http_requests_total"
-            yield truth.Finding(part="API", cause=cause, remedy="see that the API serves its metrics", own=False)
+            yield Finding(part="API", cause=cause, remedy="see that the API serves its metrics", own=False)
     except ClientError as error:
-        yield truth.Finding(part="API", cause=str(error), remedy="see that the API runs", own=False)
+        yield Finding(part="API", cause=str(error), remedy="see that the API runs", own=False)
 
 
-def _check(problem: truth.Finding) -> str:
+def _check(problem: Finding) -> str:
     """The line of the report to which a problem belongs; a part without a line gets one of its own."""
     part = problem.part
     if part in ("API", "api") or part.startswith("target softfactory-api/"):

@@ -61,12 +61,12 @@ class Finding:
         return f"{self.part}: {self.cause}; {self.remedy}"
 
 
-def fails(strictness: ReadinessGate, problem: Finding) -> bool:
+def is_blocking(strictness: ReadinessGate, problem: Finding) -> bool:
     """Whether a problem fails an update."""
     return strictness is ReadinessGate.STRICT or (strictness is ReadinessGate.OWN and problem.own)
 
 
-def problems(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client) -> list[Finding]:
+def find_problems(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client) -> list[Finding]:
     """Everything that is not as expected right now, a line each.
 
     What merely follows from a container that does not run is left out.
@@ -104,11 +104,11 @@ def problems(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client) 
     return list(dict.fromkeys(found))
 
 
-def settle(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client) -> list[Finding]:
+def wait_until_ready(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client) -> list[Finding]:
     """The problems left after two scrape intervals and a little; at once where there are none, or final ones."""
     deadline = time.monotonic() + 2 * expected.scrape_interval + 5
     while True:
-        found = problems(expected, endpoints, http)
+        found = find_problems(expected, endpoints, http)
         if not found or any(problem.final for problem in found) or time.monotonic() >= deadline:
             return found
         time.sleep(0.5)

@@ -8,13 +8,13 @@ import httpx
 import pulumi
 
 from desired_state import DesiredState
-from readiness import checks as truth
+from readiness import checks
 from rules.render import digest
 
 
 def verify(
     desired: DesiredState,
-    endpoints: pulumi.Output[truth.Endpoints],
+    endpoints: pulumi.Output[checks.Endpoints],
     after: Sequence[pulumi.Input[object]],
     client: Callable[[], httpx.Client],
 ) -> pulumi.Output[str]:
@@ -50,7 +50,7 @@ def _digest(desired: DesiredState) -> str:
     return digest({"plan": json.dumps(parts, sort_keys=True)})
 
 
-def _judge(desired: DesiredState, endpoints: truth.Endpoints, whole: bool, client: Callable[[], httpx.Client]) -> str:
+def _judge(desired: DesiredState, endpoints: checks.Endpoints, whole: bool, client: Callable[[], httpx.Client]) -> str:
     expected, strictness = desired.expected, desired.settings.verification
     summary = (
         f"{len(expected.targets)} targets, {len(expected.rules)} rules, "
@@ -62,8 +62,8 @@ def _judge(desired: DesiredState, endpoints: truth.Endpoints, whole: bool, clien
         pulumi.log.warn("deployed in part, not verified: --target left something out; `pulumi up` without it does both")
         return f"{summary}: deployed in part, not verified"
     with client() as http:
-        found = truth.settle(expected, endpoints, http)
-    fatal = [problem for problem in found if truth.fails(strictness, problem)]
+        found = checks.wait_until_ready(expected, endpoints, http)
+    fatal = [problem for problem in found if checks.is_blocking(strictness, problem)]
     if fatal:
         lines = "\n".join(f"  {problem}" for problem in found)
         raise pulumi.RunError(f"deployed, but not as declared ({len(found)} problems):\n{lines}")

@@ -11,8 +11,7 @@ import psutil
 import pytest
 import requests
 
-from tests.e2e import data_loss as losses
-from tests.e2e import persisted_state as marks
+from tests.e2e import data_loss, persisted_state
 from tests.e2e.conftest import NAME, PREFIX, ROOT, Stack, Survived, eventually
 from tests.e2e.data_loss import Outage
 
@@ -33,8 +32,8 @@ def process() -> psutil.Process:
 def test_all_comes_back_by_itself_when_the_engine_does(
     stack: Stack, survived: Survived, process: psutil.Process
 ) -> None:
-    is_kept = [marks.saved_silence(stack), marks.dashboard(stack), marks.user(stack)]
-    before, containers = losses.samples(stack), _containers(stack)
+    is_kept = [persisted_state.saved_silence(stack), persisted_state.dashboard(stack), persisted_state.user(stack)]
+    before, containers = data_loss.samples(stack), _containers(stack)
     began = time.time()
     process.terminate()
     eventually(lambda: not _runs(process), "the engine has ended", seconds=60)
@@ -43,9 +42,9 @@ def test_all_comes_back_by_itself_when_the_engine_does(
     outage = Outage(began, time.time())
     stack.becomes_healthy(60)
     assert [question() for question in is_kept] == [True] * len(is_kept)
-    lost = losses.lost(stack, before, outage)
+    lost = data_loss.lost(stack, before, outage)
     survived("engine ended and started again", outage.seconds, len(lost))
-    assert losses.beyond_start(lost) == []
+    assert data_loss.beyond_start(lost) == []
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
 
 

@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from clients import probes
-from tests.e2e import data_loss as losses
-from tests.e2e import persisted_state as marks
+from tests.e2e import data_loss, persisted_state
 from tests.e2e.conftest import FULL, NAME, PREFIX, Stack, Survived, client, eventually
 from tests.e2e.data_loss import Outage
 from tests.e2e.killed import kill
@@ -90,7 +89,11 @@ def _active_at(stack: Stack, alert: str) -> str:
 
 
 # What a person left in a service that is killed must be there afterwards.
-KEPT = {"alertmanager": marks.saved_silence, "grafana": marks.dashboard, "postgres": marks.user}
+KEPT = {
+    "alertmanager": persisted_state.saved_silence,
+    "grafana": persisted_state.dashboard,
+    "postgres": persisted_state.user,
+}
 # At once those that do not need each other to come back; what Prometheus would lose is lost by no other.
 EXPORTERS = ("node-exporter", "postgres-exporter", "redis-exporter", "elasticsearch-exporter")
 DEMO = ("redis", "postgres", "elasticsearch", "api", "inbox")
@@ -103,11 +106,11 @@ def test_containers_that_are_killed_come_back_by_themselves(
     stack: Stack, survived: Survived, services: tuple[str, ...]
 ) -> None:
     is_kept = [KEPT[service](stack) for service in services if service in KEPT]
-    before = losses.samples(stack)
+    before = data_loss.samples(stack)
     outage = kill(stack, *services)
-    lost = losses.lost(stack, before, outage)
+    lost = data_loss.lost(stack, before, outage)
     survived(f"kill -9 of {', '.join(services)}", outage.seconds, len(lost))
-    assert (losses.beyond_start(lost) if "prometheus" in services else lost) == []
+    assert (data_loss.beyond_start(lost) if "prometheus" in services else lost) == []
     for question in is_kept:
         assert eventually(question, "what was there before the kill")
 
@@ -131,7 +134,7 @@ def test_two_updates_at_once_do_not_mix(stack: Stack) -> None:
 
 
 def test_an_update_that_was_killed_is_recovered_by_one_command(stack: Stack, survived: Survived) -> None:
-    before = losses.samples(stack)
+    before = data_loss.samples(stack)
     stack.change(retention="14d")  # replaces Prometheus' container
     update = _start_up(stack)
     old, began = stack.container("prometheus").id, time.time()
@@ -155,9 +158,9 @@ def test_an_update_that_was_killed_is_recovered_by_one_command(stack: Stack, sur
     outage = Outage(began, time.time())
     stack.assert_healthy()
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
-    lost = losses.lost(stack, before, outage)
+    lost = data_loss.lost(stack, before, outage)
     survived("kill -9 of an update, then recover", outage.seconds, len(lost))
-    assert losses.beyond_start(lost) == []
+    assert data_loss.beyond_start(lost) == []
 
 
 def _start_up(stack: Stack) -> subprocess.Popen[bytes]:

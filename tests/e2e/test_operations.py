@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from desired_state import load_desired_state
-from tests.e2e import secret_exposure as exposure
+from tests.e2e import secret_exposure
 from tests.e2e.conftest import FULL, NAME, PREFIX, Stack, eventually
 
 pytestmark = pytest.mark.engine
@@ -196,7 +196,7 @@ def _alert(stack: Stack, name: str) -> None:
 def test_no_secret_can_be_read_but_where_a_service_finds_it(stack: Stack, values: dict[str, list[str]]) -> None:
     _let_updates_fail_with_every_secret(stack, values)
     desired = load_desired_state(NAME, folder=stack.folder / "stacks")
-    found = exposure.found(values, exposure.places(stack))
+    found = secret_exposure.found(values, secret_exposure.places(stack))
     files = {
         (name, f"volume {PREFIX}-{service}-secrets") for service, names in desired.secrets.items() for name in names
     }

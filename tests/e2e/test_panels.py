@@ -21,7 +21,7 @@ from dashboards.panels import ONLY_IN_TROUBLE
 from demo.load_generator import LoadGenerator, run
 from demo.notification_sink import LIMIT_BYTES
 from desired_state import load_desired_state
-from tests.e2e import persisted_state as marks
+from tests.e2e import persisted_state
 from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
 from validation.dashboards import LABEL_VALUES, panels, queries
 
@@ -339,7 +339,7 @@ def invalid_alert(stack: Stack) -> Iterator[None]:
 def silenced(stack: Stack) -> Iterator[None]:
     url = stack.url("alertmanager") + "/api/v2/silence"
     before = {silence["id"] for silence in stack.http.get(url + "s").json()}
-    marks.silence(stack)
+    persisted_state.silence(stack)
     try:
         yield
     finally:

@@ -6,8 +6,7 @@ import time
 import pytest
 
 from desired_state import GRAFANA_PASSWORD
-from tests.e2e import data_loss as losses
-from tests.e2e import persisted_state as marks
+from tests.e2e import data_loss, persisted_state
 from tests.e2e.conftest import NAME, PREFIX, Stack, Survived, leftovers
 from tests.e2e.data_loss import Outage
 
@@ -29,7 +28,7 @@ def test_down_says_that_a_changed_fate_needs_an_update_first(stack: Stack) -> No
 def test_kept_data_is_there_after_destroy_and_up_and_takes_another_password_by_one_command(
     stack: Stack, survived: Survived
 ) -> None:
-    before, is_kept = losses.samples(stack), _marks(stack)
+    before, is_kept = data_loss.samples(stack), _marks(stack)
     began = time.time()
     stack.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview")
     kept = {item.removeprefix(f"volume {PREFIX}-") for item in leftovers(stack.engine)}
@@ -47,7 +46,7 @@ def test_kept_data_is_there_after_destroy_and_up_and_takes_another_password_by_o
 
 
 def test_a_lost_state_is_adopted_by_one_command_with_the_settings_of_now(stack: Stack, survived: Survived) -> None:
-    before, is_kept = losses.samples(stack), _marks(stack)
+    before, is_kept = data_loss.samples(stack), _marks(stack)
     stack.pulumi("stack", "rm", NAME, "--yes", "--force", "--preserve-config")
     stack.pulumi("stack", "init", NAME)
     stack.change(data="delete")
@@ -58,23 +57,23 @@ def test_a_lost_state_is_adopted_by_one_command_with_the_settings_of_now(stack: 
     stack.pulumi("preview", "--stack", NAME, "--expect-no-changes")
 
 
-def _marks(stack: Stack) -> list[marks.Question]:
-    return [marks.silence(stack), marks.dashboard(stack), marks.user(stack)]
+def _marks(stack: Stack) -> list[persisted_state.Question]:
+    return [persisted_state.silence(stack), persisted_state.dashboard(stack), persisted_state.user(stack)]
 
 
 def _is_all_there(
     stack: Stack,
-    before: losses.Samples,
-    is_kept: list[marks.Question],
+    before: data_loss.Samples,
+    is_kept: list[persisted_state.Question],
     outage: Outage,
     fault: str,
     survived: Survived,
 ) -> None:
     stack.becomes_healthy()
     assert [question() for question in is_kept] == [True] * len(is_kept)
-    lost = losses.lost(stack, before, outage)
+    lost = data_loss.lost(stack, before, outage)
     survived(fault, outage.seconds, len(lost))
-    assert losses.beyond_start(lost) == []
+    assert data_loss.beyond_start(lost) == []
 
 
 def test_down_leaves_nothing_on_the_engine(stack: Stack) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from clients import probes
 from desired_state import load_desired_state
-from readiness import checks as truth
+from readiness import checks
 from tests.e2e.conftest import NAME, PREFIX, Stack, eventually
 from tests.e2e.killed import send
 
@@ -124,16 +124,16 @@ def settings_of(stack: Stack, **values: Any) -> Iterator[None]:
 
 def test_a_healthy_stack_is_verified_within_seconds(stack: Stack) -> None:
     expected = load_desired_state(NAME, folder=stack.folder / "stacks").expected
-    endpoints = truth.Endpoints(
+    endpoints = checks.Endpoints(
         prometheus=stack.url("prometheus"),
         alertmanager=stack.url("alertmanager"),
         grafana=stack.url("grafana"),
         grafana_auth=stack.grafana_auth,
         prefix=PREFIX,
     )
-    eventually(lambda: not truth.problems(expected, endpoints, stack.http), "all is well")
+    eventually(lambda: not checks.find_problems(expected, endpoints, stack.http), "all is well")
     began = time.monotonic()
-    assert truth.settle(expected, endpoints, stack.http) == []
+    assert checks.wait_until_ready(expected, endpoints, stack.http) == []
     assert time.monotonic() - began < 5  # a busy machine's; it takes a tenth of a second
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from desired_state import load_desired_state
-from tests.e2e import data_loss as losses
+from tests.e2e import data_loss
 from tests.e2e.conftest import NEIGHBOUR, ROOT, Stack, Survived, eventually, leftovers
 from tests.e2e.data_loss import Outage
 
@@ -52,7 +52,7 @@ def test_a_volume_of_another_owner_is_named_and_given_back_and_a_broken_routing_
     stack: Stack, survived: Survived
 ) -> None:
     """Two faults at once, of two services that then cannot start. Nothing of the input changes."""
-    before, alertmanager = losses.samples(stack), stack.container("alertmanager").id
+    before, alertmanager = data_loss.samples(stack), stack.container("alertmanager").id
     began = time.time()
     stack.container("prometheus").stop()
     _as_root(stack, "prometheus-data", "chown -R 0:0 /volume")
@@ -79,7 +79,7 @@ def test_a_volume_of_another_owner_is_named_and_given_back_and_a_broken_routing_
 
 def test_a_broken_configuration_in_the_volume_is_put_right_by_an_update(stack: Stack, survived: Survived) -> None:
     """Nothing of the input changes; the update sees that what runs is not what is wanted."""
-    before, container = losses.samples(stack), stack.container("prometheus").id
+    before, container = data_loss.samples(stack), stack.container("prometheus").id
     began = time.time()
     _as_root(stack, "prometheus-config", ": > /volume/current/prometheus.yml")
     stack.container("prometheus").restart()
@@ -91,10 +91,10 @@ def test_a_broken_configuration_in_the_volume_is_put_right_by_an_update(stack: S
     _assert_survived(stack, before, outage, "configuration of Prometheus cut", survived)
 
 
-def _assert_survived(stack: Stack, before: losses.Samples, outage: Outage, fault: str, survived: Survived) -> None:
-    lost = losses.lost(stack, before, outage)
+def _assert_survived(stack: Stack, before: data_loss.Samples, outage: Outage, fault: str, survived: Survived) -> None:
+    lost = data_loss.lost(stack, before, outage)
     survived(f"{fault}, then put right", outage.seconds, len(lost))
-    assert losses.beyond_start(lost) == []
+    assert data_loss.beyond_start(lost) == []
 
 
 def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored_nor_another_stack_anything(
@@ -109,14 +109,14 @@ def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored_nor_anoth
         counts = f"{len(expected.targets)} targets, {len(expected.rules)} rules, 2 data sources, "
         assert f"{counts}{len(expected.dashboards)} dashboards: live" in small.up().stdout
         stack.becomes_healthy()
-        before = losses.samples(small)
+        before = data_loss.samples(small)
         began = time.time()
         assert holder.exec_run(["dd", "if=/dev/zero", "of=/volume/fill", "bs=4096"]).exit_code != 0
         _told(small, "Prometheus: stores nothing", "no space left on device", f"docker restart {NEIGHBOUR}-prometheus")
         failed = small.up(check=False)
         assert failed.returncode != 0
         assert "no space left on device" in failed.stdout
-        kept = losses.samples(small, min(min(times) for times in before.values()))
+        kept = data_loss.samples(small, min(min(times) for times in before.values()))
         assert all(times <= kept[target] for target, times in before.items()), "queries are answered from what is there"
 
         assert holder.exec_run(["rm", "/volume/fill"]).exit_code == 0
@@ -124,15 +124,15 @@ def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored_nor_anoth
         _as_documented(small, "A full data volume")
         small.becomes_healthy()
         outage = Outage(began, time.time())
-        lost = losses.lost(small, before, outage)
+        lost = data_loss.lost(small, before, outage)
         survived("full data volume, made room in", outage.seconds, len(lost))
-        assert losses.beyond_start(lost) == []
+        assert data_loss.beyond_start(lost) == []
 
-        before, began = losses.samples(small), time.time()
+        before, began = data_loss.samples(small), time.time()
         small.container("prometheus").restart()
         small.becomes_healthy()
-        lost = losses.lost(small, before, Outage(began, time.time()))
-        assert losses.beyond_start(lost) == [], "what was stored since is there to stay"
+        lost = data_loss.lost(small, before, Outage(began, time.time()))
+        assert data_loss.beyond_start(lost) == [], "what was stored since is there to stay"
     assert leftovers(stack.engine, NEIGHBOUR) == []
     assert {service: stack.identity(service) for service in services} == neighbours
     stack.becomes_healthy(120)

@@ -20,8 +20,7 @@ import pytest
 from clients import probes
 from clients.probes import GrafanaAuth
 from desired_state import DesiredState, scrape_targets
-from readiness import checks as truth
-from readiness import preflight
+from readiness import checks, preflight
 from readiness.checks import Endpoints
 from rules.prometheus import RELEASE_INFO
 
@@ -137,7 +136,7 @@ class FakeStack:
         patch.setattr(
             probes, "docker", SimpleNamespace(DockerClient=self._engine, from_env=self._engine, errors=docker.errors)
         )
-        patch.setattr(truth, "time", SimpleNamespace(monotonic=lambda: self.slept, sleep=self._sleep))
+        patch.setattr(checks, "time", SimpleNamespace(monotonic=lambda: self.slept, sleep=self._sleep))
         patch.setattr(preflight, "_is_free", lambda *_: True)
 
     def paths(self, part: str = "") -> list[str]:

@@ -7,15 +7,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from demo import load_generator as traffic
+from demo import load_generator
 
 app = typer.Typer()
-app.command()(traffic.main)
+app.command()(load_generator.main)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost", "http://[::1]:1", "http://127.9.9.9"])
 def test_this_machine_is_accepted(url: str) -> None:
-    assert traffic.is_loopback(url)
+    assert load_generator.is_loopback(url)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_this_machine_is_accepted(url: str) -> None:
     ],
 )
 def test_other_machines_are_refused(url: str) -> None:
-    assert not traffic.is_loopback(url)
+    assert not load_generator.is_loopback(url)
     assert CliRunner().invoke(app, ["--base-url", url]).exit_code == 2
 
 
@@ -48,7 +48,9 @@ def test_visits_are_mixed_and_counted() -> None:
         paths[request.url.path] += 1
         return httpx.Response(201 if request.url.path.endswith("signup") else 200)
 
-    visitors = traffic.LoadGenerator(httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1"))
+    visitors = load_generator.LoadGenerator(
+        httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1")
+    )
     for _ in range(400):
         visitors.visit()
     assert visitors.answers.total() == 400
@@ -60,7 +62,9 @@ def test_an_outage_is_counted_and_survived() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    visitors = traffic.LoadGenerator(httpx.Client(transport=httpx.MockTransport(refuse), base_url="http://127.0.0.1"))
-    traffic.run(visitors, seconds=1, rate=20)
-    assert {status for _, status in visitors.answers} == {traffic.NO_ANSWER}
+    visitors = load_generator.LoadGenerator(
+        httpx.Client(transport=httpx.MockTransport(refuse), base_url="http://127.0.0.1")
+    )
+    load_generator.run(visitors, seconds=1, rate=20)
+    assert {status for _, status in visitors.answers} == {load_generator.NO_ANSWER}
     assert visitors.answers.total() <= 20

@@ -12,8 +12,7 @@ import pytest
 from clients.probes import ClientError, GrafanaAuth
 from desired_state import DesiredState, build_desired_state, load_desired_state
 from ops import recover
-from readiness import checks as truth
-from readiness import preflight
+from readiness import checks, preflight
 from stacks.settings import ExistingGrafana, Settings, SettingsError, load_settings
 from tests.unit.factories import planned, values
 from tests.unit.fake_stack import TOKEN, FakeCommands, FakeStack, main
@@ -311,7 +310,7 @@ def test_what_is_wrong_in_it_is_told_with_what_to_do(
 ) -> None:
     stack.broken[path] = answer
     with stack.client() as http:
-        (problem,) = truth.problems(desired.expected, stack.endpoints(), http)
+        (problem,) = checks.find_problems(desired.expected, stack.endpoints(), http)
     assert str(problem).startswith(f"{part}: ") and told in str(problem)
 
 

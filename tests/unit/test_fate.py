@@ -6,18 +6,25 @@ import pytest
 from typer.testing import CliRunner
 
 from ops import __main__ as commands
-from ops import volume_policy as fate
+from ops import volume_policy
 from stacks.settings import VolumePolicy
 from tests.unit.fake_stack import FakeCommands
 
 
 def volumes(*kept: bool) -> list[dict[str, Any]]:
     """A state with data volumes that are kept or not; configuration never is."""
-    state: list[dict[str, Any]] = [{"type": "pulumi:pulumi:Stack"}, {"type": fate.VOLUME, "id": "softfactory-x-config"}]
+    state: list[dict[str, Any]] = [
+        {"type": "pulumi:pulumi:Stack"},
+        {"type": volume_policy.VOLUME, "id": "softfactory-x-config"},
+    ]
     for number, keep in enumerate(kept):
         # Pulumi leaves the key out where it is false.
         state.append(
-            {"type": fate.VOLUME, "id": f"softfactory-{number}-data", **({"retainOnDelete": True} if keep else {})}
+            {
+                "type": volume_policy.VOLUME,
+                "id": f"softfactory-{number}-data",
+                **({"retainOnDelete": True} if keep else {}),
+            }
         )
     return state
 
@@ -30,10 +37,10 @@ def pulumi(monkeypatch: pytest.MonkeyPatch) -> FakeCommands:
 
 
 def test_the_state_says_what_becomes_of_the_data() -> None:
-    assert fate.deployed([]) == fate.deployed(volumes()) == frozenset()
-    assert fate.deployed(volumes(True, True)) == {VolumePolicy.KEEP}
-    assert fate.deployed(volumes(False)) == {VolumePolicy.DELETE}
-    assert fate.deployed(volumes(False, True)) == {VolumePolicy.KEEP, VolumePolicy.DELETE}
+    assert volume_policy.deployed([]) == volume_policy.deployed(volumes()) == frozenset()
+    assert volume_policy.deployed(volumes(True, True)) == {VolumePolicy.KEEP}
+    assert volume_policy.deployed(volumes(False)) == {VolumePolicy.DELETE}
+    assert volume_policy.deployed(volumes(False, True)) == {VolumePolicy.KEEP, VolumePolicy.DELETE}
 
 
 @pytest.mark.parametrize(

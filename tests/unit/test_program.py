@@ -11,7 +11,7 @@ import pytest
 from readiness.load import GENERATED
 from stacks.images import OFFICIAL
 from stacks.settings import VolumePolicy
-from tests.unit import pulumi_recorder as recorder
+from tests.unit import pulumi_recorder
 from tests.unit.factories import planned
 from tests.unit.pulumi_program import SECRETS, Program, deployed
 from tests.unit.pulumi_recorder import (
@@ -197,7 +197,7 @@ def test_images_are_pinned_and_containers_run_exactly_those(environment: str, do
     for image in done.of(IMAGE):
         reference = image.inputs["name"]
         assert re.search(r":[^/:]*\d[^/:]*$", reference) and not reference.endswith(":latest"), reference
-        ids[recorder.answer(image)["imageId"]] = image
+        ids[pulumi_recorder.answer(image)["imageId"]] = image
         assert image.inputs["keepLocally"] is (image.name != "image-demo"), image.name
     assert {c.inputs["image"] for c in done.of(CONTAINER)} <= set(ids)
     assert {image.name for image in done.of(IMAGE)} == (
@@ -410,7 +410,7 @@ def test_an_image_of_pulumis_configuration_wins(monkeypatch: pytest.MonkeyPatch)
     assert done.one(IMAGE, "image-postgres").inputs["name"] == OFFICIAL["postgres"]
     demo = done.one(IMAGE, "image-demo").inputs["build"]
     assert demo["buildArgs"]["BASE"] == images["python"]
-    identity = recorder.answer(done.one(IMAGE, "image-redis"))["imageId"]
+    identity = pulumi_recorder.answer(done.one(IMAGE, "image-redis"))["imageId"]
     assert done.one(CONTAINER, "redis").inputs["image"] == identity
 
 

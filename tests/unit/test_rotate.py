@@ -10,7 +10,7 @@ import pytest
 
 from clients.probes import ClientError
 from desired_state import GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, build_desired_state
-from ops import rotate_secret as rotate
+from ops import rotate_secret
 from stacks.settings import load_settings
 from tests.unit.factories import planned
 from tests.unit.fake_stack import Call, FakeCommands, main
@@ -134,7 +134,7 @@ def test_postgresql_gets_a_verifier_of_the_new_password(rotation: Rotation) -> N
     head, verifier, tail = words[-1].split("'")
     assert (head, tail) == ('ALTER ROLE "softfactory" PASSWORD ', "")
     salt = b64decode(verifier.split("$")[1].partition(":")[2])
-    assert verifier == rotate.scram_verifier(NEW, salt) and len(salt) == 16
+    assert verifier == rotate_secret.scram_verifier(NEW, salt) and len(salt) == 16
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,8 @@ def test_without_the_docker_command_the_old_value_is_put_back(rotation: Rotation
 def test_the_server_is_told_on_the_stacks_own_engine(rotation: Rotation) -> None:
     settings = load_settings("prod").model_copy(update={"engine_host": "ssh://ops@engine.invalid", "prefix": "other"})
     assert (
-        rotate.apply_to_server(build_desired_state(settings), GRAFANA_PASSWORD, NEW) == "Grafana takes the new password"
+        rotate_secret.apply_to_server(build_desired_state(settings), GRAFANA_PASSWORD, NEW)
+        == "Grafana takes the new password"
     )
     words = rotation.told_docker().words
     assert words[:6] == ("docker", "--host", "ssh://ops@engine.invalid", "exec", "-i", "other-grafana")
@@ -216,7 +217,7 @@ def test_the_server_is_told_on_the_stacks_own_engine(rotation: Rotation) -> None
 def test_a_long_complaint_of_a_server_is_cut(rotation: Rotation) -> None:
     rotation.commands.docker_error = "x" * 10_000 + "the end"
     with pytest.raises(ClientError, match="the end") as caught:
-        rotate.apply_to_server(planned("dev"), GRAFANA_PASSWORD, NEW)
+        rotate_secret.apply_to_server(planned("dev"), GRAFANA_PASSWORD, NEW)
     assert len(str(caught.value)) < 600
 
 
@@ -231,7 +232,7 @@ def test_the_verifier_proves_the_exchange_of_rfc_7677() -> None:
     proof = b64decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
     server_signature = b64decode("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
 
-    scheme, parameters, keys = rotate.scram_verifier("pencil", salt).split("$")
+    scheme, parameters, keys = rotate_secret.scram_verifier("pencil", salt).split("$")
     stored, server = (b64decode(key) for key in keys.split(":"))
     assert (scheme, parameters) == ("SCRAM-SHA-256", "4096:W22ZaJ0SNY7soEsUEjb6gQ==")
     signature = hmac.digest(stored, exchange, "sha256")
@@ -241,4 +242,4 @@ def test_the_verifier_proves_the_exchange_of_rfc_7677() -> None:
 
 
 def test_each_verifier_has_a_salt_of_its_own() -> None:
-    assert rotate.scram_verifier("pencil") != rotate.scram_verifier("pencil")
+    assert rotate_secret.scram_verifier("pencil") != rotate_secret.scram_verifier("pencil")

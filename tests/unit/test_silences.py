@@ -13,8 +13,7 @@ from typer.testing import CliRunner, Result
 import ops.__main__ as commands
 from clients.probes import ClientError
 from desired_state import build_desired_state
-from ops import silence as silences
-from ops import test_alert as synthetic
+from ops import silence, test_alert
 from routing.routes import GROUP_BY
 from rules.model import Severity
 from stacks.matchers import Matcher
@@ -108,20 +107,20 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     ],
 )
 def test_matchers_are_read_as_amtool_reads_them(words: list[str], found: list[Matcher]) -> None:
-    assert list(silences.read_matchers(words)) == found
+    assert list(silence.read_matchers(words)) == found
 
 
 @pytest.mark.parametrize("words", [[], ["service=redis", "ApiDown"], ["a=~("], ["a!=b"], ["alertname=~.*"], ["a="]])
 def test_matchers_that_are_none_or_fit_everything_are_refused(words: list[str]) -> None:
     with pytest.raises(ValueError, match=r"silence|matcher|expression"):
-        silences.read_matchers(words)
+        silence.read_matchers(words)
 
 
 @pytest.mark.parametrize(
     ("length", "end", "hours"), [("2h", "", 2.0), ("", "2027-01-16T22:00+01:00", 1.0), ("", "2027-01-17T20:00Z", 24.0)]
 )
 def test_a_silence_ends(length: str, end: str, hours: float) -> None:
-    assert silences.until(length, end, NOW) - NOW == timedelta(hours=hours)
+    assert silence.until(length, end, NOW) - NOW == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +143,7 @@ def test_a_silence_ends(length: str, end: str, hours: float) -> None:
 )
 def test_a_silence_without_an_end_that_can_be_kept_is_refused(length: str, end: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        silences.until(length, end, NOW)
+        silence.until(length, end, NOW)
 
 
 def test_a_silence_is_made_listed_and_ended_over_alertmanager_alone(run: Run) -> None:
@@ -195,7 +194,7 @@ def test_an_alertmanager_that_does_not_answer_may_be_elsewhere() -> None:
         httpx.Client(transport=httpx.MockTransport(refuse)) as http,
         pytest.raises(ClientError, match="ssh -L 9093:127"),
     ):
-        silences.check_environment(http, "http://127.0.0.1:9093", "prod")
+        silence.check_environment(http, "http://127.0.0.1:9093", "prod")
 
 
 @pytest.mark.parametrize("blank", ["author", "reason"])
@@ -212,7 +211,7 @@ def test_nobody_silences_without_name_and_reason(blank: str, run: Run) -> None:
 @pytest.mark.parametrize("name", ["1", ID])
 def test_a_silence_that_is_not_there_cannot_end(name: str) -> None:
     with pytest.raises(ClientError, match=r"not the id of a silence|answers 404"):
-        silences.expire(Alertmanager().client(), "http://127.0.0.1:9093", name)
+        silence.expire(Alertmanager().client(), "http://127.0.0.1:9093", name)
 
 
 @pytest.mark.parametrize(("regex", "equal", "operator"), [(0, 1, "="), (1, 1, "=~"), (0, 0, "!="), (1, 0, "!~")])
@@ -229,7 +228,7 @@ def test_a_silence_is_shown_with_its_own_operators(regex: int, equal: int, opera
             "status": {"state": "pending"},
         }
     ]
-    (found,) = silences.listed(there.client(), "http://127.0.0.1:9093")
+    (found,) = silence.listed(there.client(), "http://127.0.0.1:9093")
     assert found.matchers == (Matcher("a", operator, "b"),)
 
 
@@ -249,7 +248,7 @@ def test_a_test_alert_goes_the_way_of_its_severity_and_is_resolved(
     assert done.output.splitlines() == [f"✓ {name}: 1 accepted, 0 failed" for name in receivers]
     fired, resolved = there.alerts
     own = {"service": fired["labels"]["service"]}
-    assert fired["labels"] == resolved["labels"] == {**synthetic.labels(there.plan, Severity(severity)), **own}
+    assert fired["labels"] == resolved["labels"] == {**test_alert.labels(there.plan, Severity(severity)), **own}
     assert datetime.fromisoformat(fired["endsAt"]) > datetime.now(UTC) >= datetime.fromisoformat(resolved["endsAt"])
 
 
@@ -269,7 +268,7 @@ def test_a_receiver_that_is_not_told_is_named_with_what_it_waits_for(run: Run) -
 
 def test_a_second_test_alert_is_a_group_of_its_own(run: Run) -> None:
     there = Alertmanager()
-    first, second = (synthetic.labels(there.plan, Severity.CRITICAL) for _ in range(2))
+    first, second = (test_alert.labels(there.plan, Severity.CRITICAL) for _ in range(2))
     assert {label for label in first if first[label] != second[label]} == {"service"} <= set(GROUP_BY)
 
 
@@ -290,16 +289,16 @@ def test_a_receiver_has_the_time_for_a_second_try(run: Run, monkeypatch: pytest.
 
 def test_a_receiver_that_is_muted_is_named_with_what_mutes_it(run: Run) -> None:
     nothing: dict[str, Any] = {"receiver": "slack", "accepted": 0, "failed": 0}
-    assert str(synthetic.DeliveryResult(**nothing)) == "slack: nothing was sent"
+    assert str(test_alert.DeliveryResult(**nothing)) == "slack: nothing was sent"
     assert str(
-        synthetic.DeliveryResult(**nothing, waits_for=("office-hours",), muted_in=("planned-a", "planned-b"))
+        test_alert.DeliveryResult(**nothing, waits_for=("office-hours",), muted_in=("planned-a", "planned-b"))
     ) == ("slack: nothing was sent; it is told in office-hours alone; it is not told in planned-a, planned-b")
     wide = {**WORK, "matchers": ["severity=critical"]}
     made = build_desired_state(
         settings(notifications={"webhook_url": "http://inbox:8025/webhook", "planned_work": {"all": wide}})
     )
     there = Alertmanager(deaf=("webhook",))
-    (outcome,) = synthetic.send(there.client(), made, Severity.CRITICAL)
+    (outcome,) = test_alert.send(there.client(), made, Severity.CRITICAL)
     assert outcome.muted_in == ("planned-all",)
 
 
@@ -308,13 +307,13 @@ def test_an_alertmanager_that_does_not_answer_is_told_in_one_line(monkeypatch: p
         raise httpx.ConnectError("connection refused")
 
     with pytest.raises(ClientError, match="Alertmanager does not answer at http://127"):
-        synthetic.send(httpx.Client(transport=httpx.MockTransport(refuse)), Alertmanager().plan, Severity.CRITICAL)
+        test_alert.send(httpx.Client(transport=httpx.MockTransport(refuse)), Alertmanager().plan, Severity.CRITICAL)
 
 
 def test_nothing_of_this_project_holds_the_test_alert_back() -> None:
     for stack in ("dev", "prod"):
         made = planned(stack)
-        marked = synthetic.labels(made, Severity.WARNING)
+        marked = test_alert.labels(made, Severity.WARNING)
         services = {alert.service for alert in made.alerts}
         assert marked["service"] not in services
         for rule in made.routes.inhibitions:
@@ -325,5 +324,5 @@ def test_nothing_of_this_project_holds_the_test_alert_back() -> None:
 def test_the_counts_are_read_by_receiver() -> None:
     there = Alertmanager("prod")
     there.counts["slack"] = [7, 3]
-    assert synthetic.requests(there.client(), "http://x")["slack"] == synthetic.NotificationCounters(7, 3)
+    assert test_alert.requests(there.client(), "http://x")["slack"] == test_alert.NotificationCounters(7, 3)
     assert re.search("receiver_name", there.metrics())

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from desired_state import DesiredState
-from readiness import checks as truth
+from readiness import checks
 from readiness.checks import Finding
 from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, FakeStack, nanoseconds
@@ -37,12 +37,12 @@ def stack(desired: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
 
 def problems(stack: FakeStack, desired: DesiredState) -> list[Finding]:
     with stack.client() as http:
-        return truth.problems(desired.expected, stack.endpoints(), http)
+        return checks.find_problems(desired.expected, stack.endpoints(), http)
 
 
 def settle(stack: FakeStack, desired: DesiredState) -> list[Finding]:
     with stack.client() as http:
-        return truth.settle(desired.expected, stack.endpoints(), http)
+        return checks.wait_until_ready(desired.expected, stack.endpoints(), http)
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
@@ -307,7 +307,7 @@ def test_what_follows_from_a_container_that_does_not_run_is_not_told_besides(
         return silent.send(request)
 
     with httpx.Client(transport=httpx.MockTransport(refuse)) as http:
-        found = truth.problems(desired.expected, stack.endpoints(), http)
+        found = checks.find_problems(desired.expected, stack.endpoints(), http)
     assert [problem.part for problem in found] == [service]
 
 
