@@ -124,7 +124,7 @@ class DesiredState:
 
     def grafana_auth(self, secret: str) -> str:
         """The login in the words of the Grafana provider: `user:password`, or a token."""
-        return secret if self.settings.grafana else f"{GRAFANA_ADMIN}:{secret}"
+        return secret if self.settings.existing_grafana else f"{GRAFANA_ADMIN}:{secret}"
 
     @property
     def secret_names(self) -> tuple[str, ...]:
@@ -196,7 +196,7 @@ def build_desired_state(settings: Settings) -> DesiredState:
             rules=frozenset((alert.group or alert.service, alert.name) for alert in alerts),
             datasources=frozenset(source.uid for source in sources),
             dashboards=frozenset(pages),
-            home="" if settings.grafana else OVERVIEW,
+            home="" if settings.existing_grafana else OVERVIEW,
             releases={
                 "prometheus": prometheus_release.confirmation,
                 "alertmanager": alertmanager_release.confirmation,
@@ -217,7 +217,9 @@ def _resolve_and_validate(settings: Settings) -> Fitting:
     InvalidStackError where they do not fit together.
     """
     targets = scrape_targets(settings)
-    known = {alert.name: settings.alerts[alert.name] for alert in ALERTS if alert.name in settings.alerts}
+    known = {
+        alert.name: settings.alert_overrides[alert.name] for alert in ALERTS if alert.name in settings.alert_overrides
+    }
     problems = [
         *_unknown_jobs(settings),
         *_duplicate_instances(targets),
@@ -276,7 +278,8 @@ def scrape_targets(settings: Settings) -> dict[str, tuple[ScrapeTarget, ...]]:
     """Job name to targets, in the order of the services; a job without targets is left out."""
     own = _stack_targets(settings)
     found = {
-        job.name: (*([own[job.name]] if job.name in own else []), *settings.targets.get(job.name, ())) for job in JOBS
+        job.name: (*([own[job.name]] if job.name in own else []), *settings.scrape_targets.get(job.name, ()))
+        for job in JOBS
     }
     return {name: there for name, there in found.items() if there}
 
@@ -289,7 +292,7 @@ def _stack_targets(settings: Settings) -> dict[str, ScrapeTarget]:
         alertmanager.JOB.name: _own(alertmanager.JOB, "alertmanager", "alertmanager"),
         node.JOB.name: _own(node.JOB, "node-exporter", "engine-host"),
     }
-    if settings.grafana is None:
+    if settings.existing_grafana is None:
         own[grafana.JOB.name] = _own(grafana.JOB, "grafana", "grafana")
     if servers.postgres:
         own[postgres.JOB.name] = _own(postgres.JOB, "postgres-exporter", servers.postgres.instance)
@@ -342,7 +345,7 @@ def _prometheus_release(
         ],
     }
     recordings = [recording for recording in RECORDING_RULES if recording.job.name in targets]
-    rules = rule_files(alerts, str(settings.links.runbooks or ""), settings.link("grafana"), pages, recordings)
+    rules = rule_files(alerts, str(settings.runbook_base_url or ""), settings.link("grafana"), pages, recordings)
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     release = digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.
@@ -367,7 +370,9 @@ def alertmanager_config_hash(text: str) -> str:
 
 
 def _datasources(settings: Settings) -> tuple[DataSource, ...]:
-    own = settings.grafana is None  # an existing Grafana is not in the stack's network, and has a default of its own
+    own = (
+        settings.existing_grafana is None
+    )  # an existing Grafana is not in the stack's network, and has a default of its own
     return (
         DataSource(
             uid="prometheus",
@@ -400,7 +405,7 @@ def _datasource_payload(source: DataSource) -> dict[str, Any]:
 
 
 def _grafana_secret(settings: Settings) -> str:
-    return GRAFANA_TOKEN if settings.grafana else GRAFANA_PASSWORD
+    return GRAFANA_TOKEN if settings.existing_grafana else GRAFANA_PASSWORD
 
 
 def _exporter_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -423,18 +428,18 @@ def _unknown_jobs(settings: Settings) -> list[str]:
     """Every job that the settings give targets to must exist."""
     known = {job.name for job in JOBS}
     there = ", ".join(sorted(known))
-    unknown = sorted(set(settings.targets) - known)
-    return [f"targets.{printable(name)}: no such job; there are: {there}" for name in unknown]
+    unknown = sorted(set(settings.scrape_targets) - known)
+    return [f"scrape_targets.{printable(name)}: no such job; there are: {there}" for name in unknown]
 
 
 def _unknown_alerts(settings: Settings) -> list[str]:
     """Every alert that the settings tune must exist."""
     known = sorted(alert.name for alert in ALERTS)
     problems = []
-    for name in sorted(set(settings.alerts) - set(known)):
+    for name in sorted(set(settings.alert_overrides) - set(known)):
         near = get_close_matches(name, known, n=1)
         hint = f"there is {near[0]}" if near else "`make alerts` lists them"
-        problems.append(f"alerts.{printable(name)}: no such alert; {hint}")
+        problems.append(f"alert_overrides.{printable(name)}: no such alert; {hint}")
     return problems
 
 
@@ -454,6 +459,7 @@ def _duplicate_instances(targets: Mapping[str, tuple[ScrapeTarget, ...]]) -> lis
     for job, there in targets.items():
         names = [target.instance for target in there]
         problems += [
-            f"targets.{job}: the instance {n} is there twice" for n in sorted({n for n in names if names.count(n) > 1})
+            f"scrape_targets.{job}: the instance {n} is there twice"
+            for n in sorted({n for n in names if names.count(n) > 1})
         ]
     return problems

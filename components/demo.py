@@ -103,7 +103,7 @@ class Demo(pulumi.ComponentResource):
         tag = digest.hexdigest()[:12]
         return docker.RemoteImage(
             "image-demo",
-            name=f"{self._args.engine.settings.prefix}-demo:{tag}",
+            name=f"{self._args.engine.settings.name_prefix}-demo:{tag}",
             build=docker.RemoteImageBuildArgs(
                 context=os.path.relpath(SOURCE),  # another checkout's state must not see another path
                 build_args={"BASE": base, **_package_index()},

@@ -29,10 +29,10 @@ class DockerHost:
     @classmethod
     def of(cls, settings: Settings, seen: Mapping[str, ContainerState]) -> "DockerHost":
         """The engine that the settings name, with the environment's own network on it."""
-        provider = docker.Provider("engine", host=settings.engine_host)
+        provider = docker.Provider("engine", host=settings.docker_host)
         network = docker.Network(
             "network",
-            name=settings.prefix,
+            name=settings.name_prefix,
             labels=[docker.NetworkLabelArgs(label=k, value=v) for k, v in _labels(settings, "network").items()],
             opts=pulumi.ResourceOptions(provider=provider),
         )
@@ -44,7 +44,7 @@ class DockerHost:
 
     def name(self, service: str) -> str:
         """The name of a service's container, e.g. `softfactory-prometheus`."""
-        return f"{self.settings.prefix}-{service}"
+        return f"{self.settings.name_prefix}-{service}"
 
     def labels(self, service: str) -> dict[str, str]:
         return _labels(self.settings, service)
@@ -64,7 +64,7 @@ class DockerHost:
         self, service: str, role: str, parent: pulumi.Resource, fate: VolumePolicy | None = None
     ) -> docker.Volume:
         """The volume `<prefix>-<service>-<role>`; its fate on destroy is the environment's unless given."""
-        kept = (fate or self.settings.data) is VolumePolicy.KEEP
+        kept = (fate or self.settings.volume_policy) is VolumePolicy.RETAIN
         return docker.Volume(
             f"{service}-{role}",
             name=f"{self.name(service)}-{role}",
@@ -82,7 +82,7 @@ class DockerHost:
 def _labels(settings: Settings, service: str) -> dict[str, str]:
     return {
         "softfactory.project": PROJECT,
-        "softfactory.prefix": settings.prefix,
+        "softfactory.prefix": settings.name_prefix,
         "softfactory.environment": settings.environment.value,
         "softfactory.service": service,
     }

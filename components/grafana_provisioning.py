@@ -48,7 +48,7 @@ class GrafanaProvisioning(pulumi.ComponentResource):
             depends_on=[server] if server else None,
             # Where the database goes too there is nothing to take out of it; where it stays, objects left in it would
             # be in the next update's way.
-            deleted_with=server if server and settings.data is VolumePolicy.DELETE else None,
+            deleted_with=server if server and settings.volume_policy is VolumePolicy.DELETE else None,
         )
         folder = grafana.oss.Folder(
             "folder",

@@ -202,7 +202,7 @@ def links(stack: Stack = "dev") -> None:
 def _print_links(stack: str, settings: Settings) -> None:
     for name in dict.fromkeys((*settings.parts, "grafana")):
         typer.echo(f"{name.capitalize():13} {settings.published(name)}")
-    if settings.grafana:
+    if settings.existing_grafana:
         return
     typer.echo(
         f"Grafana's user is {GRAFANA_ADMIN}; its password: make password{'' if stack == 'dev' else f' STACK={stack}'}"
@@ -213,18 +213,20 @@ def _print_links(stack: str, settings: Settings) -> None:
 def fate(stack: Stack = "dev") -> None:
     """Print what `make down` does with the data; exit code 2 where the settings and what is deployed disagree on it."""
     settings = _plan(stack)[0]
-    if volume_policy.deployed(pulumi_cli.resources(stack)) - {settings.data}:
+    if volume_policy.deployed(pulumi_cli.resources(stack)) - {settings.volume_policy}:
         up = f"make up{'' if stack == 'dev' else f' STACK={stack}'}"
         _fail(
-            f"stacks/{stack}.yaml says data: {settings.data}, but the last update left it otherwise, and that would "
-            f"count; nothing was taken down. Run `{up}` first, or write back what was there"
+            f"stacks/{stack}.yaml says data: {settings.volume_policy}, but the last update left it otherwise, and that"
+            f" would count; nothing was taken down. Run `{up}` first, or write back what was there"
         )
-    what = "samples, silences" + ("" if settings.grafana else ", Grafana's database")
-    volumes = f"the volumes {settings.prefix}-*-data ({what})"
-    if settings.data is VolumePolicy.KEEP:
-        typer.echo(f"stacks/{stack}.yaml says data: keep. {volumes} stay; the next `make up` uses them again.")
+    what = "samples, silences" + ("" if settings.existing_grafana else ", Grafana's database")
+    volumes = f"the volumes {settings.name_prefix}-*-data ({what})"
+    if settings.volume_policy is VolumePolicy.RETAIN:
+        typer.echo(
+            f"stacks/{stack}.yaml says volume_policy: retain. {volumes} stay; the next `make up` uses them again."
+        )
     else:
-        typer.echo(f"stacks/{stack}.yaml says data: delete. {volumes} are removed with everything else.")
+        typer.echo(f"stacks/{stack}.yaml says volume_policy: delete. {volumes} are removed with everything else.")
 
 
 @app.command("rotate")

@@ -24,12 +24,12 @@ def remove_orphans(desired: DesiredState, state: Iterable[Mapping[str, Any]]) ->
     """Removes this environment's containers and network that the state does not know; named volumes stay, and are used
     again. Returns what was removed; all of it comes back with the next update.
     """
-    prefix = desired.settings.prefix
+    prefix = desired.settings.name_prefix
     known = {(resource["type"], resource.get("id", "")) for resource in state}
     removed = []
     mine: dict[str, str | list[str] | bool] = {"label": f"softfactory.prefix={prefix}"}
     try:
-        with closing(probes.engine(desired.settings.engine_host)) as engine:
+        with closing(probes.engine(desired.settings.docker_host)) as engine:
             for container in engine.containers.list(all=True, filters=mine, ignore_removed=True):
                 if (CONTAINER, container.id) not in known:
                     container.stop()  # a service that is only removed loses what it has not written yet
@@ -56,7 +56,7 @@ def delete_untracked_grafana_objects(
     known = {(resource["type"], resource.get("outputs", {}).get("uid", "")) for resource in state}
     paths = []
     sources = sorted(uid for uid in desired.expected.datasources if (DATASOURCE_TYPE, uid) not in known)
-    if desired.settings.grafana and sources:
+    if desired.settings.existing_grafana and sources:
         others = set(sources) & {
             source.uid for source in conflicting_datasources(desired, probes.sources(http, url, auth))
         }

@@ -53,11 +53,11 @@ def _execute(desired: DesiredState, service: str, command: list[str], stdin: str
 
     By the docker command: docker-py cannot write to a command's standard input on an engine reached by ssh.
     """
-    name = f"{desired.settings.prefix}-{service}"
+    name = f"{desired.settings.name_prefix}-{service}"
     docker = shutil.which("docker")
     if docker is None:
         raise ClientError("the docker command is not on PATH; it is needed to give a running server a new password")
-    host = ["--host", desired.settings.engine_host] if desired.settings.engine_host else []
+    host = ["--host", desired.settings.docker_host] if desired.settings.docker_host else []
     done = subprocess.run(
         [docker, *host, "exec", "-i", name, *command], input=f"{stdin}\n", capture_output=True, text=True, check=False
     )

@@ -13,7 +13,7 @@ def deployed(state: Iterable[Mapping[str, Any]]) -> frozenset[VolumePolicy]:
     nothing is deployed. The other volumes (configuration, secrets) are always removed.
     """
     return frozenset(
-        VolumePolicy.KEEP if resource.get("retainOnDelete") else VolumePolicy.DELETE
+        VolumePolicy.RETAIN if resource.get("retainOnDelete") else VolumePolicy.DELETE
         for resource in state
         if resource["type"] == VOLUME and resource.get("id", "").endswith("-data")
     )

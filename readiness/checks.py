@@ -36,8 +36,8 @@ class Endpoints:
             alertmanager=settings.published("alertmanager"),
             grafana=settings.published("grafana"),
             grafana_auth=grafana_auth,
-            prefix=settings.prefix,
-            engine_host=settings.engine_host,
+            prefix=settings.name_prefix,
+            engine_host=settings.docker_host,
         )
 
     def container(self, service: str) -> str:
@@ -63,7 +63,7 @@ class Finding:
 
 def is_blocking(strictness: ReadinessGate, problem: Finding) -> bool:
     """Whether a problem fails an update."""
-    return strictness is ReadinessGate.STRICT or (strictness is ReadinessGate.OWN and problem.own)
+    return strictness is ReadinessGate.ALL or (strictness is ReadinessGate.STACK and problem.own)
 
 
 def find_problems(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client) -> list[Finding]:
@@ -100,7 +100,11 @@ def find_problems(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Cli
         service = part.lower()
         logs = f"see `docker logs {endpoints.container(service)}`"
         if service not in sick:
-            ask(part, check, logs if service in expected.services else "see that it is well, or correct grafana.url")
+            ask(
+                part,
+                check,
+                logs if service in expected.services else "see that it is well, or correct existing_grafana.url",
+            )
     return list(dict.fromkeys(found))
 
 
@@ -203,7 +207,7 @@ def _targets(
 def _remediation(endpoints: Endpoints, target: TargetState, service: str | None) -> str:
     """What to do about a target that is down."""
     if service is None:
-        return f"see that {target.url} serves metrics, or correct targets.{target.job} in the settings"
+        return f"see that {target.url} serves metrics, or correct scrape_targets.{target.job} in the settings"
     name = endpoints.container(service)
     return f"see `docker logs {name}`, then `docker restart {name}`"
 
@@ -254,7 +258,9 @@ def _grafana(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client, 
         if cause:
             own = "grafana" in expected.services
             correct = (
-                "its url in desired_state.py" if own else f"links.{uid} in the settings: Grafana must reach it there"
+                "its url in desired_state.py"
+                if own
+                else f"external_urls.{uid} in the settings: Grafana must reach it there"
             )
             yield Finding(part=part, cause=cause, remedy=f"{put_back}; or correct {correct}")
     there = probes.dashboards(http, endpoints.grafana, endpoints.grafana_auth, GRAFANA_FOLDER)

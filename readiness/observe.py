@@ -30,7 +30,7 @@ def look(settings: Settings, client: Callable[[], httpx.Client]) -> ObservedStat
             "alertmanager": _ask(lambda: probes.alertmanager_hash(http, alertmanager)),
         }
     try:
-        containers = {state.name: state for state in probes.containers(settings.prefix, settings.engine_host)}
+        containers = {state.name: state for state in probes.containers(settings.name_prefix, settings.docker_host)}
     except probes.ClientError:
         containers = {}
     return ObservedState(releases=releases, containers=containers)

@@ -23,7 +23,7 @@ def problems(desired: DesiredState, login: GrafanaAuth, http: httpx.Client) -> l
     """Every obstacle, a line each; `login` is the one to Grafana."""
     settings = desired.settings
     try:
-        with closing(probes.engine(settings.engine_host)) as engine:
+        with closing(probes.engine(settings.docker_host)) as engine:
             bound = settings.bind_address
             if (bound.is_loopback or bound.is_unspecified) and not _is_local(engine):
                 what = "the loopback" if bound.is_loopback else "all addresses"
@@ -40,10 +40,10 @@ def problems(desired: DesiredState, login: GrafanaAuth, http: httpx.Client) -> l
                 *_images(desired, engine),
                 *_volumes(desired, engine),
             ]
-            if settings.grafana:
+            if settings.existing_grafana:
                 found += _existing_grafana(desired, login, http)
             # The password goes to our own Grafana only, not to whatever else may listen there.
-            elif settings.prefix in holders.get(settings.ports.grafana, {}).values():
+            elif settings.name_prefix in holders.get(settings.ports.grafana, {}).values():
                 found += _own_grafana(settings, login, http, containers)
             return found
     except ClientError as error:
@@ -61,7 +61,7 @@ def _ports(settings: Settings, engine: docker.DockerClient, holders: Holders) ->
     for part, port in settings.parts.items():
         where = f"{port} on {settings.bind_address}"
         there = holders.get(port, {})
-        strangers = sorted(name for name, prefix in there.items() if prefix != settings.prefix)
+        strangers = sorted(name for name, prefix in there.items() if prefix != settings.name_prefix)
         if strangers:
             holder = f"the container {strangers[0]}"
         elif not there and _is_local(engine) and not _is_free(str(settings.bind_address), port):
@@ -83,9 +83,9 @@ def _port_owners(settings: Settings, containers: Iterable[Container]) -> Holders
     # A container that starts again and again is listed without its port at times, which the engine may hold already.
     restarting = {_name(item): _prefix(item) for item in containers if item["State"] == "restarting"}
     for part, port in settings.parts.items():
-        name = f"{settings.prefix}-{part}"
-        if restarting.get(name) == settings.prefix:
-            holders.setdefault(port, {})[name] = settings.prefix
+        name = f"{settings.name_prefix}-{part}"
+        if restarting.get(name) == settings.name_prefix:
+            holders.setdefault(port, {})[name] = settings.name_prefix
     return holders
 
 
@@ -101,13 +101,16 @@ def _names(desired: DesiredState, containers: Iterable[Container]) -> Iterable[s
     """A container that bears one of our names but is not ours; and a Grafana that was stopped by hand, because the
     update would talk to it without starting it.
     """
-    prefix = desired.settings.prefix
+    prefix = desired.settings.name_prefix
     ours = {f"{prefix}-{service}" for service in desired.expected.services}
     undo = {"exited": "start", "paused": "unpause"}
     for container in containers:
         name = _name(container)
         if name in ours and _prefix(container) != prefix:
-            yield f"prefix: the container {name} is not of this stack; choose another prefix, or remove the container"
+            yield (
+                f"name_prefix: the container {name} is not of this stack; choose another name_prefix, or remove the"
+                " container"
+            )
         elif name == f"{prefix}-grafana" and container["State"] in undo:
             yield (
                 f"grafana: its container is {container['State']}, so its dashboards could not be updated; "
@@ -153,7 +156,7 @@ def _volumes(desired: DesiredState, engine: docker.DockerClient) -> Iterable[str
     """A volume that bears one of our names but belongs to something else: its data would be taken over."""
     settings = desired.settings
     ours = {
-        f"{settings.prefix}-{service}-{role}"
+        f"{settings.name_prefix}-{service}-{role}"
         for service in desired.expected.services
         for role in ("config", "data", "secrets")
     }
@@ -162,10 +165,10 @@ def _volumes(desired: DesiredState, engine: docker.DockerClient) -> Iterable[str
             continue
         labels = volume.attrs.get("Labels") or {}
         prefix, environment = labels.get("softfactory.prefix"), labels.get("softfactory.environment")
-        if (prefix, environment) != (settings.prefix, settings.environment.value):
+        if (prefix, environment) != (settings.name_prefix, settings.environment.value):
             yield (
-                f"prefix: the volume {volume.name} belongs to {_owner(prefix, environment)}; choose another prefix, "
-                f"or remove it with `docker volume rm {volume.name}` if its data may go"
+                f"name_prefix: the volume {volume.name} belongs to {_owner(prefix, environment)}; choose another"
+                f" name_prefix, or remove it with `docker volume rm {volume.name}` if its data may go"
             )
 
 
@@ -179,7 +182,7 @@ def _own_grafana(
     """A running Grafana that does not take the password (one question, so that the account is not locked out), or is
     not well.
     """
-    name = f"{settings.prefix}-grafana"
+    name = f"{settings.name_prefix}-grafana"
     try:
         probes.organization(http, settings.published("grafana"), login)
     except AuthenticationError as error:
@@ -209,15 +212,15 @@ def _existing_grafana(desired: DesiredState, login: GrafanaAuth, http: httpx.Cli
         lacking = NEEDED - _permissions(http, url, login)
         if lacking:
             yield (
-                f"grafana: {url} does not allow {', '.join(sorted(lacking))} to the service account of the token; "
-                "give it the role Admin there"
+                f"existing_grafana: {url} does not allow {', '.join(sorted(lacking))} to the service account of the"
+                " token; give it the role Admin there"
             )
         for uid in sorted(desired.expected.dashboards):
             folder = probes.folder_of(http, url, login, uid)
             if folder not in (None, GRAFANA_FOLDER):
                 where = f"in the folder {folder}" if folder else "outside of any folder"
                 yield (
-                    f"grafana: the update would overwrite the dashboard {uid}, which lies {where} at {url}; "
+                    f"existing_grafana: the update would overwrite the dashboard {uid}, which lies {where} at {url}; "
                     f"move it to the folder {GRAFANA_FOLDER} if it is this stack's, or else {own}"
                 )
         there = probes.sources(http, url, login)
@@ -225,19 +228,19 @@ def _existing_grafana(desired: DesiredState, login: GrafanaAuth, http: httpx.Cli
         for source in there:
             if names.get(source.name, source.uid) != source.uid:
                 yield (
-                    f"grafana: {url} has a data source {source.name} already (uid {source.uid}); "
+                    f"existing_grafana: {url} has a data source {source.name} already (uid {source.uid}); "
                     f"rename it there, or {own}"
                 )
         if not probes.has_folder(http, url, login, GRAFANA_FOLDER):
             for source in conflicting_datasources(desired, there):
                 yield (
-                    f"grafana: {url} has a data source with the uid {source.uid} already, {source.name}, which is not "
-                    f"this stack's; {own}"
+                    f"existing_grafana: {url} has a data source with the uid {source.uid} already, {source.name}, which"
+                    f" is not this stack's; {own}"
                 )
     except AuthenticationError as error:
-        yield f"grafana: {error}"
+        yield f"existing_grafana: {error}"
     except ClientError as error:
-        yield f"grafana: {error}; see that it is well, or correct grafana.url in the settings"
+        yield f"existing_grafana: {error}; see that it is well, or correct existing_grafana.url in the settings"
 
 
 def _permissions(http: httpx.Client, url: str, login: GrafanaAuth) -> frozenset[str]:

@@ -184,7 +184,7 @@ def retention_shorter_than_slo_window(objectives: Iterable[SLO], alerts: Iterabl
     names = {alert.name for alert in alerts if alert.enabled}
     return [
         f"retention: {retention} is shorter than the {burn.long} of {name}; keep samples for longer, or write "
-        f"alerts.{name}.enabled: false"
+        f"alert_overrides.{name}.enabled: false"
         for objective in objectives
         for name, burns in ((objective.fast_burn, FAST), (objective.slow_burn, SLOW))
         for burn in [max(burns, key=lambda burn: seconds(burn.long))]

@@ -132,7 +132,7 @@ class MaintenanceWindow(SettingsModel):
         if last - first > LONGEST:
             raise ValueError(
                 f"lasts {(last - first).days} days; planned work ends within {LONGEST.days}, and an alert that is not "
-                "wanted is turned off under `alerts`"
+                "wanted is turned off under `alert_overrides`"
             )
         return self
 

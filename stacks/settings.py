@@ -60,16 +60,16 @@ class Environment(StrEnum):
 class VolumePolicy(StrEnum):
     """What `pulumi destroy` does with the volumes that hold samples, silences and Grafana's database."""
 
-    KEEP = "keep"
+    RETAIN = "retain"
     DELETE = "delete"
 
 
 class ReadinessGate(StrEnum):
     """What fails an update at its end: everything, the stack's own parts, or nothing (problems are only told)."""
 
-    STRICT = "strict"
-    OWN = "own"
-    REPORT = "report"
+    ALL = "all"
+    STACK = "stack"
+    WARN = "warn"
 
 
 class Ports(SettingsModel):
@@ -140,7 +140,6 @@ class ExternalUrls(SettingsModel):
     prometheus: Folder | None = None
     alertmanager: Folder | None = None
     grafana: Folder | None = None
-    runbooks: Folder | None = None  # docs/runbooks; without it a link is the path in this repository
 
 
 class ExistingGrafana(SettingsModel):
@@ -153,41 +152,42 @@ class Settings(SettingsModel):
     """All values of one environment."""
 
     environment: Annotated[Environment, expect("an environment", "dev, staging or prod")]
-    prefix: Name = "softfactory"
-    engine_host: EngineHost | None = None  # unset: DOCKER_HOST or the local engine
+    name_prefix: Name = "softfactory"
+    docker_host: EngineHost | None = None  # unset: DOCKER_HOST or the local engine
     bind_address: BindAddress = IPv4Address("127.0.0.1")
     ports: Ports = Ports()
     retention: Retention = "15d"
     scrape_interval: Interval = "15s"
-    data: Annotated[VolumePolicy, expect("what happens to data", "keep or delete")] = VolumePolicy.KEEP
-    verification: Annotated[ReadinessGate, expect("a strictness", "strict, own or report")] = ReadinessGate.STRICT
+    volume_policy: Annotated[VolumePolicy, expect("a volume policy", "retain or delete")] = VolumePolicy.RETAIN
+    verification: Annotated[ReadinessGate, expect("a readiness gate", "all, stack or warn")] = ReadinessGate.ALL
     demo: Switch = False
     servers: Servers = Servers()
-    targets: Mapping[Key, tuple[ScrapeTarget, ...]] = Field(default_factory=dict)
+    scrape_targets: Mapping[Key, tuple[ScrapeTarget, ...]] = Field(default_factory=dict)
     notifications: Notifications = Notifications()
-    alerts: Mapping[Key, AlertOverride] = Field(default_factory=dict)
+    alert_overrides: Mapping[Key, AlertOverride] = Field(default_factory=dict)
     images: Images = Images()
-    links: ExternalUrls = ExternalUrls()
-    grafana: ExistingGrafana | None = None  # unset: the stack runs its own
+    external_urls: ExternalUrls = ExternalUrls()
+    runbook_base_url: Folder | None = None  # of docs/runbooks; without it a link is the path in this repository
+    existing_grafana: ExistingGrafana | None = None  # unset: the stack runs its own
 
     @property
     def parts(self) -> dict[str, int]:
         """The parts that this environment publishes, and their ports."""
-        elsewhere = {*(() if self.demo else DEMO_SERVICES), *(("grafana",) if self.grafana else ())}
+        elsewhere = {*(() if self.demo else DEMO_SERVICES), *(("grafana",) if self.existing_grafana else ())}
         return {part: port for part, port in self.ports if part not in elsewhere}
 
     def published(self, part: str) -> str:
         """The address of a part (a name in `ports`): where it is published, as the engine's host sees it, or where an
         existing Grafana is.
         """
-        if part == "grafana" and self.grafana:
-            return str(self.grafana.url).rstrip("/")
+        if part == "grafana" and self.existing_grafana:
+            return str(self.existing_grafana.url).rstrip("/")
         address = "127.0.0.1" if self.bind_address.is_unspecified else self.bind_address
         return f"http://{address}:{getattr(self.ports, part)}"
 
     def link(self, part: str) -> str:
         """The address at which people reach Prometheus, Alertmanager or Grafana."""
-        return str(getattr(self.links, part) or self.published(part)).rstrip("/")
+        return str(getattr(self.external_urls, part) or self.published(part)).rstrip("/")
 
     @field_validator("demo")
     @classmethod
@@ -292,11 +292,15 @@ def _valid_subset(values: dict[Any, Any], places: Iterable[tuple[int | str, ...]
     blameless: dict[str, dict[str, Any]] = {
         "environment": {"environment": "dev"},
         "scrape_interval": {"scrape_interval": "1s"},
-        "grafana": {"grafana": {"url": "http://grafana.invalid"}},  # an own one would be scraped
+        "existing_grafana": {"existing_grafana": {"url": "http://grafana.invalid"}},  # an own one would be scraped
     }
     kept = {key: value for key, value in values.items() if key in Settings.model_fields}
     for section, *inner in places:
-        if section in ("servers", "targets", "alerts") and inner and isinstance(kept.get(section), dict):
+        if (
+            section in ("servers", "scrape_targets", "alert_overrides")
+            and inner
+            and isinstance(kept.get(section), dict)
+        ):
             kept[section] = {key: value for key, value in kept[section].items() if key != inner[0]}
         else:
             kept.pop(section, None)

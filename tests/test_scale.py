@@ -49,7 +49,7 @@ def generated(count: int) -> tuple[tuple[Alert, ...], tuple[ScrapeJob, ...], Ale
     own = written()
     beside = AlertDocs(runbooks={**own.runbooks, **names}, firing=own.firing | every, quiet=own.quiet | every)
     targets = {job.name: [{"address": f"{job.name}:9000", "instance": job.name}] for job in jobs}
-    return alerts, jobs, beside, settings(targets={**values()["targets"], **targets})
+    return alerts, jobs, beside, settings(scrape_targets={**values()["scrape_targets"], **targets})
 
 
 @pytest.fixture

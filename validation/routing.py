@@ -62,8 +62,11 @@ def _missing_dead_mans_switch(settings: Settings) -> Iterator[str]:
             "notifications.heartbeat: prod needs what waits for the Watchdog; give a heartbeat_url, or remove this "
             "line and set the secret heartbeat_url"
         )
-    if settings.environment is Environment.PROD and not settings.alerts.get(WATCHDOG, AlertOverride()).enabled:
-        yield f"alerts.{WATCHDOG}.enabled: prod needs it, or nobody learns that nothing can be told; remove this line"
+    if settings.environment is Environment.PROD and not settings.alert_overrides.get(WATCHDOG, AlertOverride()).enabled:
+        yield (
+            f"alert_overrides.{WATCHDOG}.enabled: prod needs it, or nobody learns that nothing can be told; remove this"
+            " line"
+        )
 
 
 def _repeat_interval_too_short(settings: Settings) -> Iterator[str]:

@@ -222,10 +222,10 @@ def _override_thresholds(defined: Iterable[Alert], settings: Settings) -> Iterat
     measured one never over 1, nothing is under 0, and up or down is nothing to tune.
     """
     for alert in defined:
-        tuning = settings.alerts.get(alert.name)
+        tuning = settings.alert_overrides.get(alert.name)
         if tuning is None or tuning.threshold is None:
             continue
-        where, unit = f"alerts.{alert.name}.threshold", alert.when.signal.unit
+        where, unit = f"alert_overrides.{alert.name}.threshold", alert.when.signal.unit
         if unit is Unit.RATIO and tuning.threshold > 1:
             yield f"{where}: {tuning.threshold:g} is not a share from 0 to 1; write 0.8 for 80 %"
         measured = unit is Unit.RATIO and "predict_linear(" not in alert.when.signal.expr
@@ -243,9 +243,9 @@ def _for_shorter_than_two_scrapes(alerts: Iterable[Alert], settings: Settings) -
     """An alert must outlast two scrapes, or one lost sample pages somebody."""
     least = 2 * seconds(settings.scrape_interval)
     for alert in alerts:
-        tuning = settings.alerts.get(alert.name)
+        tuning = settings.alert_overrides.get(alert.name)
         tuned = tuning is not None and tuning.for_ is not None
-        where = f"alerts.{alert.name}.for" if tuned else f"{_where(alert)}: for"
+        where = f"alert_overrides.{alert.name}.for" if tuned else f"{_where(alert)}: for"
         with suppress(ValueError):  # told already
             if seconds(alert.for_) < least:
                 yield f"{where}: {alert.for_} is shorter than two scrapes ({least:g}s by scrape_interval)"
@@ -256,9 +256,9 @@ def _prod_for_shortened(defined: Iterable[Alert], settings: Settings) -> Iterato
     if settings.environment is not Environment.PROD:
         return
     for alert in defined:
-        tuning = settings.alerts.get(alert.name)
+        tuning = settings.alert_overrides.get(alert.name)
         if tuning and tuning.for_:
             with suppress(ValueError):  # told already
                 if seconds(tuning.for_) < seconds(alert.for_):
-                    where = f"alerts.{alert.name}.for"
+                    where = f"alert_overrides.{alert.name}.for"
                     yield f"{where}: {tuning.for_} is shorter than the rule's {alert.for_}, which prod refuses"

@@ -189,7 +189,7 @@ class Stack:
 
     def tune(self, **tuning: dict[str, Any]) -> None:
         """Changes what the settings say of alerts, by name."""
-        self.change(alerts={**self.settings()["alerts"], **tuning})
+        self.change(alert_overrides={**self.settings()["alert_overrides"], **tuning})
 
     @contextmanager
     def changed(self, path: str, old: str, new: str) -> Iterator[None]:
@@ -222,7 +222,7 @@ class Stack:
         """A second stack on the same engine, for a while; not up yet. Its images and secrets are those of the first."""
         ports = {part: port + 100 for part, port in self.ports.items()}
         other = replace(self, name="neighbour", prefix=NEIGHBOUR, ports=ports)
-        other.write_settings({**values, "prefix": NEIGHBOUR, "ports": ports})
+        other.write_settings({**values, "name_prefix": NEIGHBOUR, "ports": ports})
         shutil.copy2(self.file.with_name(f"Pulumi.{self.name}.yaml"), self.file.with_name(f"Pulumi.{other.name}.yaml"))
         self.pulumi("stack", "init", other.name)
         try:
@@ -302,7 +302,7 @@ def project(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactor
         # What is critical, an outage's end above all, is told soon: usually its group is looked at once in a minute.
         notifications = {**values["notifications"], "ways": {"critical": {"interval": "5s"}}}
         made.write_settings(
-            {**values, "prefix": PREFIX, "ports": PORTS, "alerts": HOLDS, "notifications": notifications}
+            {**values, "name_prefix": PREFIX, "ports": PORTS, "alert_overrides": HOLDS, "notifications": notifications}
         )
         made.pulumi("stack", "init", NAME)
         if images := image_overrides():

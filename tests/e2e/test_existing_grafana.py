@@ -167,8 +167,8 @@ def _answers(client: httpx.Client) -> bool:
 def small(project: Stack, theirs: Theirs) -> Iterator[Stack]:
     """A stack that watches nothing but itself, with their Grafana; not up yet."""
     settings = project.settings()
-    values = {key: settings[key] for key in ("environment", "data", "scrape_interval", "notifications")}
-    with project.neighbour({**values, "grafana": {"url": theirs.url}}) as made:
+    values = {key: settings[key] for key in ("environment", "volume_policy", "scrape_interval", "notifications")}
+    with project.neighbour({**values, "existing_grafana": {"url": theirs.url}}) as made:
         set_token(made, theirs.token)
         yield made
         theirs.faults.clear()
@@ -303,7 +303,7 @@ def test_a_lost_state_is_recovered_and_takes_nothing_of_theirs(small: Stack, the
 def test_a_stack_changes_to_a_grafana_of_its_own_and_back(small: Stack, theirs: Theirs) -> None:
     before = theirs.own()
     values = small.settings()
-    small.write_settings({key: value for key, value in values.items() if key != "grafana"})
+    small.write_settings({key: value for key, value in values.items() if key != "existing_grafana"})
     small.up()
     assert f"{small.prefix}-grafana" in running(small)
     assert theirs.ours() == set()

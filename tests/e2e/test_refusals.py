@@ -182,7 +182,7 @@ def test_all_that_is_in_the_way_is_found_before_anything_is_touched_and_told_at_
     )
     container = stack.engine.containers.create(stack.container("inbox").attrs["Config"]["Image"], name=f"{other}-api")
     try:
-        stack.change(prefix=other, ports={**{part: port + 50 for part, port in PORTS.items()}, "grafana": taken})
+        stack.change(name_prefix=other, ports={**{part: port + 50 for part, port in PORTS.items()}, "grafana": taken})
         with with_images(stack, **absent), nothing_changes(stack):
             refused = stack.up(check=False)
     finally:
@@ -194,17 +194,18 @@ def test_all_that_is_in_the_way_is_found_before_anything_is_touched_and_told_at_
         f"ports.grafana: {taken} on 127.0.0.1 is taken by the container {PREFIX}-inbox",
         *(f"images: {reference} ({key}) is neither on the engine" for key, reference in absent.items()),
         "set images.registry or images.overrides",
-        f"prefix: the volume {other}-grafana-data belongs to the prod environment {other}; choose another prefix",
-        f"prefix: the container {other}-api is not of this stack; choose another prefix",
+        f"name_prefix: the volume {other}-grafana-data belongs to the prod environment {other}; choose another"
+        " name_prefix",
+        f"name_prefix: the container {other}-api is not of this stack; choose another name_prefix",
     )
 
 
-@pytest.mark.parametrize("by", ["DOCKER_HOST", "engine_host"])
+@pytest.mark.parametrize("by", ["DOCKER_HOST", "docker_host"])
 def test_without_an_engine_nothing_is_touched(stack: Stack, by: str, tmp_path: Path) -> None:
     settings, nowhere = stack.settings(), f"unix://{tmp_path}/none.sock"
     environment = {**stack.environment, "DOCKER_HOST": nowhere} if by == "DOCKER_HOST" else stack.environment
-    if by == "engine_host":
-        stack.change(engine_host="unix:///nowhere/docker.sock")
+    if by == "docker_host":
+        stack.change(docker_host="unix:///nowhere/docker.sock")
     try:
         with nothing_changes(stack):
             refused = replace(stack, environment=environment).up(check=False)
@@ -258,8 +259,8 @@ BAD: dict[str, Any] = {
     "demo": "yes",
     "retention": "-1d",
     "ports": {**PORTS, "grafana": 70000, "inbox": PORTS["api"], "loki": 3100},
-    "targets": {"softfactory-api": [{**API, "address": "http://api:8000"}], "softfactory-ap": [API]},
-    "alerts": {"RedisDwon": {}, "CacheHitRatioDegraded": {"threshold": 80}},
+    "scrape_targets": {"softfactory-api": [{**API, "address": "http://api:8000"}], "softfactory-ap": [API]},
+    "alert_overrides": {"RedisDwon": {}, "CacheHitRatioDegraded": {"threshold": 80}},
     "notifications": {"opsgenie": {}, "webhook_url": "on-call"},
     "images": {"overrides": {"nginx": "nginx:1.29"}},
 }
@@ -271,10 +272,10 @@ SAID = (
     "ports.grafana: 70000 is not a port; write",
     f"ports.inbox: port {PORTS['api']} is given to both api and inbox",
     "ports.loki: no such setting; there are: ",
-    "targets.softfactory-api.0.address: 'http://api:8000' is not an address; write host:port",
-    "targets.softfactory-ap: no such job; there are: ",
-    "alerts.RedisDwon: no such alert; there is RedisDown",
-    "alerts.CacheHitRatioDegraded.threshold: 80 is not a share from 0 to 1; write 0.8 for 80 %",
+    "scrape_targets.softfactory-api.0.address: 'http://api:8000' is not an address; write host:port",
+    "scrape_targets.softfactory-ap: no such job; there are: ",
+    "alert_overrides.RedisDwon: no such alert; there is RedisDown",
+    "alert_overrides.CacheHitRatioDegraded.threshold: 80 is not a share from 0 to 1; write 0.8 for 80 %",
     "notifications.opsgenie: no such setting; there are: webhook_url",
     "notifications.webhook_url: this is not an address; write http",
     "images.overrides.nginx: no such image: nginx (there are: ",

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.engine
 
 def test_down_says_that_a_changed_fate_needs_an_update_first(stack: Stack) -> None:
     assert "are removed" in stack.ops("fate", "--stack", NAME).stdout
-    stack.change(data="keep")
+    stack.change(volume_policy="retain")
     told = stack.ops("fate", "--stack", NAME)  # what `make down` asks before it does anything
     assert told.returncode == 2
     assert f"`make up STACK={NAME}` first" in told.stderr
@@ -49,7 +49,7 @@ def test_a_lost_state_is_adopted_by_one_command_with_the_settings_of_now(stack: 
     before, is_kept = data_loss.samples(stack), _marks(stack)
     stack.pulumi("stack", "rm", NAME, "--yes", "--force", "--preserve-config")
     stack.pulumi("stack", "init", NAME)
-    stack.change(data="delete")
+    stack.change(volume_policy="delete")
     began = time.time()
     done = stack.ops("recover", "--stack", NAME)
     assert done.returncode == 0, done.stdout + done.stderr

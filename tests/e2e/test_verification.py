@@ -153,14 +153,14 @@ MODEL = (
 def targets(stack: Stack, host: str, ports: dict[str, int]) -> dict[str, Any]:
     """The settings' targets, with more on that host, instance to port."""
     wrong = [{"address": f"{host}:{port}", "instance": instance} for instance, port in ports.items()]
-    return {"softfactory-api": [*stack.settings()["targets"]["softfactory-api"], *wrong]}
+    return {"softfactory-api": [*stack.settings()["scrape_targets"]["softfactory-api"], *wrong]}
 
 
 def no_metrics(host: str, instance: str, port: int, cause: str) -> str:
     """The pattern of what is told of such a target."""
     return (
         rf"target softfactory-api/{instance}: down: {cause}; "
-        rf"see that http://{host}:{port}/metrics serves metrics, or correct targets.softfactory-api in .*"
+        rf"see that http://{host}:{port}/metrics serves metrics, or correct scrape_targets.softfactory-api in .*"
     )
 
 
@@ -172,7 +172,7 @@ def test_all_that_does_not_do_its_work_is_named_at_once_each_in_one_line_with_wh
         assert "node-exporter" not in preview.stdout
         host = faults.enter_context(impostor(stack))
         wrong = targets(stack, host, {"silent": SILENT, "wrong": WRONG})
-        faults.enter_context(settings_of(stack, targets=wrong))
+        faults.enter_context(settings_of(stack, scrape_targets=wrong))
         for path, old, new in MODEL:
             faults.enter_context(stack.changed(path, old, new))
 
@@ -213,7 +213,7 @@ def test_own_parts_fail_an_update_and_what_is_only_watched_a_strict_one_alone(st
     before = stack.identity("prometheus")
     with (
         impostor(stack) as host,
-        settings_of(stack, verification="own", targets=targets(stack, host, {"silent": SILENT})),
+        settings_of(stack, verification="stack", scrape_targets=targets(stack, host, {"silent": SILENT})),
     ):
         source = stack.http.get(url, auth=stack.grafana_auth).json()
         bent = stack.http.put(url, auth=stack.grafana_auth, json={**source, "url": "http://localhost:9093"})

@@ -102,7 +102,7 @@ def test_a_full_data_volume_is_named_and_costs_nothing_that_was_stored_nor_anoth
 ) -> None:
     settings, services = stack.settings(), ("prometheus", "grafana", "node-exporter", "api")
     neighbours = {service: stack.identity(service) for service in services}
-    values = {key: settings[key] for key in ("environment", "data", "scrape_interval", "notifications")}
+    values = {key: settings[key] for key in ("environment", "volume_policy", "scrape_interval", "notifications")}
     # Nothing but the stack itself is watched: it is up in seconds. Its samples go to a small file system in memory.
     with stack.neighbour(values) as small, _small_volume(stack) as holder:
         expected = load_desired_state(small.name, folder=small.folder / "stacks").expected

@@ -40,7 +40,7 @@ class FakeStack:
 
     def __init__(self, desired: DesiredState) -> None:
         self.settings = settings = desired.settings
-        self.prefix = settings.prefix
+        self.prefix = settings.name_prefix
         self.ports = settings.ports
         self.password = PASSWORD
         self.token = TOKEN
@@ -123,7 +123,7 @@ class FakeStack:
             prometheus=f"http://127.0.0.1:{self.ports.prometheus}",
             alertmanager=f"http://127.0.0.1:{self.ports.alertmanager}",
             grafana=self.settings.published("grafana"),
-            grafana_auth=GrafanaAuth(TOKEN if self.settings.grafana else f"admin:{PASSWORD}"),
+            grafana_auth=GrafanaAuth(TOKEN if self.settings.existing_grafana else f"admin:{PASSWORD}"),
             prefix=self.prefix,
         )
 
@@ -203,7 +203,9 @@ class FakeStack:
         if path == "/api/health":
             return httpx.Response(200, json={"database": "ok"}, headers=self.grafana_headers)
         basic = httpx.BasicAuth("admin", self.password)._auth_header
-        if request.headers.get("Authorization") != (f"Bearer {self.token}" if self.settings.grafana else basic):
+        if request.headers.get("Authorization") != (
+            f"Bearer {self.token}" if self.settings.existing_grafana else basic
+        ):
             return httpx.Response(401, json={"message": "Invalid username or password"})
         if request.method == "DELETE":
             return self._delete(request.url.path, path)

@@ -431,8 +431,8 @@ def test_an_alert_outlasts_two_scrapes() -> None:
         "rules/thing.py: ThingBusy: for: 29s is shorter than two scrapes (30s by scrape_interval)"
     ]
     assert validate_overrides(
-        replace(ALERT, for_="29s"), scrape_interval="15s", alerts={"ThingBusy": {"for": "29s"}}
-    ) == ["alerts.ThingBusy.for: 29s is shorter than two scrapes (30s by scrape_interval)"]
+        replace(ALERT, for_="29s"), scrape_interval="15s", alert_overrides={"ThingBusy": {"for": "29s"}}
+    ) == ["alert_overrides.ThingBusy.for: 29s is shorter than two scrapes (30s by scrape_interval)"]
 
 
 @pytest.mark.parametrize("hold", ["soon", "", "5 minutes", "1.5m"])
@@ -441,41 +441,41 @@ def test_a_hold_is_a_duration(hold: str) -> None:
     assert found(wrong) == [
         f"rules/thing.py: ThingBusy: for: {hold!r} is not a Prometheus duration such as 30s, 5m or 15d"
     ]
-    tuned = settings("prod", alerts={"ThingBusy": {"for": "1m"}})
+    tuned = settings("prod", alert_overrides={"ThingBusy": {"for": "1m"}})
     assert checks.validate_overrides((wrong,), (wrong,), tuned) == []
 
 
 def test_a_tuned_threshold_is_one_that_the_signal_can_pass() -> None:
     outage = replace(ALERT, when=replace(BUSY, unit=Unit.UP).below(1))
     tuned = {threshold: {"ThingBusy": {"threshold": threshold}} for threshold in (0, 1, 2)}
-    assert validate_overrides(ALERT, alerts=tuned[0]) == []
-    assert validate_overrides(ALERT, alerts=tuned[1]) == [
-        "alerts.ThingBusy.threshold: no share is over 1, so it would never fire; write enabled: false for that"
+    assert validate_overrides(ALERT, alert_overrides=tuned[0]) == []
+    assert validate_overrides(ALERT, alert_overrides=tuned[1]) == [
+        "alert_overrides.ThingBusy.threshold: no share is over 1, so it would never fire; write enabled: false for that"
     ]
     idle = replace(ALERT, when=BUSY.below(0.5))
-    assert validate_overrides(idle, alerts=tuned[1]) == []
-    assert validate_overrides(idle, alerts=tuned[0]) == [
-        "alerts.ThingBusy.threshold: nothing is under 0, so it would never fire; write enabled: false for that"
+    assert validate_overrides(idle, alert_overrides=tuned[1]) == []
+    assert validate_overrides(idle, alert_overrides=tuned[0]) == [
+        "alert_overrides.ThingBusy.threshold: nothing is under 0, so it would never fire; write enabled: false for that"
     ]
-    assert validate_overrides(ALERT, alerts=tuned[2]) == [
-        "alerts.ThingBusy.threshold: 2 is not a share from 0 to 1; write 0.8 for 80 %"
+    assert validate_overrides(ALERT, alert_overrides=tuned[2]) == [
+        "alert_overrides.ThingBusy.threshold: 2 is not a share from 0 to 1; write 0.8 for 80 %"
     ]
-    assert validate_overrides(outage, alerts=tuned[1]) == []
-    assert validate_overrides(outage, alerts=tuned[0]) == [
-        "alerts.ThingBusy.threshold: the alert only knows up and down; remove it, or write enabled: false"
+    assert validate_overrides(outage, alert_overrides=tuned[1]) == []
+    assert validate_overrides(outage, alert_overrides=tuned[0]) == [
+        "alert_overrides.ThingBusy.threshold: the alert only knows up and down; remove it, or write enabled: false"
     ]
-    assert validate_overrides(replace(ALERT, or_conditions=((BUSY.above(0.5),),)), alerts=tuned[0]) == [
-        "alerts.ThingBusy.threshold: it follows from an objective's target; change that in rules/thing.py"
+    assert validate_overrides(replace(ALERT, or_conditions=((BUSY.above(0.5),),)), alert_overrides=tuned[0]) == [
+        "alert_overrides.ThingBusy.threshold: it follows from an objective's target; change that in rules/thing.py"
     ]
 
 
 def test_a_test_stack_may_hold_shorter_and_prod_may_not() -> None:
     def said(stack: str, hold: str) -> list[str]:
-        tuned = settings(stack, alerts={"ThingBusy": {"for": hold}})
+        tuned = settings(stack, alert_overrides={"ThingBusy": {"for": hold}})
         return checks.validate_overrides((replace(ALERT, for_=hold),), (ALERT,), tuned)
 
     assert said("dev", "1m") == said("staging", "1m") == []
-    assert said("prod", "1m") == ["alerts.ThingBusy.for: 1m is shorter than the rule's 5m, which prod refuses"]
+    assert said("prod", "1m") == ["alert_overrides.ThingBusy.for: 1m is shorter than the rule's 5m, which prod refuses"]
     assert said("prod", "5m") == said("prod", "10m") == []
 
 

@@ -157,7 +157,7 @@ def test_what_is_as_declared_is_live(strictness: ReadinessGate, program: Program
 
 
 @pytest.mark.parametrize(
-    ("strictness", "fails"), [(ReadinessGate.STRICT, True), (ReadinessGate.OWN, False), (ReadinessGate.REPORT, False)]
+    ("strictness", "fails"), [(ReadinessGate.ALL, True), (ReadinessGate.STACK, False), (ReadinessGate.WARN, False)]
 )
 def test_what_is_only_watched_fails_a_strict_update_alone(
     strictness: ReadinessGate, fails: bool, program: Program
@@ -170,7 +170,7 @@ def test_what_is_only_watched_fails_a_strict_update_alone(
 
 
 @pytest.mark.parametrize(
-    ("strictness", "fails"), [(ReadinessGate.STRICT, True), (ReadinessGate.OWN, True), (ReadinessGate.REPORT, False)]
+    ("strictness", "fails"), [(ReadinessGate.ALL, True), (ReadinessGate.STACK, True), (ReadinessGate.WARN, False)]
 )
 def test_the_stacks_own_parts_fail_an_update_unless_it_only_reports(
     strictness: ReadinessGate, fails: bool, program: Program
@@ -189,7 +189,7 @@ def test_the_stacks_own_parts_fail_an_update_unless_it_only_reports(
 def test_a_failed_update_tells_what_is_only_watched_too(program: Program) -> None:
     watched_is_down(program.stack)
     del program.stack.dashboards[:2]
-    assert "no route to host" in str(end(ReadinessGate.OWN, program.stack, program).error)
+    assert "no route to host" in str(end(ReadinessGate.STACK, program.stack, program).error)
 
 
 def test_the_end_of_an_update_waits_for_what_comes_late(program: Program) -> None:
@@ -197,7 +197,7 @@ def test_the_end_of_an_update_waits_for_what_comes_late(program: Program) -> Non
     target["lastScrape"] = "0001-01-01T00:00:00Z"
     program.stack.haste = 1
     program.stack.on_sleep = lambda: target.update(lastScrape=nanoseconds(program.stack.now))
-    assert end(ReadinessGate.STRICT, program.stack, program).succeeded().outputs["verified"].endswith(": live")
+    assert end(ReadinessGate.ALL, program.stack, program).succeeded().outputs["verified"].endswith(": live")
     assert 0 < program.stack.slept < 2
 
 
@@ -219,12 +219,12 @@ def test_an_update_that_left_something_out_is_not_judged_and_says_so(
 
 
 def test_a_preview_of_such_an_update_says_nothing_of_it(program: Program) -> None:
-    done = end(ReadinessGate.STRICT, program.stack, program, preview=True, computed=leaving_out).succeeded()
+    done = end(ReadinessGate.ALL, program.stack, program, preview=True, computed=leaving_out).succeeded()
     assert [text for level, text in done.log if level == "warning"] == []
 
 
 def test_a_plan_counts_as_deployed_once_all_of_it_is(program: Program) -> None:
-    done = end(ReadinessGate.STRICT, program.stack, program, fails="redis did not start")
+    done = end(ReadinessGate.ALL, program.stack, program, fails="redis did not start")
     assert str(done.error) == "redis did not start"
     assert done.of(STASH) == [] and program.stack.requests == []
 
@@ -238,7 +238,7 @@ def test_whatever_is_asked_for_belongs_to_the_plan(program: Program, monkeypatch
     def hash_of(plan: DesiredState) -> object:
         monkeypatch.setattr(program, "desired", plan)
         monkeypatch.setattr(program, "settings", plan.settings)
-        (stash,) = end(ReadinessGate.STRICT, program.stack, program, preview=True).of(STASH)
+        (stash,) = end(ReadinessGate.ALL, program.stack, program, preview=True).of(STASH)
         return stash.inputs["input"]
 
     desired = program.desired
@@ -258,7 +258,7 @@ def test_whatever_is_asked_for_belongs_to_the_plan(program: Program, monkeypatch
 
 def test_a_preview_asks_nobody(program: Program) -> None:
     program.stack.dashboards.clear()
-    end(ReadinessGate.STRICT, program.stack, program, preview=True).succeeded()
+    end(ReadinessGate.ALL, program.stack, program, preview=True).succeeded()
     assert program.stack.requests == [] and program.stack.listings == []
 
 

@@ -36,7 +36,9 @@ OWN_ORGANIZATION = "give this stack an organization of its own"
 
 
 def existing(environment: str = "staging") -> Settings:
-    return load_settings(environment).model_copy(update={"grafana": ExistingGrafana.model_validate({"url": URL})})
+    return load_settings(environment).model_copy(
+        update={"existing_grafana": ExistingGrafana.model_validate({"url": URL})}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +57,12 @@ def stack(desired: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
 def done() -> Run:
     """A real run, of a stack that is as it should be."""
     with pytest.MonkeyPatch.context() as patch:
-        return Program("staging", patch, grafana=existing().grafana).run().succeeded()
+        return Program("staging", patch, existing_grafana=existing().existing_grafana).run().succeeded()
 
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Program:
-    return Program("staging", monkeypatch, grafana=existing().grafana)
+    return Program("staging", monkeypatch, existing_grafana=existing().existing_grafana)
 
 
 # The plan
@@ -77,7 +79,7 @@ def test_nothing_of_an_own_grafana_is_planned(desired: DesiredState) -> None:
 def test_its_metrics_are_watched_where_the_settings_say_so() -> None:
     target = {"address": "grafana.internal:3000", "instance": "team-grafana"}
     made = build_desired_state(
-        Settings.model_validate(values("staging", grafana={"url": URL}, targets={"grafana": [target]}))
+        Settings.model_validate(values("staging", existing_grafana={"url": URL}, scrape_targets={"grafana": [target]}))
     )
     assert ("grafana", "team-grafana") in made.expected.targets
     assert ("grafana", "team-grafana") not in made.expected.stack_targets
@@ -86,7 +88,9 @@ def test_its_metrics_are_watched_where_the_settings_say_so() -> None:
 
 def test_its_data_sources_lead_where_people_reach_the_stack_and_leave_its_default_alone() -> None:
     links = {"prometheus": "https://prometheus.example.com/"}
-    made = build_desired_state(Settings.model_validate(values("staging", grafana={"url": URL}, links=links)))
+    made = build_desired_state(
+        Settings.model_validate(values("staging", existing_grafana={"url": URL}, external_urls=links))
+    )
     assert {source.uid: source.url for source in made.datasources} == {
         "prometheus": "https://prometheus.example.com",
         "alertmanager": "http://127.0.0.1:9093",
@@ -96,7 +100,7 @@ def test_its_data_sources_lead_where_people_reach_the_stack_and_leave_its_defaul
 
 @pytest.mark.parametrize("url", ["https://grafana.example.com", "https://grafana.example.com/team/"])
 def test_its_address_ends_without_a_slash(url: str) -> None:
-    settings = Settings.model_validate(values("staging", grafana={"url": url}))
+    settings = Settings.model_validate(values("staging", existing_grafana={"url": url}))
     assert settings.published("grafana") == settings.link("grafana") == url.rstrip("/")
 
 
@@ -121,18 +125,22 @@ def test_alerts_link_to_it(desired: DesiredState) -> None:
 )
 def test_an_address_that_is_none_is_one_clear_message(wrong: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
-        f"environment: dev\ngrafana: {{url: {wrong!r}}}\n".replace("None", "null"), encoding="utf-8"
+        f"environment: dev\nexisting_grafana: {{url: {wrong!r}}}\n".replace("None", "null"), encoding="utf-8"
     )
     with pytest.raises(SettingsError) as caught:
         load_desired_state("mine", folder=tmp_path)
-    assert str(caught.value) == (
-        "stacks/mine.yaml cannot be used:\n  grafana.url: this is not Grafana's address; write http:// or https:// and "
-        "a host, without user and password, such as https://grafana.internal, and without ? and #"
+    assert (
+        str(caught.value)
+        == "stacks/mine.yaml cannot be used:\n  existing_grafana.url: this is not Grafana's address; write http:// or"
+        " https:// and a host, without user and password, such as https://grafana.internal, and without ? and #"
     )
 
 
 def test_a_wrong_address_is_not_blamed_on_its_target(tmp_path: Path) -> None:
-    text = "environment: dev\ngrafana: {url: no}\ntargets: {grafana: [{address: 'g:3000', instance: grafana}]}\n"
+    text = (
+        "environment: dev\nexisting_grafana: {url: no}\nscrape_targets: {grafana: [{address: 'g:3000', instance:"
+        " grafana}]}\n"
+    )
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
         load_desired_state("mine", folder=tmp_path)
@@ -228,15 +236,15 @@ def test_a_dashboard_of_somebody_else_with_one_of_our_uids_is_not_overwritten(
 ) -> None:
     stack.elsewhere = {"api": folder}
     assert problems(stack, desired) == [
-        f"grafana: the update would overwrite the dashboard api, which lies {where} at {URL}; move it to the folder "
-        f"softfactory if it is this stack's, or else {OWN_ORGANIZATION}"
+        f"existing_grafana: the update would overwrite the dashboard api, which lies {where} at {URL}; move it to the"
+        f" folder softfactory if it is this stack's, or else {OWN_ORGANIZATION}"
     ]
 
 
 def test_a_data_source_of_our_name_is_named_with_its_uid(stack: FakeStack, desired: DesiredState) -> None:
     stack.datasources = {"x1": {"uid": "x1", "name": "Prometheus", "type": "prometheus", "url": "http://p"}}
     assert problems(stack, desired) == [
-        f"grafana: {URL} has a data source Prometheus already (uid x1); rename it there, or {OWN_ORGANIZATION}"
+        f"existing_grafana: {URL} has a data source Prometheus already (uid x1); rename it there, or {OWN_ORGANIZATION}"
     ]
 
 
@@ -248,7 +256,9 @@ def test_a_data_source_of_our_uid_is_theirs_where_our_folder_is_not_there(
     assert problems(stack, desired) == []  # our own, which the update puts right
     stack.folders.clear()
     (problem,) = problems(stack, desired)
-    assert problem.startswith(f"grafana: {URL} has a data source with the uid prometheus already, Prometheus, which is")
+    assert problem.startswith(
+        f"existing_grafana: {URL} has a data source with the uid prometheus already, Prometheus, which is"
+    )
     assert problem.endswith(OWN_ORGANIZATION)
 
 
@@ -264,7 +274,7 @@ def test_a_grafana_that_cannot_tell_permissions_is_tried(stack: FakeStack, desir
     assert problems(stack, desired) == []
 
 
-WELL = "see that it is well, or correct grafana.url in the settings"
+WELL = "see that it is well, or correct existing_grafana.url in the settings"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +295,7 @@ def test_a_bad_answer_ends_the_update_before_anything_is_registered(
     program.stack.broken["/team/api/org"] = answer
     done = program.run()
     head, line = str(done.error).splitlines()
-    assert head.startswith("nothing was changed") and line.startswith(f"  grafana: {told}")
+    assert head.startswith("nothing was changed") and line.startswith(f"  existing_grafana: {told}")
     assert done.resources == []
     assert len([path for path in program.stack.paths("grafana") if path == "/team/api/org"]) == 1
 
@@ -296,12 +306,12 @@ def test_a_bad_answer_ends_the_update_before_anything_is_registered(
 @pytest.mark.parametrize(
     ("path", "answer", "part", "told"),
     [
-        ("/team/api/search", httpx.Response(500), "Grafana", "see that it is well, or correct grafana.url"),
+        ("/team/api/search", httpx.Response(500), "Grafana", "see that it is well, or correct existing_grafana.url"),
         (
             "/team/api/datasources/uid/prometheus/health",
             httpx.Response(400, text="refused"),
             "data source prometheus",
-            "or correct links.prometheus in the settings: Grafana must reach it there",
+            "or correct external_urls.prometheus in the settings: Grafana must reach it there",
         ),
     ],
 )

@@ -86,7 +86,7 @@ def test_every_query_is_promql_and_reads_jobs_that_there_are(page: Path) -> None
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
 def test_every_container_in_the_texts_is_of_the_dev_stack(page: Path) -> None:
     made = planned()
-    prefix = made.settings.prefix
+    prefix = made.settings.name_prefix
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(rf"\b{prefix}-([a-z-]*[a-z])(?![a-z-]*\*)", text))
     volumes = {f"{service}-{role}" for service in made.expected.services for role in ("data", "config", "secrets")}
@@ -122,7 +122,7 @@ def test_the_guide_shows_an_application_of_its_own() -> None:
         jobs.add(names["JOB"].name)
     assert jobs and not jobs & known
     own = next(text for text in blocks(ROOT / "docs/guide.md", "yaml") if "billing" in text)
-    assert jobs <= set(yaml.safe_load(own)["targets"])
+    assert jobs <= set(yaml.safe_load(own)["scrape_targets"])
 
 
 def test_the_table_of_who_is_told_is_what_the_plans_do() -> None:

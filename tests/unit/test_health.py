@@ -317,7 +317,7 @@ def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
 
 def test_the_alerts_are_listed_as_the_settings_tune_them(monkeypatch: pytest.MonkeyPatch) -> None:
     tuning = {"RedisDown": AlertOverride.model_validate({"for": "3m"}), "SlowQueries": AlertOverride(enabled=False)}
-    off = load_settings("prod").model_copy(update={"alerts": tuning})
+    off = load_settings("prod").model_copy(update={"alert_overrides": tuning})
     monkeypatch.setattr(commands, "load_desired_state", lambda _: build_desired_state(off))
     rows = {line.split()[1]: line.split()[:3] for line in call("alerts", "--stack", "prod").output.splitlines()}
     assert len(rows) == len(ALERTS) - 1

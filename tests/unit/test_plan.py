@@ -186,7 +186,7 @@ def test_a_stack_without_elasticsearch_loses_its_target_its_alert_and_its_export
 
 
 def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
-    made = build_desired_state(settings(alerts={"SlowQueries": {"enabled": False}}))
+    made = build_desired_state(settings(alert_overrides={"SlowQueries": {"enabled": False}}))
     assert {rule["alert"] for rule in rules_of(made, "softfactory")} == set(NINE) - {"SlowQueries"}
     assert ("softfactory", "SlowQueries") not in made.expected.rules
 
@@ -233,7 +233,7 @@ def test_a_rule_says_which_release_is_live_and_is_not_part_of_the_releases_own_h
 @pytest.mark.parametrize(
     ("changes", "service"),
     [
-        ({"alerts": {"SlowQueries": {"threshold": 7}}}, "prometheus"),
+        ({"alert_overrides": {"SlowQueries": {"threshold": 7}}}, "prometheus"),
         ({"scrape_interval": "10s"}, "prometheus"),
         ({"notifications": {"webhook_url": "http://inbox:8025/other"}}, "alertmanager"),
         ({"retention": "7d"}, ""),
@@ -304,26 +304,28 @@ def test_alertmanagers_confirmation_is_the_hash_of_its_file() -> None:
 
 
 def test_targets_of_a_job_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = problems(monkeypatch, targets={"api": [{"address": "api:8000", "instance": "api"}]})
-    assert found.startswith("targets.api: no such job; there are: alertmanager, ")
+    (found,) = problems(monkeypatch, scrape_targets={"api": [{"address": "api:8000", "instance": "api"}]})
+    assert found.startswith("scrape_targets.api: no such job; there are: alertmanager, ")
 
 
 def test_an_instance_that_a_job_has_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     twice = [{"address": "a:1", "instance": "api"}, {"address": "b:1", "instance": "api"}]
-    assert problems(monkeypatch, targets={"softfactory-api": twice}) == (
-        "targets.softfactory-api: the instance api is there twice",
+    assert problems(monkeypatch, scrape_targets={"softfactory-api": twice}) == (
+        "scrape_targets.softfactory-api: the instance api is there twice",
     )
 
 
 def test_an_instance_that_is_given_to_one_of_the_stacks_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {**values()["targets"], "postgres": [{"address": "other:9187", "instance": "postgres"}]}
-    assert problems(monkeypatch, targets=there) == ("targets.postgres: the instance postgres is there twice",)
+    there = {**values()["scrape_targets"], "postgres": [{"address": "other:9187", "instance": "postgres"}]}
+    assert problems(monkeypatch, scrape_targets=there) == (
+        "scrape_targets.postgres: the instance postgres is there twice",
+    )
 
 
 def test_tuning_of_an_alert_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(monkeypatch, alerts={"ApiDwon": {"enabled": False}, "Nothing": {}}) == (
-        "alerts.ApiDwon: no such alert; there is ApiDown",
-        "alerts.Nothing: no such alert; `make alerts` lists them",
+    assert problems(monkeypatch, alert_overrides={"ApiDwon": {"enabled": False}, "Nothing": {}}) == (
+        "alert_overrides.ApiDwon: no such alert; there is ApiDown",
+        "alert_overrides.Nothing: no such alert; `make alerts` lists them",
     )
 
 
@@ -334,8 +336,10 @@ def test_a_rule_that_is_no_promql(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_metric_that_no_exporter_has(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, broken("SlowQueries", "sum by ($by) (http_request_total{$scope})")) == (
-        "rules/api.py: SlowQueries: reads http_request_total, which softfactory-api does not have; "
-        "there is http_requests_total",
+        (
+            "rules/api.py: SlowQueries: reads http_request_total, which softfactory-api does not have; "
+            "there is http_requests_total"
+        ),
     )
 
 
@@ -353,32 +357,34 @@ def test_a_hold_that_one_lost_sample_outlasts(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_tuned_hold_is_told_by_the_place_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(monkeypatch, alerts={"RedisDown": {"for": "9s"}}) == (
-        "alerts.RedisDown.for: 9s is shorter than two scrapes (10s by scrape_interval)",
+    assert problems(monkeypatch, alert_overrides={"RedisDown": {"for": "9s"}}) == (
+        "alert_overrides.RedisDown.for: 9s is shorter than two scrapes (10s by scrape_interval)",
     )
 
 
 def test_a_share_above_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(monkeypatch, alerts={"CacheHitRatioDegraded": {"threshold": 60}}) == (
-        "alerts.CacheHitRatioDegraded.threshold: 60 is not a share from 0 to 1; write 0.8 for 80 %",
+    assert problems(monkeypatch, alert_overrides={"CacheHitRatioDegraded": {"threshold": 60}}) == (
+        "alert_overrides.CacheHitRatioDegraded.threshold: 60 is not a share from 0 to 1; write 0.8 for 80 %",
     )
     for share in (0.01, 0.6, 1):
-        assert build_desired_state(settings(alerts={"CacheHitRatioDegraded": {"threshold": share}}))
+        assert build_desired_state(settings(alert_overrides={"CacheHitRatioDegraded": {"threshold": share}}))
     assert build_desired_state(
-        settings(alerts={"NodeFilesystemSpaceFillingUp": {"threshold": 1}})
+        settings(alert_overrides={"NodeFilesystemSpaceFillingUp": {"threshold": 1}})
     )  # what is foretold may be more
 
 
 def test_a_threshold_between_up_and_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = problems(monkeypatch, alerts={"ApiDown": {"threshold": 0}})
-    assert found.startswith("alerts.ApiDown.threshold: the alert only knows up and down")
+    (found,) = problems(monkeypatch, alert_overrides={"ApiDown": {"threshold": 0}})
+    assert found.startswith("alert_overrides.ApiDown.threshold: the alert only knows up and down")
 
 
 def test_a_hold_that_prod_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert build_desired_state(settings(alerts={"RedisDown": {"for": "10s"}}))
+    assert build_desired_state(settings(alert_overrides={"RedisDown": {"for": "10s"}}))
     with pytest.raises(InvalidStackError) as caught:
-        build_desired_state(settings("prod", alerts={"RedisDown": {"for": "30s"}}))
-    assert caught.value.problems == ("alerts.RedisDown.for: 30s is shorter than the rule's 1m, which prod refuses",)
+        build_desired_state(settings("prod", alert_overrides={"RedisDown": {"for": "30s"}}))
+    assert caught.value.problems == (
+        "alert_overrides.RedisDown.for: 30s is shorter than the rule's 1m, which prod refuses",
+    )
 
 
 def test_a_demo_without_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,27 +396,34 @@ def test_a_demo_without_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_samples_that_are_gone_before_an_alert_has_looked_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, retention="2d") == (
-        "retention: 2d is shorter than the 3d of ApiAvailabilitySlowBurn; keep samples for longer, or write "
-        "alerts.ApiAvailabilitySlowBurn.enabled: false",
-        "retention: 2d is shorter than the 3d of ApiLatencySlowBurn; keep samples for longer, or write "
-        "alerts.ApiLatencySlowBurn.enabled: false",
+        (
+            "retention: 2d is shorter than the 3d of ApiAvailabilitySlowBurn; keep samples for longer, or write "
+            "alert_overrides.ApiAvailabilitySlowBurn.enabled: false"
+        ),
+        (
+            "retention: 2d is shorter than the 3d of ApiLatencySlowBurn; keep samples for longer, or write "
+            "alert_overrides.ApiLatencySlowBurn.enabled: false"
+        ),
     )
     off = {name: {"enabled": False} for name in ("ApiAvailabilitySlowBurn", "ApiLatencySlowBurn")}
-    assert build_desired_state(settings(retention="2d", alerts=off))
+    assert build_desired_state(settings(retention="2d", alert_overrides=off))
     assert build_desired_state(settings(retention="3d"))
 
 
 def test_a_threshold_that_an_objective_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     # Only one of the alert's four would change.
-    assert problems(monkeypatch, alerts={"ApiLatencyFastBurn": {"threshold": 0.5}}) == (
-        "alerts.ApiLatencyFastBurn.threshold: it follows from an objective's target; change that in rules/api.py",
+    assert problems(monkeypatch, alert_overrides={"ApiLatencyFastBurn": {"threshold": 0.5}}) == (
+        (
+            "alert_overrides.ApiLatencyFastBurn.threshold: it follows from an objective's target; change that in"
+            " rules/api.py"
+        ),
     )
 
 
 def test_recordings_are_those_of_the_jobs_that_there_are() -> None:
     names = [rule["record"] for rule in rules_of(planned(), "slo") if "record" in rule]
     assert names == [made.name for made in RECORDING_RULES]
-    without = build_desired_state(settings(targets={}))
+    without = build_desired_state(settings(scrape_targets={}))
     assert "rules/slo.yml" not in without.prometheus.files
 
 
@@ -454,7 +467,7 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems(
         monkeypatch,
         (*broken("SlowQueries", "sum("), replace(redis.ALERTS[0], for_="1s")),
-        targets={"nothing": [], "softfactory-api": values()["targets"]["softfactory-api"] * 2},
+        scrape_targets={"nothing": [], "softfactory-api": values()["scrape_targets"]["softfactory-api"] * 2},
     )
     assert len(found) == 5
 
@@ -471,9 +484,9 @@ def load(folder: Path, **changes: Any) -> str:
 
 
 def test_what_does_not_fit_the_model_is_told_with_the_file(tmp_path: Path) -> None:
-    message = load(tmp_path, alerts={"ApiDwon": {}})
+    message = load(tmp_path, alert_overrides={"ApiDwon": {}})
     assert message.startswith(
-        "the plan has problems, with the settings of stacks/mine.yaml:\n  alerts.ApiDwon: no such"
+        "the plan has problems, with the settings of stacks/mine.yaml:\n  alert_overrides.ApiDwon: no such"
     )
 
 
@@ -483,20 +496,20 @@ def test_what_does_not_fit_the_model_is_told_together_with_wrong_values(tmp_path
         colour="blue",
         scrape_interval="5 s",
         ports={"grafana": 9090},
-        alerts={"ApiDwon": {}, "ApiDown": {"for": "soon"}, "HighErrorRate": {"threshold": 5}},
-        targets={"nothing": [], "softfactory-api": [{"address": "api", "instance": "api"}]},
+        alert_overrides={"ApiDwon": {}, "ApiDown": {"for": "soon"}, "HighErrorRate": {"threshold": 5}},
+        scrape_targets={"nothing": [], "softfactory-api": [{"address": "api", "instance": "api"}]},
     )
     assert message.startswith("stacks/mine.yaml cannot be used:")
     places = [line.strip().partition(": ")[0] for line in message.splitlines()[1:]]
     assert sorted(places) == [
-        "alerts.ApiDown.for",
-        "alerts.ApiDwon",
-        "alerts.HighErrorRate.threshold",
+        "alert_overrides.ApiDown.for",
+        "alert_overrides.ApiDwon",
+        "alert_overrides.HighErrorRate.threshold",
         "colour",
         "ports.grafana",
         "scrape_interval",
-        "targets.nothing",
-        "targets.softfactory-api.0.address",
+        "scrape_targets.nothing",
+        "scrape_targets.softfactory-api.0.address",
     ]
 
 
@@ -504,10 +517,10 @@ def test_what_does_not_fit_the_model_is_told_together_with_wrong_values(tmp_path
     "changes",
     [
         {"environment": "live"},  # dev's demo is not blamed
-        {"scrape_interval": "1 m", "alerts": {"ApiDown": {"for": "20s"}}},
+        {"scrape_interval": "1 m", "alert_overrides": {"ApiDown": {"for": "20s"}}},
         {"servers": {**values()["servers"], "postgres": {"address": "p"}}},  # the demo's server is there, if wrong
         {"servers": None},
-        {"alerts": 5},
+        {"alert_overrides": 5},
         {5: 5},
     ],
     ids=str,

@@ -129,7 +129,7 @@ def test_a_container_of_somebody_else_that_starts_again_and_again_does_not_hold_
     monkeypatch.setattr(preflight, "_is_free", lambda _, port: port != desired.settings.ports.prometheus)
     stack.containers["prometheus"]["State"] = {"Running": False, "Restarting": True}
     stack.containers["prometheus"]["Config"]["Labels"] = {"softfactory.prefix": "other"}
-    assert [problem.partition(":")[0] for problem in problems(stack, desired)] == ["ports.prometheus", "prefix"]
+    assert [problem.partition(":")[0] for problem in problems(stack, desired)] == ["ports.prometheus", "name_prefix"]
 
 
 def test_this_machines_ports_say_nothing_of_an_engine_elsewhere(
@@ -167,7 +167,7 @@ def test_an_engine_elsewhere_with_an_address_of_its_own_is_looked_at(
     stack.volumes = {"softfactory-grafana-data": None}
     stranger(stack, desired.settings.ports.api, address="10.0.0.5")
     found = problems(stack, bound_to(desired, "10.0.0.5"))
-    assert [problem.partition(":")[0] for problem in found] == ["ports.api", "prefix"]
+    assert [problem.partition(":")[0] for problem in found] == ["ports.api", "name_prefix"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_volume_of_somebody_else_is_not_taken_over(
 ) -> None:
     stack.volumes = {"softfactory-grafana-data": labels}
     (problem,) = problems(stack, desired)
-    assert problem.startswith("prefix: the volume softfactory-grafana-data belongs to")
+    assert problem.startswith("name_prefix: the volume softfactory-grafana-data belongs to")
 
 
 def test_our_own_volume_and_one_of_a_longer_prefix_are_fine(stack: FakeStack, desired: DesiredState) -> None:
@@ -297,7 +297,7 @@ def test_a_container_of_somebody_else_with_our_name_is_named(
     stack.containers["redis"]["Config"]["Labels"] = labels
     stack.containers["redis"]["State"] = {"Running": running}
     (problem,) = problems(stack, desired)
-    assert problem.startswith("prefix: the container softfactory-redis is not of this stack")
+    assert problem.startswith("name_prefix: the container softfactory-redis is not of this stack")
 
 
 def test_no_container_of_the_engine_is_asked_by_itself(stack: FakeStack, desired: DesiredState) -> None:

@@ -339,7 +339,7 @@ def content(run: Run) -> list[Recorded]:
 def other() -> Run:
     """A second dev stack on the same engine, which keeps its data."""
     with pytest.MonkeyPatch.context() as patch:
-        return Program("dev", patch, prefix="other", data=VolumePolicy.KEEP).run().succeeded()
+        return Program("dev", patch, name_prefix="other", volume_policy=VolumePolicy.RETAIN).run().succeeded()
 
 
 def test_data_that_is_kept_is_kept(other: Run) -> None:

@@ -89,7 +89,9 @@ def test_named_volumes_stay(stack: FakeStack, desired: DesiredState) -> None:
 
 
 def test_only_this_environment_is_looked_at_on_its_own_engine(stack: FakeStack) -> None:
-    settings = load_settings("dev").model_copy(update={"prefix": "other", "engine_host": "tcp://engine.invalid:2376"})
+    settings = load_settings("dev").model_copy(
+        update={"name_prefix": "other", "docker_host": "tcp://engine.invalid:2376"}
+    )
     recover.remove_orphans(build_desired_state(settings), known(stack))
     assert stack.hosts == ["tcp://engine.invalid:2376"]
     assert [asked["filters"] for asked in stack.listings] == [{"label": "softfactory.prefix=other"}] * 2

@@ -205,7 +205,9 @@ def test_without_the_docker_command_the_old_value_is_put_back(rotation: Rotation
 
 
 def test_the_server_is_told_on_the_stacks_own_engine(rotation: Rotation) -> None:
-    settings = load_settings("prod").model_copy(update={"engine_host": "ssh://ops@engine.invalid", "prefix": "other"})
+    settings = load_settings("prod").model_copy(
+        update={"docker_host": "ssh://ops@engine.invalid", "name_prefix": "other"}
+    )
     assert (
         rotate_secret.apply_to_server(build_desired_state(settings), GRAFANA_PASSWORD, NEW)
         == "Grafana takes the new password"

@@ -31,7 +31,7 @@ def test_every_alert_has_its_line_and_every_line_names_receivers() -> None:
 
 
 def test_an_alert_that_an_environment_does_not_have_is_shown_as_missing() -> None:
-    text = routes.table({"dev": build_desired_state(settings(alerts={"SlowQueries": {"enabled": False}}))})
+    text = routes.table({"dev": build_desired_state(settings(alert_overrides={"SlowQueries": {"enabled": False}}))})
     assert f"| SlowQueries | warning | {routes.ABSENT} |" in text
     assert "| HighResponseTime | warning | webhook |" in text
 

@@ -239,11 +239,11 @@ def test_prod_is_not_without_a_heartbeat_and_a_test_stack_may_be() -> None:
 def test_prod_is_not_without_the_watchdog_and_a_test_stack_may_be() -> None:
     off = {"Watchdog": {"enabled": False}}
     with pytest.raises(InvalidStackError) as caught:
-        build_desired_state(settings("prod", alerts=off))
+        build_desired_state(settings("prod", alert_overrides=off))
     assert caught.value.problems == (
-        "alerts.Watchdog.enabled: prod needs it, or nobody learns that nothing can be told; remove this line",
+        "alert_overrides.Watchdog.enabled: prod needs it, or nobody learns that nothing can be told; remove this line",
     )
-    assert build_desired_state(settings("staging", alerts=off))
+    assert build_desired_state(settings("staging", alert_overrides=off))
 
 
 @pytest.mark.parametrize("heartbeat", [{}, {"heartbeat_url": "https://beats.internal/1"}])
@@ -474,7 +474,7 @@ def test_planned_work_that_is_about_nothing_is_refused() -> None:
         build_desired_state(
             settings(
                 notifications={"planned_work": {"upgrade": {**WORK, "matchers": ["alertname=DatabaseDown"]}}},
-                alerts=off,
+                alert_overrides=off,
             )
         )
 

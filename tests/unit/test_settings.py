@@ -48,7 +48,7 @@ def test_the_tracked_stacks_are_of_their_environment_and_publish_on_loopback(sta
 
 def test_the_defaults_are_the_checklists() -> None:
     settings = Settings.model_validate({"environment": "prod"})
-    assert settings.prefix == "softfactory"
+    assert settings.name_prefix == "softfactory"
     assert settings.retention == "15d"
     assert settings.ports.model_dump() == {
         "prometheus": 9090,
@@ -57,7 +57,7 @@ def test_the_defaults_are_the_checklists() -> None:
         "api": 8000,
         "inbox": 8025,
     }
-    assert settings.data == "keep"
+    assert settings.volume_policy == "retain"
     assert not settings.demo
 
 
@@ -68,35 +68,35 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) 
         retention="15 days",
         ports={"prometheus": 70000, "grafana": "3000"},
         colour="blue",
-        targets={"softfactory-api": [{"address": "api", "instance": "API"}]},
-        alerts={"ApiDown": {"for": "soon"}},
+        scrape_targets={"softfactory-api": [{"address": "api", "instance": "API"}]},
+        alert_overrides={"ApiDown": {"for": "soon"}},
         images={"overrides": {"nginx": "nginx:1"}},
     )
     assert message.startswith("stacks/mine.yaml cannot be used:")
     places = [line.strip().partition(": ")[0] for line in message.splitlines()[1:]]
     assert sorted(places) == [
-        "alerts.ApiDown.for",
+        "alert_overrides.ApiDown.for",
         "colour",
         "environment",
         "images.overrides.nginx",
         "ports.grafana",
         "ports.prometheus",
         "retention",
-        "targets.softfactory-api.0.address",
-        "targets.softfactory-api.0.instance",
+        "scrape_targets.softfactory-api.0.address",
+        "scrape_targets.softfactory-api.0.instance",
     ]
 
 
 @pytest.mark.parametrize(
     ("changes", "place", "known"),
     [
-        ({"portz": {}}, "portz", "environment, prefix, engine_host, bind_address, ports, "),
+        ({"portz": {}}, "portz", "environment, name_prefix, docker_host, bind_address, ports, "),
         ({"ports": {"prometheus": 9090, "loki": 3100}}, "ports.loki", "prometheus, alertmanager, grafana, api, inbox"),
         ({"servers": {"mysql": {}}}, "servers.mysql", "postgres, redis, elasticsearch"),
         ({"servers": {"redis": {"address": "r:1", "instance": "redis", "tls": True}}}, "servers.redis.tls", "address,"),
         (
-            {"targets": {"node": [{"address": "n:1", "instance": "n1", "job": 1}]}},
-            "targets.node.0.job",
+            {"scrape_targets": {"node": [{"address": "n:1", "instance": "n1", "job": 1}]}},
+            "scrape_targets.node.0.job",
             "address, inst",
         ),
         (
@@ -105,7 +105,7 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) 
             "webhook_url, slack, email, pagerduty, incidentio",
         ),
         ({"notifications": {"ways": {"urgent": {}}}}, "notifications.ways.urgent", "critical, warning"),
-        ({"alerts": {"ApiDown": {"limit": 1}}}, "alerts.ApiDown.limit", "threshold, for, enabled"),
+        ({"alert_overrides": {"ApiDown": {"limit": 1}}}, "alert_overrides.ApiDown.limit", "threshold, for, enabled"),
         ({"images": {"mirror": "a:1"}}, "images.mirror", "registry, overrides"),
     ],
 )
@@ -133,9 +133,9 @@ def test_a_port_is_a_whole_number_between_1_and_65535(tmp_path: Path, port: Any)
     ids=short,
 )
 def test_a_duration_that_prometheus_would_not_take_is_refused(tmp_path: Path, duration: Any) -> None:
-    message = problem(tmp_path, retention=duration, alerts={"ApiDown": {"for": duration or ""}})
+    message = problem(tmp_path, retention=duration, alert_overrides={"ApiDown": {"for": duration or ""}})
     assert "  retention: " in message and "such as 15d" in message
-    assert "  alerts.ApiDown.for: " in message and "such as 5m" in message
+    assert "  alert_overrides.ApiDown.for: " in message and "such as 5m" in message
 
 
 @pytest.mark.parametrize("retention", ["0s", "1ms", "1h59m", "10y1s", "99999y", "999999999y"])
@@ -162,9 +162,16 @@ def test_a_scrape_interval_that_starves_the_alerts_windows_is_refused(tmp_path: 
 @pytest.mark.parametrize("threshold", [-0.1, float("nan"), float("inf"), "0.8", True, 10**400, None])
 def test_a_threshold_is_a_number_that_something_measured_can_pass(tmp_path: Path, threshold: Any) -> None:
     if threshold is None:
-        assert load(tmp_path, "environment: dev\nalerts: {ApiDown: {threshold: }}").alerts["ApiDown"].threshold is None
+        assert (
+            load(tmp_path, "environment: dev\nalert_overrides: {ApiDown: {threshold: }}")
+            .alert_overrides["ApiDown"]
+            .threshold
+            is None
+        )
     else:
-        assert "alerts.ApiDown.threshold: " in problem(tmp_path, alerts={"ApiDown": {"threshold": threshold}})
+        assert "alert_overrides.ApiDown.threshold: " in problem(
+            tmp_path, alert_overrides={"ApiDown": {"threshold": threshold}}
+        )
 
 
 @pytest.mark.parametrize("switch", ["true", 1, 0, "on", None])
@@ -193,14 +200,14 @@ def test_a_switch_is_true_or_false(tmp_path: Path, switch: Any) -> None:
     ],
 )
 def test_an_address_is_a_host_and_a_port_that_exists(tmp_path: Path, address: str) -> None:
-    message = problem(tmp_path, targets={"softfactory-api": [{"address": address, "instance": "api"}]})
-    assert "targets.softfactory-api.0.address: " in message
+    message = problem(tmp_path, scrape_targets={"softfactory-api": [{"address": address, "instance": "api"}]})
+    assert "scrape_targets.softfactory-api.0.address: " in message
 
 
 @pytest.mark.parametrize("address", ["api:8000", "api-1.prod.internal:65535", "10.0.0.7:1"])
 def test_an_address_may_be_a_name_or_a_number(tmp_path: Path, address: str) -> None:
-    text = yaml.safe_dump(values(targets={"softfactory-api": [{"address": address, "instance": "api"}]}))
-    assert load(tmp_path, text).targets["softfactory-api"][0].address == address
+    text = yaml.safe_dump(values(scrape_targets={"softfactory-api": [{"address": address, "instance": "api"}]}))
+    assert load(tmp_path, text).scrape_targets["softfactory-api"][0].address == address
 
 
 def test_what_is_published_everywhere_is_reached_here(tmp_path: Path) -> None:
@@ -244,14 +251,14 @@ def test_the_address_of_a_folder_can_be_followed_by_a_path(address: Any) -> None
 
 @pytest.mark.parametrize("host", ["engine", "ssh://", "ssh://-o Proxy", "ftp://engine", "", 2375])
 def test_an_engine_host_is_an_address_that_docker_understands(tmp_path: Path, host: Any) -> None:
-    assert "engine_host: " in problem(tmp_path, engine_host=host)
+    assert "docker_host: " in problem(tmp_path, docker_host=host)
 
 
 @pytest.mark.parametrize(
     "host", ["ssh://ops@engine.internal", "ssh://engine:2222", "tcp://10.0.0.7:2376", "unix:///run/docker.sock"]
 )
 def test_an_engine_host_may_be_far_or_near(tmp_path: Path, host: str) -> None:
-    assert load(tmp_path, f"environment: dev\nengine_host: {host}").engine_host == host
+    assert load(tmp_path, f"environment: dev\ndocker_host: {host}").docker_host == host
 
 
 @pytest.mark.parametrize("name", ["soft_factory", "_x", "Monitoring"])
@@ -307,7 +314,7 @@ def test_a_strange_name_is_an_unknown_stack(tmp_path: Path, stack: str) -> None:
         ("retention: 0b_", "cannot be read as int"),
         ("retention: " + "9" * 5000, "cannot be read as int"),
         ("retention: !!timestamp soon", "cannot be read as timestamp"),
-        ('prefix: "\\ud800"', "cannot be read as str"),
+        ('name_prefix: "\\ud800"', "cannot be read as str"),
         ("demo: !!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
         ("a: " + "[" * 600, "is nested too deeply"),
         ("- " * 1000, "is nested too deeply"),
@@ -352,11 +359,11 @@ def test_a_key_that_is_given_twice_is_told_with_its_line_and_with_everything_els
 def test_yamls_anchors_and_merges_are_understood(tmp_path: Path) -> None:
     text = """
         environment: dev
-        targets:
+        scrape_targets:
           node: [&a { address: "a:9100", instance: a1 }, &b { <<: *a, instance: b1 }]
           softfactory-api: [{ <<: *b, address: "a:8000" }]
     """
-    targets = load(tmp_path, text).targets
+    targets = load(tmp_path, text).scrape_targets
     assert [(t.address, t.instance) for there in targets.values() for t in there] == [
         ("a:9100", "a1"),
         ("a:9100", "b1"),
@@ -369,19 +376,19 @@ def test_yamls_anchors_and_merges_are_understood(tmp_path: Path) -> None:
     [
         ("ports:", "ports: must be a mapping (key: value), not nothing"),
         ("ports: [9090]", "ports: must be a mapping (key: value), not a list"),
-        ("targets: {node: {address: n}}", "targets.node: must be a list (- item), not a mapping"),
-        ("targets: {9100: []}", "targets: the key 9100 must be text; put it in quotes"),
-        ("targets: {!!binary YQ==: []}", "targets: the key binary data must be text; put it in quotes"),
-        ("targets: {node: 2026-01-01}", "targets.node: must be a list (- item), not a date"),
+        ("scrape_targets: {node: {address: n}}", "scrape_targets.node: must be a list (- item), not a mapping"),
+        ("scrape_targets: {9100: []}", "scrape_targets: the key 9100 must be text; put it in quotes"),
+        ("scrape_targets: {!!binary YQ==: []}", "scrape_targets: the key binary data must be text; put it in quotes"),
+        ("scrape_targets: {node: 2026-01-01}", "scrape_targets.node: must be a list (- item), not a date"),
         ("no: 1", "settings: the key false must be text; put it in quotes"),
         ('"a\\e[31m\\nb": 1', r"'a\x1b[31m\nb': no such setting"),
         ('"": 1', "'': no such setting"),
         ("servers: {redis: {address: 'r:1'}}", "servers.redis.instance: is missing"),
         ("servers: {redis: {address: 'r:1', instance: no}}", "servers.redis.instance: false is not a name; write 2 to"),
-        ("prefix: 0x" + "f" * 5000, "prefix: a number of more than 20 digits is not a name"),
-        ("prefix: " + "x" * 5000, "prefix: 'xxx"),
-        ("data: forget", "data: 'forget' is not what happens to data; write keep or delete"),
-        ("verification: !!binary b3du", "verification: binary data is not a strictness; write strict, own or report"),
+        ("name_prefix: 0x" + "f" * 5000, "name_prefix: a number of more than 20 digits is not a name"),
+        ("name_prefix: " + "x" * 5000, "name_prefix: 'xxx"),
+        ("volume_policy: forget", "volume_policy: 'forget' is not a volume policy; write retain or delete"),
+        ("verification: !!binary b3du", "verification: binary data is not a readiness gate; write all, stack or warn"),
     ],
     ids=short,
 )

@@ -103,7 +103,7 @@ FRAGMENTS = (
     "environment: dev",
     "demo: true",
     "ports: ",
-    "targets: ",
+    "scrape_targets: ",
     "a",
     "1",
     "- ",
@@ -235,7 +235,7 @@ def assert_is_for_people(message: str) -> None:
 @given(tree=st.dictionaries(KEYS, ANYTHING, max_size=5) | ANYTHING, images=st.none() | ANYTHING)
 @example(tree={"environment": "dev"}, images={"redis": "r:1"})
 @example(tree={"environment": "dev", "images": {"overrides": 0}}, images={"redis": "r:1"})
-@example(tree={"environment": "dev", "targets": {"\ud800": []}, "retention": date(2026, 1, 1)}, images=[1])
+@example(tree={"environment": "dev", "scrape_targets": {"\ud800": []}, "retention": date(2026, 1, 1)}, images=[1])
 def test_any_values_are_a_plan_or_a_message(folder: Path, tree: Any, images: Any) -> None:
     outcome(folder, dumped(tree), images)
 
@@ -272,17 +272,17 @@ URLS = ("host:80", "ftp://host/", "http://", "http://u:p@host/", "http://a b/", 
 NAMES = ("", "x", "X1", "1x", "a_b", "a" * 41, "a-", "ä1", 5, None, "no\n")
 FAULTS: dict[Place, tuple[Any, ...]] = {
     ("environment",): ("live", "DEV", "", None, 1, ["dev"]),
-    ("prefix",): NAMES,
-    ("engine_host",): ("engine", "ssh://", "http//x", 2375, ""),
+    ("name_prefix",): NAMES,
+    ("docker_host",): ("engine", "ssh://", "http//x", 2375, ""),
     ("bind_address",): ("localhost", "::1", "127.0.0.1:80", "1.2.3", 5, True),
     ("retention",): (*DURATIONS, "1h"),
     ("scrape_interval",): (*DURATIONS, "2m", "10ms"),
-    ("data",): ("forget", True, None),
+    ("volume_policy",): ("forget", True, None),
     ("verification",): ("loose", 1, None),
     ("demo",): ("true", 1, None, {}),
     ("notifications", "webhook_url"): URLS,
     ("notifications", "heartbeat_url"): URLS,
-    ("notifications", "slack", "channel"): ("alerts", "#", "", "# a", 5, None),
+    ("notifications", "slack", "channel"): ("alert_overrides", "#", "", "# a", 5, None),
     ("notifications", "pagerduty", "url"): URLS,
     ("notifications", "ways", "critical", "wait"): ("0s", "soon", 5, "1y"),
     ("notifications", "ways", "urgent"): ({}, None),
@@ -297,21 +297,21 @@ FAULTS: dict[Place, tuple[Any, ...]] = {
     ("servers", "redis", "instance"): NAMES,
     ("servers", "elasticsearch", "url"): URLS,
     ("servers", "mysql"): ({}, None),
-    ("targets", "softfactory-api", 0, "address"): ADDRESSES,
-    ("targets", "softfactory-api", 0, "labels"): ({}, 1),
-    ("targets", "node"): ("a:1", {}, None),
-    ("targets", "no-such-job"): ([],),
-    ("alerts", "ApiDown", "for"): (*(d for d in DURATIONS if d is not None), "1y"),
-    ("alerts", "ApiDown", "limit"): (1,),
-    ("alerts", "HighErrorRate", "threshold"): (-1, float("nan"), float("inf"), "5 %", True, 5, 1.01),
-    ("alerts", "DatabaseDown", "threshold"): (0, 7, -1),
-    ("alerts", "SlowQueries", "enabled"): ("no", 0, None),
-    ("alerts", "RedisDown"): ("off", [], None),
-    ("alerts", "ApiDwon"): ({}, {"threshold": 1}),
+    ("scrape_targets", "softfactory-api", 0, "address"): ADDRESSES,
+    ("scrape_targets", "softfactory-api", 0, "labels"): ({}, 1),
+    ("scrape_targets", "node"): ("a:1", {}, None),
+    ("scrape_targets", "no-such-job"): ([],),
+    ("alert_overrides", "ApiDown", "for"): (*(d for d in DURATIONS if d is not None), "1y"),
+    ("alert_overrides", "ApiDown", "limit"): (1,),
+    ("alert_overrides", "HighErrorRate", "threshold"): (-1, float("nan"), float("inf"), "5 %", True, 5, 1.01),
+    ("alert_overrides", "DatabaseDown", "threshold"): (0, 7, -1),
+    ("alert_overrides", "SlowQueries", "enabled"): ("no", 0, None),
+    ("alert_overrides", "RedisDown"): ("off", [], None),
+    ("alert_overrides", "ApiDwon"): ({}, {"threshold": 1}),
     ("images", "registry"): ("https://r", "r:5000:1", "r/x:1", "", 5),
     ("images", "overrides", "redis"): ("redis", "redis:latest", "https://r/redis:1", "Redis:1", "", 8, None),
     ("images", "overrides", "nginx"): ("nginx:1",),
-    ("grafana", "url"): URLS,
+    ("existing_grafana", "url"): URLS,
     ("colour",): ("blue", None),
 }
 
@@ -372,7 +372,7 @@ def test_a_duration_is_as_long_as_its_parts(parts: list[int | None]) -> None:
         b"- " * 1000,
         b"environment: dev\ndemo: !!bool perhaps",
         b"environment: dev\ncolour: blue\nretention: -1d\nports: {grafana: 70000, api: 80, inbox: 80}",
-        b"environment: prod\nalerts: {ApiDwon: {}}\ntargets: {none: []}",
+        b"environment: prod\nalert_overrides: {ApiDwon: {}}\nscrape_targets: {none: []}",
         b'environment: "\\e[31m"\n"\\uFFFE": 1',
     ],
     ids=["empty", "no text", "nested", "no bool", "wrong values", "unknown names", "control characters"],

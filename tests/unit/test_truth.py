@@ -276,7 +276,10 @@ def test_who_is_to_mend_a_target_depends_on_whose_it_is(
         found.remedy
         == {
             REDIS: "see `docker logs softfactory-redis-exporter`, then `docker restart softfactory-redis-exporter`",
-            API: "see that http://api:8000/metrics serves metrics, or correct targets.softfactory-api in the settings",
+            API: (
+                "see that http://api:8000/metrics serves metrics, or correct scrape_targets.softfactory-api in the"
+                " settings"
+            ),
         }[key]
     )
 
