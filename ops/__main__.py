@@ -216,8 +216,8 @@ def fate(stack: Stack = "dev") -> None:
     if volume_policy.deployed(pulumi_cli.resources(stack)) - {settings.volume_policy}:
         up = f"make up{'' if stack == 'dev' else f' STACK={stack}'}"
         _fail(
-            f"stacks/{stack}.yaml says data: {settings.volume_policy}, but the last update left it otherwise, and that"
-            f" would count; nothing was taken down. Run `{up}` first, or write back what was there"
+            f"stacks/{stack}.yaml says volume_policy: {settings.volume_policy}, but the last update left it otherwise,"
+            f" and that would count; nothing was taken down. Run `{up}` first, or write back what was there"
         )
     what = "samples, silences" + ("" if settings.existing_grafana else ", Grafana's database")
     volumes = f"the volumes {settings.name_prefix}-*-data ({what})"

@@ -74,4 +74,4 @@ def test_a_fate_that_was_changed_but_not_deployed_holds_the_removal_up(
     pulumi.state = state
     done = CliRunner().invoke(commands.app, ["fate", "--stack", stack])
     assert done.exit_code == 2
-    assert f"stacks/{stack}.yaml says data: " in done.output and order in done.output
+    assert f"stacks/{stack}.yaml says volume_policy: " in done.output and order in done.output
