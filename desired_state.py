@@ -266,7 +266,7 @@ def _pages(
     """The dashboards, uid to JSON; InvalidStackError for what cannot be right in them."""
     links = {"Prometheus": settings.link("prometheus"), "Alertmanager": settings.link("alertmanager")}
     models = dashboard_models(alerts, [job for job in JOBS if job.name in targets], links)
-    recorded = {recording.name: frozenset(recording.of.by) for recording in RECORDING_RULES}
+    recorded = {recording.name: frozenset(recording.signal.by) for recording in RECORDING_RULES}
     known = series(JOBS, catalogues(), {**recorded, prometheus.RELEASE_INFO: frozenset({"release"})})
     problems = dashboard_problems(models, known, {source.uid for source in sources}, links.values())
     if problems:

@@ -28,23 +28,23 @@ FULL = {
 
 
 def build(draw: PanelFactory) -> Dashboard:
-    page = draw.page("Overview", OVERVIEW, "What fires, what is down, whether the API's users are served.")
+    page = draw.page("Overview", OVERVIEW, "What is firing, what is down, whether the API's users are served.")
     page = page.with_row(Row("What is down?"))
     for title, module in SERVICES.items():
         if draw.watches(module.REACHABLE):
             page = page.with_panel(draw.stat(module.REACHABLE, title, page=module.JOB.service))
     for objective in api.SLOS:
-        if draw.watches(objective.requests):
-            left = objective.error_budget_remaining.kept
+        if draw.watches(objective.total):
+            left = objective.error_budget_remaining.as_signal
             page = page.with_panel(draw.stat(left, f"{objective.title}: budget left", page="api", good_from=0))
-    page = page.with_row(Row("What fires?")).with_panel(draw.firing(prometheus.FIRING))
+    page = page.with_row(Row("What is firing?")).with_panel(draw.firing(prometheus.FIRING))
     page = page.with_row(Row("Are the API's users served?"))
     for signal in filter(draw.watches, SERVED):
         page = page.with_panel(draw.timeseries(signal))
     if draw.watches(grafana.ERROR_RATIO):  # it has no page of its own
-        page = page.with_row(Row("Are Grafana's?"))
-        page = page.with_panel(draw.timeseries(grafana.ERROR_RATIO, title="Grafana: failed requests"))
-    page = page.with_row(Row("How full are things?"))
+        page = page.with_row(Row("Grafana errors"))
+        page = page.with_panel(draw.timeseries(grafana.ERROR_RATIO, title="Grafana: error rate"))
+    page = page.with_row(Row("Saturation"))
     for title, signal in FULL.items():
         if draw.watches(signal):
             page = page.with_panel(draw.timeseries(signal, title=title))

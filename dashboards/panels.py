@@ -136,7 +136,7 @@ class PanelFactory:
         if page in self._pages:
             one = "instance" in signal.by and page not in OF_SEVERAL_JOBS
             chosen = "var-instance=${__field.labels.instance}&" if one else ""
-            panel = panel.data_links([_link("Look closer", f"/d/{page}?{chosen}${{__url_time_range}}")])
+            panel = panel.data_links([_link("Open dashboard", f"/d/{page}?{chosen}${{__url_time_range}}")])
         return panel
 
     def timeseries(self, signal: Signal, *others: Signal, title: str = "") -> timeseries.Panel:
@@ -230,7 +230,7 @@ class PanelFactory:
                         id_val="links",
                         value=[
                             _link(
-                                "Look closer",
+                                "Open dashboard",
                                 ("/d/${__data.fields.page}?var-instance=${__data.fields.chosen}&${__url_time_range}"),
                             ).build()
                         ],

@@ -7,7 +7,7 @@ JOB = ScrapeJob(name="alertmanager", service="alertmanager", port=9093)
 REACHABLE = reachable(JOB)
 
 RELOADED = Signal(
-    title="Configuration loaded",
+    title="Last config reload successful",
     unit=Unit.UP,
     job=JOB,
     description="1 where the last reload took the configuration, 0 where an older one is still in use. Good: 1.",
@@ -23,13 +23,13 @@ FAILED_NOTIFICATIONS = Signal(
     window="15m",
     panel_window="15m",
     empty_when_healthy=True,
-    description="Share of the notifications that did not reach their receiver. No value without any. Good: 0.",
+    description="Percentage of the notifications that did not reach their receiver. No value without any. Good: 0.",
     expr="""
     sum by ($by) (rate(alertmanager_notifications_failed_total{$scope}[$window]))
     / (sum by ($by) (rate(alertmanager_notifications_total{$scope}[$window])) > 0)""",
 )
 
-KNOWN_ALERTS = Signal(
+ALERTS_BY_STATE = Signal(
     title="Alerts by state",
     unit=Unit.COUNT,
     job=JOB,
@@ -61,7 +61,7 @@ NOTIFICATIONS = Signal(
 )
 
 NOTIFICATION_TIME = Signal(
-    title="Average time of a notification",
+    title="Notification latency (mean)",
     unit=Unit.SECONDS,
     job=JOB,
     by=("instance", "receiver_name"),
@@ -73,8 +73,8 @@ NOTIFICATION_TIME = Signal(
     / (sum by ($by) (rate(alertmanager_notification_latency_seconds_count{$scope}[$window])) > 0)""",
 )
 
-GROUPS = Signal(
-    title="Groups of alerts",
+AGGREGATION_GROUPS = Signal(
+    title="Aggregation groups",
     unit=Unit.COUNT,
     job=JOB,
     description="Groups in which Alertmanager tells of alerts that belong together. Good: one, the Watchdog's.",
@@ -82,8 +82,8 @@ GROUPS = Signal(
 )
 
 # Alertmanager answers that it took the alert all the same: only its own figures show the loss.
-LOST_ALERTS = Signal(
-    title="Alerts lost in 15 minutes",
+DROPPED_ALERTS = Signal(
+    title="Alerts dropped in 15 minutes",
     unit=Unit.COUNT,
     job=JOB,
     window="15m",
@@ -106,7 +106,7 @@ ALERTS = (
         description="The last reload failed: receivers and routes are those from before, and a restart would fail.",
     ),
     Alert(
-        # As long as the window: one that failed, while a receiver started anew, is out of it by then.
+        # As long as the window: one that failed, while a receiver restarted, is out of it by then.
         # Critical: a warning would wait for office hours, and may go to the very receiver that fails.
         name="AlertmanagerFailedToSendAlerts",
         severity=Severity.CRITICAL,
@@ -120,7 +120,7 @@ ALERTS = (
         name="AlertmanagerAlertsDropped",
         severity=Severity.WARNING,
         for_="1m",
-        when=LOST_ALERTS.above(0),
+        when=DROPPED_ALERTS.above(0),
         summary='{{ $labels.instance }}: alerts lost in 15 minutes: {{ $value | printf "%.0f" }}',
         description="Alertmanager can tell nobody of them: they are invalid, or there are too many groups.",
     ),

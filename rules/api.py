@@ -44,11 +44,11 @@ ERRORS = Signal(
 )
 
 ERROR_RATIO = Signal(
-    title="Failed requests",
+    title="Error rate",
     unit=Unit.RATIO,
     job=JOB,
     empty_when_healthy=True,
-    description="Share of the requests that were answered with 5xx. No value without traffic. Good: 0.",
+    description="Percentage of the requests that were answered with 5xx. No value without traffic. Good: 0.",
     expr="""
     (sum by ($by) (rate(http_requests_total{$scope,status=~"5.."}[$window]))
       or 0 * sum by ($by) (rate(http_requests_total{$scope}[$window])))
@@ -56,7 +56,7 @@ ERROR_RATIO = Signal(
 )
 
 RESPONSE_TIME = Signal(
-    title="Average response time",
+    title="Latency (mean)",
     unit=Unit.SECONDS,
     job=JOB,
     description="Mean time from a request's arrival to its answer. No value without traffic. Good: under 0.5 s.",
@@ -66,7 +66,7 @@ RESPONSE_TIME = Signal(
 )
 
 RESPONSE_TIME_P95 = Signal(
-    title="Response time, 95th percentile",
+    title="Latency p95",
     unit=Unit.SECONDS,
     job=JOB,
     description="95 of 100 requests were answered within this time. Good: under 1 s.",
@@ -76,7 +76,7 @@ RESPONSE_TIME_P95 = Signal(
 )
 
 RESPONSE_TIMES = Signal(
-    title="Response times",
+    title="Latency distribution",
     unit=Unit.SECONDS,
     job=JOB,
     by=("le",),
@@ -121,7 +121,7 @@ QUERIES = Signal(
 )
 
 QUERY_TIME = Signal(
-    title="Average time of a database query",
+    title="Database query latency (mean)",
     unit=Unit.MILLISECONDS,
     job=JOB,
     description="Mean time until PostgreSQL answered, as the API measured it. No value without queries. Good: level, "
@@ -132,7 +132,7 @@ QUERY_TIME = Signal(
 )
 
 QUERY_ERRORS = Signal(
-    title="Failed database queries",
+    title="Database query errors",
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     empty_when_healthy=True,
@@ -158,7 +158,7 @@ CACHE_HIT_RATIO = Signal(
     title="Cache hit ratio",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of the look-ups that Redis answered. No value without look-ups. Good: over 70 %.",
+    description="Percentage of the lookups that Redis answered. No value without lookups. Good: over 70 %.",
     expr="""
     sum by ($by) (rate(cache_hits_total{$scope}[$window]))
     / (sum by ($by) (rate(cache_hits_total{$scope}[$window]))
@@ -198,7 +198,7 @@ SCHEDULED_JOBS = Signal(
 )
 
 MEMORY = Signal(
-    title="Memory of the process",
+    title="Process memory",
     unit=Unit.BYTES,
     job=JOB,
     description="Resident memory of the API's process. Good: level, not rising from day to day.",
@@ -206,15 +206,15 @@ MEMORY = Signal(
 )
 
 CPU = Signal(
-    title="CPU of the process",
+    title="Process CPU",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of one core that the API's process uses. Good: in step with the requests, with room above.",
+    description="Percentage of one core that the API's process uses. Good: in step with the requests, with room above.",
     expr="sum by ($by) (process_cpu_percent{$scope}) / 100",
 )
 
 UPTIME = Signal(
-    title="Time since start",
+    title="Uptime",
     unit=Unit.SECONDS,
     job=JOB,
     description="Time since the API's process started. Good: it grows; a saw-tooth dies and comes back.",
@@ -226,11 +226,11 @@ AVAILABILITY = SLO(
     name="api_availability",
     title="API availability",
     target=0.999,  # 43 minutes of failing altogether in 30 days
-    requests=REQUESTS,
+    total=REQUESTS,
     errors=ERRORS,
-    bad="answered with 5xx",
-    fast_burn="ApiAvailabilityFastBurn",
-    slow_burn="ApiAvailabilitySlowBurn",
+    error_description="answered with 5xx",
+    page_alert="ApiAvailabilityFastBurn",
+    ticket_alert="ApiAvailabilitySlowBurn",
 )
 
 # A failed request counts by its time as any other: that it failed is the other objective's.
@@ -238,11 +238,11 @@ LATENCY = SLO(
     name="api_latency",
     title="API latency",
     target=0.99,  # one slow page in a hundred is not remembered
-    requests=MEASURED_REQUESTS,
+    total=MEASURED_REQUESTS,
     errors=REQUESTS_OVER_500_MS,
-    bad="slower than 500 ms",
-    fast_burn="ApiLatencyFastBurn",
-    slow_burn="ApiLatencySlowBurn",
+    error_description="slower than 500 ms",
+    page_alert="ApiLatencyFastBurn",
+    ticket_alert="ApiLatencySlowBurn",
 )
 
 SLOS = (AVAILABILITY, LATENCY)
@@ -254,7 +254,7 @@ RESTARTS = Signal(
     window="1h",
     panel_window="1h",
     empty_when_healthy=True,
-    description="How often the API's process started anew in the last hour. Good: 0, or 1 after a deployment.",
+    description="How often the API's process restarted in the last hour. Good: 0, or 1 after a deployment.",
     expr="sum by ($by) (resets(app_uptime_seconds{$scope}[$window]))",
 )
 
@@ -302,15 +302,15 @@ ALERTS = (
         severity=Severity.WARNING,
         for_="5m",
         when=CACHE_HIT_RATIO.below(0.70),  # the checklist's bound
-        summary="{{ $labels.instance }} finds {{ $value | humanizePercentage }} of its look-ups in the cache",
-        description="Under 70 % of the look-ups of the last 5 minutes hit the cache: the database carries the rest.",
+        summary="{{ $labels.instance }} finds {{ $value | humanizePercentage }} of its lookups in the cache",
+        description="Under 70 % of the lookups of the last 5 minutes hit the cache: the database carries the rest.",
     ),
     Alert(
         name="ApiCrashLooping",
         severity=Severity.WARNING,
         for_="5m",
         when=RESTARTS.above(10),  # a process that dies at once, started again each minute, is there in 11 minutes
-        summary='{{ $labels.instance }} started anew {{ $value | printf "%.0f" }} times in an hour',
+        summary='{{ $labels.instance }} restarted {{ $value | printf "%.0f" }} times in an hour',
         description="The API dies and is started again and again; users meet refused connections, which no 5xx counts.",
     ),
 )

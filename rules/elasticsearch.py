@@ -16,7 +16,7 @@ DOCUMENTS = Signal(
 )
 
 PRIMARIES_ASSIGNED = Signal(
-    title="All primary shards are there",
+    title="All primaries assigned",
     unit=Unit.UP,
     job=JOB,
     description="0 where the cluster is red: a part of the data can be neither searched nor written. Good: 1.",
@@ -24,11 +24,13 @@ PRIMARIES_ASSIGNED = Signal(
 )
 
 REPLICAS_ASSIGNED = Signal(
-    title="Not yellow",
+    title="Cluster not yellow",
     unit=Unit.UP,
     job=JOB,
-    description="0 where the cluster is yellow: all data is there, but not in as many copies as its indices ask for. "
-    "1 where it is green, and where it is red: see the primary shards. Good: 1.",
+    description=(
+        "0 where the cluster is yellow: all data is there, but not in as many copies as its indices ask for. "
+        "1 where it is green, and where it is red: see the primary shards. Good: 1."
+    ),
     expr='1 - max by ($by) (elasticsearch_cluster_health_status{$scope,color="yellow"})',
 )
 
@@ -37,25 +39,25 @@ HEAP_USED = Signal(
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "name"),
-    description="Share of its heap that a node uses. Good: a saw-tooth under 75 %.",
+    description="Percentage of its heap that a node uses. Good: a saw-tooth under 75 %.",
     expr="""
     sum by ($by) (elasticsearch_jvm_memory_used_bytes{$scope,area="heap"})
     / sum by ($by) (elasticsearch_jvm_memory_max_bytes{$scope,area="heap"})""",
 )
 
 DISK_USED = Signal(
-    title="Disk of the nodes in use",
+    title="Node disk usage",
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "name"),
-    description="Share of the disks under a node's data. Good: under 85 %, from where it takes no new shards.",
+    description="Percentage of the disks under a node's data. Good: under 85 %, from where it takes no new shards.",
     expr="""
     1 - sum by ($by) (elasticsearch_filesystem_data_available_bytes{$scope})
     / sum by ($by) (elasticsearch_filesystem_data_size_bytes{$scope})""",
 )
 
-REJECTED_WORK = Signal(
-    title="Rejected work in 5 minutes",
+THREAD_POOL_REJECTED = Signal(
+    title="Thread pool rejections in 5 minutes",
     unit=Unit.COUNT,
     job=JOB,
     by=("instance", "type"),
@@ -91,7 +93,7 @@ UNASSIGNED_SHARDS = Signal(
 )
 
 SIZE = Signal(
-    title="Size of the indices",
+    title="Index size",
     unit=Unit.BYTES,
     job=JOB,
     description="What all shards take on the disks. Good: grows slowly, and evenly.",
@@ -108,7 +110,7 @@ SEARCHES = Signal(
 )
 
 SEARCH_TIME = Signal(
-    title="Average time of a search",
+    title="Search latency (mean)",
     unit=Unit.SECONDS,
     job=JOB,
     description="Mean time of a search on one shard. No value without searches. Good: level, under 0.1 s.",
@@ -126,40 +128,44 @@ DOCUMENTS_READ = Signal(
     expr="sum by ($by) (rate(elasticsearch_indices_search_fetch_total{$scope}[$window]))",
 )
 
-BREAKER_USED = Signal(
-    title="Memory for requests in use",
+CIRCUIT_BREAKER_USED = Signal(
+    title="Parent circuit breaker usage",
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "name"),
-    description="Share of the parent circuit breaker's limit: at its end a node refuses requests, lest it run out of "
-    "heap. Good: under 70 %.",
+    description=(
+        "Percentage of the parent circuit breaker's limit: at its end a node refuses requests, lest it run out of "
+        "heap. Good: under 70 %."
+    ),
     expr="""
     max by ($by) (elasticsearch_breakers_estimated_size_bytes{$scope,breaker="parent"})
     / (max by ($by) (elasticsearch_breakers_limit_size_bytes{$scope,breaker="parent"}) > 0)""",
 )
 
 CPU = Signal(
-    title="CPU of the nodes",
+    title="Node CPU",
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "name"),
-    description="Share of its machine's cores that a node's process uses. Good: under 70 %.",
+    description="Percentage of its machine's cores that a node's process uses. Good: under 70 %.",
     expr="max by ($by) (elasticsearch_process_cpu_percent{$scope}) / 100",
 )
 
 OPEN_FILES = Signal(
-    title="Open files",
+    title="File descriptors",
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "name"),
-    description="Share of the files that a node may open. Good: under 50 %; each segment of an index needs several.",
+    description=(
+        "Percentage of the files that a node may open. Good: under 50 %; each segment of an index needs several."
+    ),
     expr="""
     max by ($by) (elasticsearch_process_open_files_count{$scope})
     / (max by ($by) (elasticsearch_process_max_files_descriptors{$scope}) > 0)""",
 )
 
-WORK = Signal(
-    title="Finished work",
+THREAD_POOL_COMPLETED = Signal(
+    title="Thread pool tasks completed",
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     by=("instance", "type"),
@@ -214,7 +220,7 @@ ALERTS = (
         name="ElasticsearchThreadPoolRejections",
         severity=Severity.WARNING,
         for_="5m",
-        when=REJECTED_WORK.above(0),
+        when=THREAD_POOL_REJECTED.above(0),
         summary='{{ $labels.instance }}: {{ $labels.type }} tasks refused in 5 minutes: {{ $value | printf "%.0f" }}',
         description="A queue of the cluster is full: it gets more to do than it can, and users see errors.",
     ),

@@ -7,16 +7,16 @@ JOB = ScrapeJob(name="grafana", service="grafana", port=3000)
 REACHABLE = reachable(JOB)
 
 # Prometheus and the container's health check ask these two all day long, and would dilute what people meet.
-PEOPLE = '$scope,handler!~"/metrics|/api/health"'
+USER_REQUESTS = '$scope,handler!~"/metrics|/api/health"'
 ERROR_RATIO = Signal(
-    title="Failed requests",
+    title="Error rate",
     unit=Unit.RATIO,
     job=JOB,
     empty_when_healthy=True,
-    description="Share of people's requests that Grafana answered with 5xx. Good: under 5 %.",
+    description="Percentage of people's requests that Grafana answered with 5xx. Good: under 5 %.",
     expr=f"""
-    sum by ($by) (rate(grafana_http_request_duration_seconds_count{{{PEOPLE},status_code=~"5.."}}[$window]))
-    / (sum by ($by) (rate(grafana_http_request_duration_seconds_count{{{PEOPLE}}}[$window])) > 0)""",
+    sum by ($by) (rate(grafana_http_request_duration_seconds_count{{{USER_REQUESTS},status_code=~"5.."}}[$window]))
+    / (sum by ($by) (rate(grafana_http_request_duration_seconds_count{{{USER_REQUESTS}}}[$window])) > 0)""",
 )
 
 ALERTS = (

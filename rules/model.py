@@ -111,25 +111,25 @@ class RecordingRule:
     """
 
     name: str
-    of: Signal
+    signal: Signal
     group: str = ""
 
     @property
     def service(self) -> str:
-        return self.of.job.service
+        return self.signal.job.service
 
     @property
     def job(self) -> ScrapeJob:
-        return self.of.job
+        return self.signal.job
 
     @property
-    def kept(self) -> Signal:
+    def as_signal(self) -> Signal:
         """The signal, read from the series that is kept; the name alone tells it from all others."""
-        return replace(self.of, expr=self.name)
+        return replace(self.signal, expr=self.name)
 
     def expr(self) -> str:
         """The PromQL of the rule."""
-        return self.of.for_rule()
+        return self.signal.for_rule()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ CPU_USED = Signal(
     title="CPU in use",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of all cores that is not idle. Good: under 80 %.",
+    description="Percentage of all cores that is not idle. Good: under 80 %.",
     expr='1 - avg by ($by) (rate(node_cpu_seconds_total{$scope,mode="idle"}[$window]))',
 )
 
@@ -23,14 +23,14 @@ MEMORY_USED = Signal(
     title="Memory in use",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of the memory that programs cannot get any more. Good: under 90 %.",
+    description="Percentage of the memory that programs cannot get any more. Good: under 90 %.",
     expr="""
     1 - sum by ($by) (node_memory_MemAvailable_bytes{$scope})
     / sum by ($by) (node_memory_MemTotal_bytes{$scope})""",
 )
 
-MEMORY_KILLS = Signal(
-    title="Processes killed for memory in 10 minutes",
+OOM_KILLS = Signal(
+    title="OOM kills in 10 minutes",
     unit=Unit.COUNT,
     job=JOB,
     window="10m",
@@ -45,20 +45,20 @@ DISK_USED = Signal(
     unit=Unit.RATIO,
     job=JOB,
     by=BY_DEVICE,
-    description="Share of a disk that ordinary programs cannot write to any more. Good: under 80 %.",
+    description="Percentage of a disk that ordinary programs cannot write to any more. Good: under 80 %.",
     expr=f"""
     1 - min by ($by) (node_filesystem_avail_bytes{{{DISKS}}})
     / min by ($by) (node_filesystem_size_bytes{{{DISKS}}})""",
 )
 
-DISK_TOMORROW = Signal(
-    title="Disk in use tomorrow",
+DISK_USED_24H_PREDICTION = Signal(
+    title="Disk usage, 24 h prediction",
     unit=Unit.RATIO,
     job=JOB,
     by=BY_DEVICE,
     window="6h",
     panel_window="6h",
-    description="Share of a disk in use in 24 hours, at the pace of the last six. Good: under 100 %.",
+    description="Percentage of a disk in use in 24 hours, at the pace of the last six. Good: under 100 %.",
     expr=f"""
     1 - min by ($by) (predict_linear(node_filesystem_avail_bytes{{{DISKS}}}[$window], 24 * 3600))
     / min by ($by) (node_filesystem_size_bytes{{{DISKS}}})""",
@@ -69,7 +69,7 @@ INODES_USED = Signal(
     unit=Unit.RATIO,
     job=JOB,
     by=BY_DEVICE,
-    description="Share of the files that a disk can hold. No value where it has no such limit. Good: under 80 %.",
+    description="Percentage of the files that a disk can hold. No value where it has no such limit. Good: under 80 %.",
     expr=f"""
     1 - min by ($by) (node_filesystem_files_free{{{DISKS}}})
     / (min by ($by) (node_filesystem_files{{{DISKS}}}) > 0)""",
@@ -77,7 +77,7 @@ INODES_USED = Signal(
 
 # Some systems mount a disk read-only on purpose, and have done so all day.
 WRITABLE = Signal(
-    title="Disk can still be written",
+    title="Filesystem writable",
     unit=Unit.UP,
     job=JOB,
     by=BY_DEVICE,
@@ -95,7 +95,7 @@ CPU_BY_MODE = Signal(
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "mode"),
-    description="Share of all cores by what they do. Good: mostly user; iowait is a slow disk, steal a busy host.",
+    description="Percentage of all cores by what they do. Good: mostly user; iowait is a slow disk, steal a busy host.",
     expr='avg by ($by) (rate(node_cpu_seconds_total{$scope,mode!="idle"}[$window])) > 0',
 )
 
@@ -126,32 +126,32 @@ DISK_WRITTEN = Signal(
 )
 
 DISK_BUSY = Signal(
-    title="Disk busy",
+    title="Disk I/O utilization",
     unit=Unit.RATIO,
     job=JOB,
     by=BY_DEVICE,
-    description="Share of the time in which a disk works on at least one request. Good: under 80 %.",
+    description="Percentage of the time in which a disk works on at least one request. Good: under 80 %.",
     expr="sum by ($by) (rate(node_disk_io_time_seconds_total{$scope}[$window]))",
 )
 
 WAITING_FOR_CPU = Signal(
-    title="Waiting for CPU",
+    title="CPU pressure (PSI)",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of the time in which some process waits for a core. Good: under 20 %. Needs Linux 4.20.",
+    description="Percentage of the time in which some process waits for a core. Good: under 20 %. Needs Linux 4.20.",
     expr="sum by ($by) (rate(node_pressure_cpu_waiting_seconds_total{$scope}[$window]))",
 )
 
 OPEN_FILES = Signal(
-    title="Open files",
+    title="File descriptors",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of the files that the machine may open. Good: under 10 %.",
+    description="Percentage of the files that the machine may open. Good: under 10 %.",
     expr="max by ($by) (node_filefd_allocated{$scope}) / max by ($by) (node_filefd_maximum{$scope})",
 )
 
 UPTIME = Signal(
-    title="Time since start",
+    title="Uptime",
     unit=Unit.SECONDS,
     job=JOB,
     description="Time since the machine started. Good: as long as you know of.",
@@ -171,7 +171,7 @@ ALERTS = (
         name="NodeOOMKill",
         severity=Severity.WARNING,
         for_="1m",
-        when=MEMORY_KILLS.above(0),
+        when=OOM_KILLS.above(0),
         summary='{{ $labels.instance }}: processes killed for memory in 10 minutes: {{ $value | printf "%.0f" }}',
         description="A container met its memory limit, or the machine ran out: the kernel killed a process.",
     ),
@@ -187,7 +187,7 @@ ALERTS = (
         name="NodeFilesystemSpaceFillingUp",
         severity=Severity.WARNING,
         for_="1h",  # longer than a download or a copy
-        when=DISK_TOMORROW.above(0.95),
+        when=DISK_USED_24H_PREDICTION.above(0.95),
         and_conditions=(DISK_USED.above(0.80),),  # with room left, a steep hour means nothing
         summary="{{ $labels.instance }}: {{ $labels.device }} is full within a day, at this pace",
         description="Over 80 % of the disk are in use, and the pace of the last six hours fills the rest in a day.",

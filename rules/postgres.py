@@ -18,17 +18,17 @@ CONNECTIONS_USED = Signal(
     title="Connections in use",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of the connections that ordinary roles may open. Good: under 80 %.",
+    description="Percentage of the connections that ordinary roles may open. Good: under 80 %.",
     expr=f"sum by ($by) (pg_stat_database_numbackends{{$scope}}) / on ($by) {LIMIT}",
 )
 
-CONNECTIONS_SOON = Signal(
-    title="Connections in use in four hours",
+CONNECTIONS_4H_PREDICTION = Signal(
+    title="Connections, 4 h prediction",
     unit=Unit.RATIO,
     job=JOB,
     window="2h",
     panel_window="2h",
-    description="Share of the connections in four hours' time, at the pace of the last two. Good: under 100 %.",
+    description="Percentage of the connections in four hours' time, at the pace of the last two. Good: under 100 %.",
     expr=f"sum by ($by) (predict_linear(pg_stat_database_numbackends{{$scope}}[$window], 4 * 3600)) / on ($by) {LIMIT}",
 )
 
@@ -90,8 +90,10 @@ ROWS_READ = Signal(
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     by=("instance", "datname"),
-    description="Rows per second that statements returned or looked at. Good: in step with the transactions; far above "
-    "them, an index is missing.",
+    description=(
+        "Rows per second that statements returned or looked at. Good: in step with the transactions; far above "
+        "them, an index is missing."
+    ),
     expr="sum by ($by) (rate(pg_stat_database_tup_returned{$scope}[$window]))",
 )
 
@@ -108,10 +110,12 @@ ROWS_WRITTEN = Signal(
 )
 
 BUFFER_HIT_RATIO = Signal(
-    title="Blocks found in memory",
+    title="Buffer cache hit ratio",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of the blocks that PostgreSQL found in its buffers. No value without reads. Good: over 99 %.",
+    description=(
+        "Percentage of the blocks that PostgreSQL found in its buffers. No value without reads. Good: over 99 %."
+    ),
     expr="""
     sum by ($by) (rate(pg_stat_database_blks_hit{$scope}[$window]))
     / (sum by ($by) (rate(pg_stat_database_blks_hit{$scope}[$window]))
@@ -119,7 +123,7 @@ BUFFER_HIT_RATIO = Signal(
 )
 
 SIZE = Signal(
-    title="Size of the databases",
+    title="Database size",
     unit=Unit.BYTES,
     job=JOB,
     by=("instance", "datname"),
@@ -137,16 +141,18 @@ LOCKS = Signal(
 )
 
 WAL_SIZE = Signal(
-    title="Size of the WAL",
+    title="WAL size",
     unit=Unit.BYTES,
     job=JOB,
-    description="What the write-ahead log takes on the disk. Good: under max_wal_size; more is a slot or an archive "
-    "that holds it back.",
+    description=(
+        "What the write-ahead log takes on the disk. Good: under max_wal_size; more is a slot or an archive "
+        "that holds it back."
+    ),
     expr="sum by ($by) (pg_wal_size_bytes{$scope})",
 )
 
-EXPORTER_READS = Signal(
-    title="The exporter can read all that it should",
+COLLECTORS_OK = Signal(
+    title="Exporter collectors OK",
     unit=Unit.UP,
     job=JOB,
     description="1 where every collector of the exporter got an answer; 0 where one was refused or broke. Good: 1.",
@@ -179,7 +185,7 @@ ALERTS = (
         name="PostgresConnectionsFillingUp",
         severity=Severity.WARNING,
         for_="30m",
-        when=CONNECTIONS_SOON.above(1),
+        when=CONNECTIONS_4H_PREDICTION.above(1),
         and_conditions=(CONNECTIONS_USED.above(0.5),),  # below half, a slope is a busy morning
         summary="{{ $labels.instance }} has no connection left in four hours, at this pace",
         description="More than half of the connections are in use, and they grow as if a client never gave one back.",
@@ -189,8 +195,10 @@ ALERTS = (
         severity=Severity.WARNING,
         for_="5m",
         when=IDLE_IN_TRANSACTION.above(600),  # no program thinks for ten minutes between two statements
-        summary="{{ $labels.instance }}: a transaction in {{ $labels.datname }} has been idle for "
-        "{{ $value | humanizeDuration }}",
+        summary=(
+            "{{ $labels.instance }}: a transaction in {{ $labels.datname }} has been idle for "
+            "{{ $value | humanizeDuration }}"
+        ),
         description="A client began a transaction and does nothing: its locks stay, and vacuum clears nothing away.",
     ),
     Alert(
@@ -213,7 +221,7 @@ ALERTS = (
         name="PostgresExporterFailing",
         severity=Severity.WARNING,
         for_="10m",  # DatabaseDown comes first, and holds it
-        when=EXPORTER_READS.below(1),
+        when=COLLECTORS_OK.below(1),
         summary="{{ $labels.instance }}: the exporter cannot read all of PostgreSQL's figures",
         description="PostgreSQL answers, but not every question: alerts on connections or archiving may be blind.",
     ),

@@ -18,7 +18,7 @@ ALIVE = Signal(
     expr="vector(1)",
 )
 
-SCRAPED = Signal(
+TARGET_UP = Signal(
     title="Targets scraped",
     unit=Unit.UP,
     job=JOB,
@@ -28,7 +28,7 @@ SCRAPED = Signal(
 )
 
 RELOADED = Signal(
-    title="Configuration loaded",
+    title="Last config reload successful",
     unit=Unit.UP,
     job=JOB,
     description="1 where the last reload took the configuration, 0 where an older one is still in use. Good: 1.",
@@ -61,14 +61,14 @@ NOTIFICATION_QUEUE = Signal(
     title="Notification queue in use",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of the queue for Alertmanager that waits to be sent. Good: about 0.",
+    description="Percentage of the queue for Alertmanager that waits to be sent. Good: about 0.",
     expr="""
     max by ($by) (prometheus_notifications_queue_length{$scope})
     / max by ($by) (prometheus_notifications_queue_capacity{$scope})""",
 )
 
-ALERTMANAGER_KNOWN = Signal(
-    title="Alertmanager known",
+ALERTMANAGERS_DISCOVERED = Signal(
+    title="Alertmanagers discovered",
     unit=Unit.UP,
     job=JOB,
     description="1 where Prometheus has an Alertmanager in its configuration. Good: 1.",
@@ -76,7 +76,7 @@ ALERTMANAGER_KNOWN = Signal(
 )
 
 STORAGE_FAILURES = Signal(
-    title="Failures of the storage in an hour",
+    title="TSDB failures in an hour",
     unit=Unit.COUNT,
     job=JOB,
     window="1h",
@@ -91,7 +91,7 @@ STORAGE_FAILURES = Signal(
 )
 
 FIRING = Signal(
-    title="What fires",
+    title="Firing alerts",
     unit=Unit.COUNT,
     job=JOB,
     by=("severity", "alertname", "service", "instance"),
@@ -138,7 +138,7 @@ SAMPLES = Signal(
 )
 
 SCRAPE_TIME = Signal(
-    title="Time of a scrape",
+    title="Scrape duration",
     unit=Unit.SECONDS,
     job=JOB,
     by=("job", "instance"),
@@ -167,7 +167,7 @@ OLDEST_SAMPLE = Signal(
 )
 
 MEMORY = Signal(
-    title="Memory of the process",
+    title="Process memory",
     unit=Unit.BYTES,
     job=JOB,
     description="Resident memory of Prometheus. Good: level, in step with the series.",
@@ -175,15 +175,15 @@ MEMORY = Signal(
 )
 
 CPU = Signal(
-    title="CPU of the process",
+    title="Process CPU",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of one core that Prometheus uses. Good: level; peaks come from somebody's queries.",
+    description="Percentage of one core that Prometheus uses. Good: level; peaks come from somebody's queries.",
     expr="sum by ($by) (rate(process_cpu_seconds_total{$scope}[$window]))",
 )
 
 QUERY_TIME = Signal(
-    title="Time of a query, 90th percentile",
+    title="Query duration p90",
     unit=Unit.SECONDS,
     job=JOB,
     by=("instance", "slice"),
@@ -210,7 +210,7 @@ RULES = Signal(
 )
 
 RULE_TIME = Signal(
-    title="Time of a rule group",
+    title="Rule evaluation duration",
     unit=Unit.SECONDS,
     job=JOB,
     by=("instance", "rule_group"),
@@ -251,7 +251,7 @@ ALERTS = (
         name="TargetDown",
         severity=Severity.WARNING,
         for_="10m",  # the outages' own alerts come first and hold it
-        when=SCRAPED.below(1),
+        when=TARGET_UP.below(1),
         summary="{{ $labels.instance }} of job {{ $labels.job }} cannot be scraped",
         description="Prometheus gets no figures from the target: what they would show is not seen.",
     ),
@@ -301,7 +301,7 @@ ALERTS = (
         name="PrometheusNotConnectedToAlertmanagers",
         severity=Severity.WARNING,
         for_="5m",
-        when=ALERTMANAGER_KNOWN.below(1),
+        when=ALERTMANAGERS_DISCOVERED.below(1),
         summary="{{ $labels.instance }}: Prometheus knows no Alertmanager",
         description="Its configuration names none: alerts fire, and nobody is told. The Watchdog stays away, too.",
     ),

@@ -26,8 +26,10 @@ MEMORY_USED = Signal(
     title="Memory in use",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of maxmemory, at whose end Redis refuses writes. No value without a limit, or where it evicts. "
-    "Good: under 90 %.",
+    description=(
+        "Percentage of maxmemory, at whose end Redis refuses writes. No value without a limit, or where it evicts. "
+        "Good: under 90 %."
+    ),
     expr="""
     sum by ($by) (redis_memory_used_bytes{$scope})
     / (sum by ($by) (redis_memory_max_bytes{$scope}) > 0)
@@ -54,10 +56,10 @@ REJECTED_CONNECTIONS = Signal(
 )
 
 HIT_RATIO = Signal(
-    title="Keys found",
+    title="Keyspace hit ratio",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of the look-ups of all clients that found a key. No value without look-ups. Good: over 70 %.",
+    description="Percentage of the lookups of all clients that found a key. No value without lookups. Good: over 70 %.",
     expr="""
     sum by ($by) (rate(redis_keyspace_hits_total{$scope}[$window]))
     / (sum by ($by) (rate(redis_keyspace_hits_total{$scope}[$window]))
@@ -77,13 +79,15 @@ BUSIEST_COMMANDS = Signal(
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     by=("instance", "cmd"),
-    description="The eight most frequent commands per second. Good: the API's get and set lead; keys or flushall, "
-    "nobody should send.",
+    description=(
+        "The eight most frequent commands per second. Good: the API's get and set lead; keys or flushall, "
+        "nobody should send."
+    ),
     expr="topk by (instance) (8, sum by ($by) (rate(redis_commands_total{$scope}[$window])) > 0)",
 )
 
 COMMAND_TIME = Signal(
-    title="Average time of a command",
+    title="Command latency (mean)",
     unit=Unit.SECONDS,
     job=JOB,
     description="Mean time of a command within Redis, which does one at a time. Good: well under a millisecond.",
@@ -93,10 +97,10 @@ COMMAND_TIME = Signal(
 )
 
 CPU = Signal(
-    title="CPU of the server",
+    title="Server CPU",
     unit=Unit.RATIO,
     job=JOB,
-    description="Share of one core that Redis uses; its commands run on one. Good: under 70 %.",
+    description="Percentage of one core that Redis uses; its commands run on one. Good: under 70 %.",
     expr="""
     sum by ($by) (rate(redis_cpu_sys_seconds_total{$scope}[$window]))
     + sum by ($by) (rate(redis_cpu_user_seconds_total{$scope}[$window]))""",
@@ -136,7 +140,7 @@ SENT = Signal(
 )
 
 UPTIME = Signal(
-    title="Time since start",
+    title="Uptime",
     unit=Unit.SECONDS,
     job=JOB,
     description="Time since Redis started; what is not persisted began empty then. Good: days.",

@@ -36,7 +36,7 @@ def generated(count: int) -> tuple[tuple[Alert, ...], tuple[ScrapeJob, ...], Ale
             name=f"Service{number}Fails",
             severity=Severity.WARNING,
             for_="5m",
-            when=replace(api.ERROR_RATIO, job=jobs[number // 10], title=f"Failed requests {number}").above(0.05),
+            when=replace(api.ERROR_RATIO, job=jobs[number // 10], title=f"Error rate {number}").above(0.05),
             summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the requests fail",
             description="More than 5 % of the requests of the last 5 minutes were answered with 5xx.",
         )

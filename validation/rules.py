@@ -143,8 +143,8 @@ def _unreadable(
     recorded: dict[str, Labels] = {}
     there = series(jobs, known, recorded)
     for recording in recordings:
-        yield from _read(recording, (recording.of,), there, is_signal=True)
-        recorded[recording.name] = frozenset(recording.of.by)
+        yield from _read(recording, (recording.signal,), there, is_signal=True)
+        recorded[recording.name] = frozenset(recording.signal.by)
     for alert in alerts:
         signals = dict.fromkeys(condition.signal for condition in chain.from_iterable(_alternatives(alert)))
         # Comparing and joining keep the labels of the first signal, so a lone one need not be read twice.

@@ -454,8 +454,8 @@ class Trouble:
 BAD_ANSWERS = Trouble(
     provoke=bad_answers,
     panels=(
-        ("overview", "Failed requests"),
-        ("api", "Failed requests"),
+        ("overview", "Error rate"),
+        ("api", "Error rate"),
         ("api", "Slow requests"),
         ("api", "API availability, errors in 1h"),
         ("api", "API availability, errors in 1d"),
@@ -480,11 +480,9 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
             provoke=replica_without_a_node, panels=(("elasticsearch", "Unassigned shards"),)
         ),
         "more searches than fit": Trouble(
-            provoke=script(MORE_SEARCHES_THAN_FIT), panels=(("elasticsearch", "Rejected work in 5 minutes"),)
+            provoke=script(MORE_SEARCHES_THAN_FIT), panels=(("elasticsearch", "Thread pool rejections in 5 minutes"),)
         ),
-        "too little memory": Trouble(
-            provoke=too_little_memory, panels=(("node", "Processes killed for memory in 10 minutes"),)
-        ),
+        "too little memory": Trouble(provoke=too_little_memory, panels=(("node", "OOM kills in 10 minutes"),)),
         "a rule that cannot be evaluated": Trouble(
             provoke=rule_that_cannot_be_evaluated,
             panels=(
@@ -496,7 +494,7 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
             provoke=refused_notification, panels=(("alertmanager", "Failed notifications"),)
         ),
         "an alert that is invalid": Trouble(
-            provoke=invalid_alert, panels=(("alertmanager", "Alerts lost in 15 minutes"),)
+            provoke=invalid_alert, panels=(("alertmanager", "Alerts dropped in 15 minutes"),)
         ),
         "a silence": Trouble(provoke=silenced, panels=(("alertmanager", "Silences"),)),
     },
@@ -504,13 +502,13 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
         "an outage that nobody is told of": Trouble(
             provoke=outage_that_nobody_is_told_of,
             panels=(
-                ("overview", "What fires"),
+                ("overview", "Firing alerts"),
                 ("alertmanager", "Dropped notifications in 5 minutes"),
                 ("prometheus", "Dropped notifications in 5 minutes"),
             ),
         ),
-        "no database": Trouble(provoke=database_away, panels=(("api", "Failed database queries"),)),
-        "no data source": Trouble(provoke=data_source_away, panels=(("overview", "Grafana: failed requests"),)),
+        "no database": Trouble(provoke=database_away, panels=(("api", "Database query errors"),)),
+        "no data source": Trouble(provoke=data_source_away, panels=(("overview", "Grafana: error rate"),)),
     },
     "after": {
         "a restart": Trouble(provoke=restart, panels=(("api", "Restarts in an hour"),)),
@@ -520,7 +518,7 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
     },
 }
 # Nothing can be asked while Prometheus restarts.
-ALONE = Trouble(provoke=damaged_storage, panels=(("prometheus", "Failures of the storage in an hour"),))
+ALONE = Trouble(provoke=damaged_storage, panels=(("prometheus", "TSDB failures in an hour"),))
 
 
 def test_every_panel_that_shows_only_in_trouble_is_provoked() -> None:

@@ -305,7 +305,7 @@ def test_a_placeholder_that_does_not_exist() -> None:
 # --- recordings ------------------------------------------------------------------------------------------------------
 
 RATE = replace(BUSY, by=("job", "instance"), expr="sum by ($by) (rate(things_total{$scope}[5m]))")
-RECORDING = RecordingRule(name="job_instance:things:rate5m", of=RATE)
+RECORDING = RecordingRule(name="job_instance:things:rate5m", signal=RATE)
 
 
 def test_a_recording_is_read_as_what_it_is_made_of() -> None:
@@ -318,7 +318,9 @@ def test_a_recording_is_read_as_what_it_is_made_of() -> None:
 
 
 def test_a_recording_reads_what_is_recorded_before_it() -> None:
-    later = RecordingRule(name="job:things:sum", of=replace(RATE, by=("job",), expr=f"sum by ($by) ({RECORDING.name})"))
+    later = RecordingRule(
+        name="job:things:sum", signal=replace(RATE, by=("job",), expr=f"sum by ($by) ({RECORDING.name})")
+    )
     assert found(recordings=(RECORDING, later)) == []
     assert found(recordings=(later, RECORDING)) == [
         "rules/thing.py: job:things:sum: reads job_instance:things:rate5m, and nothing before it records that"
@@ -326,7 +328,7 @@ def test_a_recording_reads_what_is_recorded_before_it() -> None:
 
 
 def test_a_recording_is_checked_as_an_alert_is() -> None:
-    wrong = replace(RECORDING, of=replace(RATE, by=("job",), expr="sum(rate(thing_total{$scope}[5m]))"))
+    wrong = replace(RECORDING, signal=replace(RATE, by=("job",), expr="sum(rate(thing_total{$scope}[5m]))"))
     assert found(recordings=(wrong,)) == [
         "rules/thing.py: job_instance:things:rate5m: reads thing_total, which thing_exporter 1.2.3 does not have; "
         "there is things_total",

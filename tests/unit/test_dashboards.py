@@ -239,7 +239,7 @@ def test_a_panel_without_a_value_does_not_say_that_all_is_well() -> None:
 
 
 def test_an_overspent_budget_is_red() -> None:
-    left = api.AVAILABILITY.error_budget_remaining.kept
+    left = api.AVAILABILITY.error_budget_remaining.as_signal
     assert thresholds(one(drawing().stat(left, good_from=0))) == [("red", None), ("green", 0)]
 
 
@@ -270,7 +270,7 @@ def test_signals_that_cannot_share_a_graph_are_refused(other: Signal) -> None:
 def test_signals_with_other_bounds_cannot_share_a_graph() -> None:
     """One line would be drawn for both."""
     with pytest.raises(ValueError, match="need panels of their own"):
-        drawing().timeseries(postgres.CONNECTIONS_USED, postgres.CONNECTIONS_SOON)
+        drawing().timeseries(postgres.CONNECTIONS_USED, postgres.CONNECTIONS_4H_PREDICTION)
 
 
 def test_a_heatmap_has_the_unit_of_its_buckets_on_its_axis() -> None:

@@ -13,7 +13,7 @@ from demo.metrics import Metrics
 from rules import ALERTS, RECORDING_RULES, SLOS, api
 from rules.model import Alert, Condition, ScrapeJob, Severity, Signal, Unit
 from rules.render import rule_files
-from rules.slo import FAST, SLO, SLOW, BurnRateWindow, retention_shorter_than_slo_window
+from rules.slo import PAGE_WINDOWS, SLO, TICKET_WINDOWS, BurnRateWindow, retention_shorter_than_slo_window
 from stacks.types import seconds
 
 JOB = ScrapeJob(name="shop", service="shop", port=1)
@@ -27,11 +27,11 @@ ORDERS = Signal(
 SALE = SLO(
     name="shop_sale",
     title="Sale",
-    requests=ORDERS,
+    total=ORDERS,
     errors=replace(ORDERS, expr="lost{$scope}"),
-    bad="lost",
-    fast_burn="SaleFastBurn",
-    slow_burn="SaleSlowBurn",
+    error_description="lost",
+    page_alert="SaleFastBurn",
+    ticket_alert="SaleSlowBurn",
 )
 PAIRS = [("1h", "5m"), ("6h", "30m"), ("1d", "2h"), ("3d", "6h")]
 IN_USE = pytest.mark.parametrize("objective", SLOS, ids=lambda objective: str(objective.name))
@@ -50,16 +50,18 @@ def conditions(alert: Alert) -> Iterable[tuple[Condition, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("burn", "rate"), list(zip((*FAST, *SLOW), (14.4, 6, 3, 1), strict=True)), ids=["1h", "6h", "1d", "3d"]
+    ("burn", "rate"),
+    list(zip((*PAGE_WINDOWS, *TICKET_WINDOWS), (14.4, 6, 3, 1), strict=True)),
+    ids=["1h", "6h", "1d", "3d"],
 )
 def test_the_burn_rates_over_30_days_are_those_of_the_workbook(burn: BurnRateWindow, rate: float) -> None:
     assert burn.rate("30d") == pytest.approx(rate, rel=1e-12)
 
 
 def test_the_windows_and_shares_are_those_of_the_workbook() -> None:
-    assert [(burn.long, burn.short) for burn in (*FAST, *SLOW)] == PAIRS
-    assert [burn.share for burn in (*FAST, *SLOW)] == [0.02, 0.05, 0.10, 0.10]
-    assert {seconds(burn.long) / seconds(burn.short) for burn in (*FAST, *SLOW)} == {12}
+    assert [(burn.long_window, burn.short_window) for burn in (*PAGE_WINDOWS, *TICKET_WINDOWS)] == PAIRS
+    assert [burn.budget_fraction for burn in (*PAGE_WINDOWS, *TICKET_WINDOWS)] == [0.02, 0.05, 0.10, 0.10]
+    assert {seconds(burn.long_window) / seconds(burn.short_window) for burn in (*PAGE_WINDOWS, *TICKET_WINDOWS)} == {12}
 
 
 @pytest.mark.parametrize("target", [0.999, 0.995, 0.99, 0.95])
@@ -67,10 +69,12 @@ def test_the_windows_and_shares_are_those_of_the_workbook() -> None:
 def test_an_alert_fires_at_the_pace_that_spends_its_share_of_the_budget_in_its_long_window(
     target: float, window: str
 ) -> None:
-    for alert, burns in zip(alerts_of(replace(SALE, target=target, window=window)), (FAST, SLOW), strict=True):
+    for alert, burns in zip(
+        alerts_of(replace(SALE, target=target, window=window)), (PAGE_WINDOWS, TICKET_WINDOWS), strict=True
+    ):
         for (long, short), burn in zip(conditions(alert), burns, strict=True):
-            spent_in_window = long.threshold * seconds(burn.long)
-            assert spent_in_window / ((1 - target) * seconds(window)) == pytest.approx(burn.share)
+            spent_in_window = long.threshold * seconds(burn.long_window)
+            assert spent_in_window / ((1 - target) * seconds(window)) == pytest.approx(burn.budget_fraction)
             assert long.threshold == short.threshold
             assert (long.comparison, short.comparison) == (">", ">")
 
@@ -138,8 +142,8 @@ def test_an_objectives_rules_are_evaluated_once_a_minute_recordings_first() -> N
 @IN_USE
 def test_an_objective_has_one_alert_for_now_and_one_for_working_hours(objective: SLO) -> None:
     fast, slow = alerts_of(objective)
-    assert (fast.name, fast.severity) == (objective.fast_burn, Severity.CRITICAL)
-    assert (slow.name, slow.severity) == (objective.slow_burn, Severity.WARNING)
+    assert (fast.name, fast.severity) == (objective.page_alert, Severity.CRITICAL)
+    assert (slow.name, slow.severity) == (objective.ticket_alert, Severity.WARNING)
     windows = [tuple(c.signal.window for c in each) for alert in (fast, slow) for each in conditions(alert)]
     assert windows == PAIRS
 
@@ -208,8 +212,8 @@ def test_an_alert_that_is_off_or_not_of_this_environment_needs_no_samples() -> N
 def test_what_an_objective_brings_is_gathered(objective: SLO) -> None:
     assert set(objective.recordings) <= set(RECORDING_RULES)
     assert set(objective.alerts) <= set(ALERTS)
-    assert {objective.requests.job, objective.errors.job} == {objective.job}
-    assert {objective.requests.unit, objective.errors.unit} == {Unit.PER_SECOND}
+    assert {objective.total.job, objective.errors.job} == {objective.job}
+    assert {objective.total.unit, objective.errors.unit} == {Unit.PER_SECOND}
 
 
 def test_the_latency_that_is_promised_is_a_bucket_of_the_api() -> None:
@@ -220,4 +224,4 @@ def test_the_latency_that_is_promised_is_a_bucket_of_the_api() -> None:
     assert f'http_request_duration_seconds_bucket{{endpoint="/",le="{bound}",method="GET"}}' in (
         generate_latest(metrics.registry).decode()
     )
-    assert f"{float(bound) * 1000:g} ms" in api.LATENCY.bad
+    assert f"{float(bound) * 1000:g} ms" in api.LATENCY.error_description

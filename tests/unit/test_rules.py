@@ -50,7 +50,7 @@ def alert(**changes: Any) -> Alert:
 
 
 def recording(**changes: Any) -> RecordingRule:
-    return replace(RecordingRule(name="job:load:ratio_rate5m", of=replace(LOAD, by=("job",))), **changes)
+    return replace(RecordingRule(name="job:load:ratio_rate5m", signal=replace(LOAD, by=("job",))), **changes)
 
 
 def rule(made: Alert, runbooks: str = "", pages: tuple[str, ...] = ("thing",)) -> dict[str, Any]:
@@ -205,9 +205,9 @@ def test_another_set_of_conditions_is_enough_where_it_holds_as_a_whole() -> None
 
 
 def test_what_is_kept_of_a_signal_is_read_by_the_recordings_name() -> None:
-    kept = recording().kept
-    assert kept.for_rule() == "job:load:ratio_rate5m"
-    assert (kept.title, kept.unit, kept.by) == (LOAD.title, LOAD.unit, ("job",))
+    as_signal = recording().as_signal
+    assert as_signal.for_rule() == "job:load:ratio_rate5m"
+    assert (as_signal.title, as_signal.unit, as_signal.by) == (LOAD.title, LOAD.unit, ("job",))
 
 
 def test_a_rule_file_says_all_that_the_person_on_call_needs() -> None:
@@ -269,13 +269,13 @@ def test_a_groups_recordings_come_before_the_alerts_that_may_read_them() -> None
         "other.yml": ["job:load:c"],
         "thing.yml": ["job:load:ratio_rate5m", "job:load:b", "LoadHigh"],
     }
-    assert rules_of["thing.yml"][0] == {"record": "job:load:ratio_rate5m", "expr": recording().of.for_rule()}
+    assert rules_of["thing.yml"][0] == {"record": "job:load:ratio_rate5m", "expr": recording().signal.for_rule()}
 
 
 @pytest.mark.parametrize("made", RECORDING_RULES, ids=lambda made: str(made.name))
 def test_a_recordings_name_is_level_metric_and_operations(made: RecordingRule) -> None:
     level, metric, operations = made.name.split(":")
-    assert level.split("_") == list(made.of.by)
+    assert level.split("_") == list(made.signal.by)
     assert re.fullmatch(r"[a-z][a-z0-9_]+", metric) and re.fullmatch(r"[a-z][a-z0-9_]+", operations)
     promql_parser.parse(made.expr())
 
