@@ -52,8 +52,8 @@ class SLO:
     The recording rules' names contain `name`. `page_alert` and `ticket_alert` name the two alerts: act now, or act in
     working hours.
 
-    Raises ValueError if the target is not between 0 and 1, if the window is shorter than an alert's, and if the budget is
-    so large that an alert could never fire.
+    Raises ValueError if the target is not between 0 and 1, if the window is shorter than an alert's, and if the budget
+    is so large that an alert could never fire.
     """
 
     name: str

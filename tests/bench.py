@@ -25,6 +25,8 @@ EMPTY_PROGRAM: Final = {
     "__main__.py": "import pulumi\n\npulumi.export('nothing', 0)\n",
 }
 
+QUICK: Final = ("preview", "check-unit")  # the rows that run if none is named
+ROUNDS: Final = 5  # of which the median counts
 MIRRORS: Final = (".pip", ".config/pip", ".config/uv", ".config/go", ".m2/settings.xml")  # where packages come from
 
 
@@ -150,8 +152,6 @@ ROWS: Final[Mapping[str, Callable[[], Iterator[Figure]]]] = {
     "ci-cold": ci_cold,
     "first-setup": first_setup,
 }
-QUICK: Final = ("preview", "check-unit")
-ROUNDS: Final = 5
 
 
 def figure(row: str, what: str, measured: float, reference: float, target: float) -> Figure:
