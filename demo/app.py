@@ -1,4 +1,4 @@
-"""The API: sign-up, login, cached reads, search; its metrics at /metrics, the demo's switches at /demo/switches."""
+"""The API: sign-up, login, cached reads, search; its metrics at /metrics, the injected faults at /demo/faults."""
 
 import logging
 import random
@@ -20,7 +20,7 @@ from demo.metrics import Metrics
 from demo.settings import Settings
 
 EMAIL = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,180}", re.ASCII)
-SEEN = "UPDATE users SET last_seen = now() WHERE id = %s"
+TOUCH_LAST_SEEN = "UPDATE users SET last_seen = now() WHERE id = %s"
 SIGN_UP = "INSERT INTO users (email, password_hash) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING id"
 
 
@@ -45,11 +45,11 @@ def create_app(
     metrics.init_app(app)
 
     @app.before_request
-    def misbehave() -> None:
+    def inject_faults() -> None:
         if request.path.startswith("/api/"):
             time.sleep(panel.now.delay_ms / 1000)
             if random.random() < panel.now.fail_rate:
-                abort(500, "failed on purpose: the switch fail_rate is on")
+                abort(500, "failed on purpose: the fault fail_rate is injected")
 
     @app.errorhandler(HTTPException)
     def say_error(error: HTTPException) -> ResponseReturnValue:
@@ -73,7 +73,7 @@ def create_app(
         found = database.rows("SELECT id, password_hash FROM users WHERE email = %s", email)
         if not found or not check_password_hash(found[0][1], password):
             abort(401, "wrong email address or password")
-        database.rows(SEEN, found[0][0])
+        database.rows(TOUCH_LAST_SEEN, found[0][0])
         metrics.auth_successful_logins.inc()
         return {"id": found[0][0]}
 
@@ -100,12 +100,12 @@ def create_app(
     def healthy() -> ResponseReturnValue:
         return {"status": "up"}
 
-    @app.get("/demo/switches")
-    def show_switches() -> ResponseReturnValue:
+    @app.get("/demo/faults")
+    def show_faults() -> ResponseReturnValue:
         return asdict(panel.now)
 
-    @app.post("/demo/switches")
-    def set_switches() -> ResponseReturnValue:
+    @app.post("/demo/faults")
+    def set_faults() -> ResponseReturnValue:
         desired = request.get_json()
         if not isinstance(desired, dict):
             abort(400, f"expected a JSON object with any of {', '.join(asdict(panel.now))}")

@@ -26,7 +26,7 @@ from demo.settings import Settings
 log = logging.getLogger(__name__)
 SLOW_QUERY = "SELECT pg_sleep(1.2)"  # over the 1000 ms from which a query counts as slow
 CACHE_SECONDS = 300
-OUTAGE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UndefinedTable)
+CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UndefinedTable)
 
 
 class UnavailableError(Exception):
@@ -55,7 +55,7 @@ class Database:
                     cursor = connection.execute(query, params or None)
                     self._retry_at = 0.0
                     return cursor.fetchall() if cursor.description else []
-        except OUTAGE as error:
+        except CONNECTION_ERRORS as error:
             self._retry_at = time.monotonic() + 1
             raise UnavailableError(f"the database does not answer: {type(error).__name__}") from error
 

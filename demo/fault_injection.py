@@ -1,4 +1,4 @@
-"""Switches that make the demo fail, slow down or lose its cache, to see the alerts work."""
+"""Faults that make the demo fail, slow down or lose its cache, to see the alerts work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -7,9 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """What is switched on; all off at the start.
+    """The injected faults; none at the start.
 
-    `fail_rate` is the share (0 to 1) of API requests answered with 500, `delay_ms` (0 to 5000) is waited before each,
+    `fail_rate` is the fraction (0 to 1) of API requests answered with 500, `delay_ms` (0 to 5000) the wait before each.
     `slow_queries` makes PostgreSQL sleep 1.2 s in each query, `cache_off` makes every cached read miss.
     """
 
@@ -19,11 +19,11 @@ class Faults:
     cache_off: bool = False
 
     def changed(self, desired: Mapping[str, Any]) -> "Faults":
-        """These switches with those in `desired` set; ValueError names the one that is wrong and what it takes."""
+        """These faults with those in `desired` set; ValueError names the invalid one and what it takes."""
         known = [field.name for field in fields(self)]
         for name, value in desired.items():
             if name not in known:
-                raise ValueError(f"unknown switch {str(name)[:40]!r}; known: {', '.join(known)}")
+                raise ValueError(f"unknown fault {str(name)[:40]!r}; expected one of: {', '.join(known)}")
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if name == "fail_rate" and not (number and 0 <= value <= 1):
                 raise ValueError("fail_rate must be a number from 0 to 1")
@@ -35,7 +35,7 @@ class Faults:
 
 
 class FaultInjector:
-    """Holds the switches as they are now; threads see a change whole or not at all."""
+    """Holds the faults that are injected now; threads see a change whole or not at all."""
 
     def __init__(self) -> None:
         self.now = Faults()

@@ -10,7 +10,7 @@ threads share them; two workers would each answer a scrape with their own half. 
 gives each its own port and scrape target, or moves to prometheus_client's multiprocess mode.
 
 Family names stay as written. prometheus_client's Counter adds `_total` to every name; the text of the three families
-in AS_WRITTEN is put back, with TYPE counter. Format: Prometheus text 0.0.4, which sets no rule on suffixes.
+in UNSUFFIXED_COUNTERS is put back, with TYPE counter. Format: Prometheus text 0.0.4, which sets no rule on suffixes.
 """
 
 import re
@@ -32,8 +32,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 SLOW_REQUEST_SECONDS = 1.0
 QUERY_BUCKETS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
-AS_WRITTEN = ("db_query_count", "db_query_errors", "auth_successful_logins")
-_ADDED_SUFFIX = re.compile(rf"^((?:# (?:HELP|TYPE) )?(?:{'|'.join(AS_WRITTEN)}))_total(?= )", re.MULTILINE)
+UNSUFFIXED_COUNTERS = ("db_query_count", "db_query_errors", "auth_successful_logins")
+_ADDED_SUFFIX = re.compile(rf"^((?:# (?:HELP|TYPE) )?(?:{'|'.join(UNSUFFIXED_COUNTERS)}))_total(?= )", re.MULTILINE)
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 

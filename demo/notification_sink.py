@@ -90,12 +90,12 @@ def create_app(inbox: NotificationSink) -> Flask:
     @app.post("/webhook")
     def webhook() -> ResponseReturnValue:
         inbox.notifications.appendleft(notification())
-        return {"status": "kept"}
+        return {"status": "stored"}
 
     @app.post("/heartbeat")
     def heartbeat() -> ResponseReturnValue:
         inbox.heartbeats.appendleft(notification())
-        return {"status": "kept"}
+        return {"status": "stored"}
 
     @app.get("/api/messages")
     def messages() -> ResponseReturnValue:

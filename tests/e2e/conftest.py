@@ -163,9 +163,9 @@ class Stack:
         """Whether the engine calls the service's container so."""
         return bool(self.container(service).attrs["State"]["Health"]["Status"] == "healthy")
 
-    def switch(self, **switches: Any) -> None:
-        """Sets switches of the demo's API: how it fails, slows down or loses its cache."""
-        answer = self.http.post(self.url("api") + "/demo/switches", json=switches)
+    def inject(self, **faults: Any) -> None:
+        """Sets the faults of the demo's API: how it fails, slows down or loses its cache."""
+        answer = self.http.post(self.url("api") + "/demo/faults", json=faults)
         assert answer.is_success, answer.text
 
     def told(self, alert: str) -> list[str]:

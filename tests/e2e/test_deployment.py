@@ -135,10 +135,10 @@ def test_every_metric_of_the_api_moves_through_real_requests(stack: Stack) -> No
         assert stack.http.get(api + "/api/articles/1").status_code == 200
     eventually(lambda: stack.http.get(api + "/api/search", params={"q": "a"}).status_code == 200, "search answers")
     try:
-        stack.switch(delay_ms=1100, cache_off=True)
+        stack.inject(delay_ms=1100, cache_off=True)
         stack.http.get(api + "/api/articles/2")
     finally:
-        stack.switch(delay_ms=0, cache_off=False)
+        stack.inject(delay_ms=0, cache_off=False)
     stack.container("postgres").stop()
     try:
         assert stack.http.get(api + "/api/articles/3", timeout=30).status_code == 503

@@ -51,7 +51,7 @@ def load(stack: Stack) -> Iterator[list[int]]:
 
 def test_reloads_under_load_miss_no_scrape_and_keep_a_pending_alert(stack: Stack) -> None:
     api = stack.url("api")
-    stack.switch(cache_off=True)
+    stack.inject(cache_off=True)
     began = time.time()
 
     def pending_since() -> str:
@@ -72,7 +72,7 @@ def test_reloads_under_load_miss_no_scrape_and_keep_a_pending_alert(stack: Stack
         assert set(answered) == {200}  # no question is lost over a reload
         assert _active_at(stack, "CacheHitRatioDegraded") == since
     finally:
-        stack.switch(cache_off=False)
+        stack.inject(cache_off=False)
     stack.calm()
     assert stack.identity("prometheus") == before
     window = f"{int(time.time() - began)}s"

@@ -70,8 +70,8 @@ def test_bad_answers_and_used_up_connections_fire_and_good_ones_end_it(hasty: St
     """SlowQueries ends only when its five minutes have passed: the last test of the file waits for that."""
     ended = ("CacheHitRatioDegraded", "HighResponseTime", "HighErrorRate", "ConnectionPoolNearMax")
     with ExitStack() as after:
-        after.callback(hasty.switch, slow_queries=False, cache_off=False, delay_ms=0, fail_rate=0)
-        hasty.switch(slow_queries=True, cache_off=True, delay_ms=2000, fail_rate=0.5)
+        after.callback(hasty.inject, slow_queries=False, cache_off=False, delay_ms=0, fail_rate=0)
+        hasty.inject(slow_queries=True, cache_off=True, delay_ms=2000, fail_rate=0.5)
         with used_up_connections(hasty):
             _wait(
                 hasty,
@@ -82,7 +82,7 @@ def test_bad_answers_and_used_up_connections_fire_and_good_ones_end_it(hasty: St
                 "ConnectionPoolNearMax",
                 meanwhile=16,
             )
-        hasty.switch(slow_queries=False, delay_ms=0, fail_rate=0)
+        hasty.inject(slow_queries=False, delay_ms=0, fail_rate=0)
         _wait(hasty, "firing", "CacheHitRatioDegraded", meanwhile=100)
     _wait(hasty, "inactive", *ended, meanwhile=200)
 

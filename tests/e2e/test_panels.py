@@ -162,12 +162,12 @@ def test_a_dashboards_marks_can_be_asked_for(stack: Stack, model: dict[str, Any]
 def bad_answers(stack: Stack) -> Iterator[None]:
     """Few enough that no alert fires: slow queries, of which five are too many, for a second only."""
     with ExitStack() as after:
-        after.callback(stack.switch, fail_rate=0, delay_ms=0, slow_queries=False, cache_off=False)
-        stack.switch(fail_rate=1)
+        after.callback(stack.inject, fail_rate=0, delay_ms=0, slow_queries=False, cache_off=False)
+        stack.inject(fail_rate=1)
         _read(stack, 10)
-        stack.switch(fail_rate=0, delay_ms=1100)
+        stack.inject(fail_rate=0, delay_ms=1100)
         _read(stack, 10)
-        stack.switch(delay_ms=0, slow_queries=True, cache_off=True)
+        stack.inject(delay_ms=0, slow_queries=True, cache_off=True)
         _read(stack, 2)
     yield
 
@@ -357,13 +357,13 @@ def outage_that_nobody_is_told_of(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def database_away(stack: Stack) -> Iterator[None]:
-    stack.switch(cache_off=True)
+    stack.inject(cache_off=True)
     try:
         with stopped(stack, "postgres"):
             _read(stack, 3)
             yield
     finally:
-        stack.switch(cache_off=False)
+        stack.inject(cache_off=False)
 
 
 @contextmanager

@@ -298,9 +298,9 @@ def test_an_engine_that_refuses_the_articles_is_reported(world: World) -> None:
         Search(httpx.Client(transport=refusing, base_url="http://search")).fill([(1, "One", "Body")])
 
 
-def test_the_switches_do_what_they_say(world: World) -> None:
+def test_the_faults_do_what_they_say(world: World) -> None:
     def switch(**desired: object) -> None:
-        assert world.client.post("/demo/switches", json=desired).status_code == 200
+        assert world.client.post("/demo/faults", json=desired).status_code == 200
 
     switch(fail_rate=1)
     assert world.client.get("/api/articles/1").status_code == 500
@@ -310,7 +310,7 @@ def test_the_switches_do_what_they_say(world: World) -> None:
         assert world.client.get("/api/articles/1").status_code == 200
     assert world.pool.statements.count(SLOW_QUERY) == 2
     assert world.figures()["cache_misses_total"] == 2
-    assert world.client.get("/demo/switches").json == {
+    assert world.client.get("/demo/faults").json == {
         "fail_rate": 0,
         "delay_ms": 0,
         "slow_queries": True,
@@ -322,7 +322,7 @@ def test_the_switches_do_what_they_say(world: World) -> None:
     ("body", "said"),
     [
         ([], "fail_rate, delay_ms, slow_queries, cache_off"),
-        ({"fail_rat": 1}, "unknown switch 'fail_rat'"),
+        ({"fail_rat": 1}, "unknown fault 'fail_rat'"),
         ({"fail_rate": 1.1}, "from 0 to 1"),
         ({"fail_rate": True}, "from 0 to 1"),
         ({"fail_rate": float("nan")}, "from 0 to 1"),
@@ -333,8 +333,8 @@ def test_the_switches_do_what_they_say(world: World) -> None:
         ({"cache_off": None}, "true or false"),
     ],
 )
-def test_wrong_switches_are_refused_and_change_nothing(world: World, body: object, said: str) -> None:
-    answer = world.client.post("/demo/switches", json=body)
+def test_invalid_faults_are_rejected_and_change_nothing(world: World, body: object, said: str) -> None:
+    answer = world.client.post("/demo/faults", json=body)
     assert answer.status_code == 400 and answer.json and said in answer.json["error"]
     assert world.panel.now == FaultInjector().now
 

@@ -75,7 +75,7 @@ def test_exactly_the_families_of_the_checklist_with_their_types(app: Flask) -> N
 
 def test_unsuffixed_counters_have_help_type_and_sample_under_one_name(app: Flask, metrics: Metrics) -> None:
     text = metrics.render()
-    for name in module.AS_WRITTEN:
+    for name in module.UNSUFFIXED_COUNTERS:
         assert re.search(rf"^# HELP {name} .+\n# TYPE {name} counter\n{name} 0\.0$", text, re.MULTILINE)
         assert f"{name}_total" not in text
 
