@@ -7,6 +7,7 @@ types; it runs in a clean clone of HEAD or in this checkout, as the row says.
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import tempfile
@@ -116,12 +117,15 @@ def ci() -> Iterator[Figure]:
 
 def ci_cold() -> Iterator[Figure]:
     """`.ci/run` in a clean clone with a home folder of its own, so without any cache of ours, Go's, uv's or Maven's.
-    The replacement images are removed from the engine before.
+    The replacement images, and those made from them, are removed from the engine first.
     """
-    listed = ("docker", "image", "ls", "--quiet", "--filter", "reference=closed/*")
-    images = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
-    if images:
-        run("docker", "image", "rm", "--force", *sorted(set(images)))
+    # By name: an image that another is made from can only be removed together with that.
+    listed = ("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+    names = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+    ours = [name for name in names if re.match(r"closed/|softfactory[a-z0-9-]*-demo:", name)]
+    if ours:
+        run("docker", "image", "rm", "--force", *ours)
+    run("docker", "image", "prune", "--force")
     with _clone() as folder, tempfile.TemporaryDirectory(prefix="bench-home-") as home:
         for file in MIRRORS:
             there = Path.home() / file
