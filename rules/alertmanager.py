@@ -10,11 +10,11 @@ RELOADED = Signal(
     title="Last config reload successful",
     unit=Unit.UP,
     job=JOB,
-    description="1 where the last reload took the configuration, 0 where an older one is still in use. Good: 1.",
+    description="1 if the last reload succeeded, 0 if the previous configuration is still in use. Good: 1.",
     expr="min by ($by) (alertmanager_config_last_reload_successful{$scope})",
 )
 
-# The Watchdog's five minutes leave two or three notifications in the window, even where nothing else is told.
+# The Watchdog's five minutes leave two or three notifications in the window, even if nothing else is sent.
 FAILED_NOTIFICATIONS = Signal(
     title="Failed notifications",
     unit=Unit.RATIO,
@@ -23,7 +23,9 @@ FAILED_NOTIFICATIONS = Signal(
     window="15m",
     panel_window="15m",
     empty_when_healthy=True,
-    description="Percentage of the notifications that did not reach their receiver. No value without any. Good: 0.",
+    description=(
+        "Percentage of notifications that did not reach their receiver. No value without notifications. Good: 0."
+    ),
     expr="""
     sum by ($by) (rate(alertmanager_notifications_failed_total{$scope}[$window]))
     / (sum by ($by) (rate(alertmanager_notifications_total{$scope}[$window])) > 0)""",
@@ -34,8 +36,10 @@ ALERTS_BY_STATE = Signal(
     unit=Unit.COUNT,
     job=JOB,
     by=("instance", "state"),
-    description="Alerts that Alertmanager knows of: active are told, suppressed are silenced or inhibited. Good: one "
-    "active, the Watchdog.",
+    description=(
+        "Alerts in Alertmanager: active ones are notified, suppressed ones are silenced or inhibited. Good: one "
+        "active, the Watchdog."
+    ),
     expr="sum by ($by) (alertmanager_alerts{$scope})",
 )
 
@@ -45,7 +49,7 @@ SILENCES = Signal(
     job=JOB,
     by=("instance", "state"),
     empty_when_healthy=True,
-    description="Silences that hold now or will. Good: none that you do not know of.",
+    description="Silences that are active or pending. Good: none that you do not know of.",
     expr='sum by ($by) (alertmanager_silences{$scope,state!="expired"})',
 )
 
@@ -56,7 +60,9 @@ NOTIFICATIONS = Signal(
     by=("instance", "receiver_name"),
     window="15m",
     panel_window="15m",
-    description="Notifications of the last 15 minutes, by receiver. Good: the three of the Watchdog to the heartbeat.",
+    description=(
+        "Notifications of the last 15 minutes, by receiver. Good: the Watchdog's three, to the dead man's switch."
+    ),
     expr="sum by ($by) (increase(alertmanager_notifications_total{$scope}[$window])) > 0",
 )
 
@@ -67,7 +73,7 @@ NOTIFICATION_TIME = Signal(
     by=("instance", "receiver_name"),
     window="15m",
     panel_window="15m",
-    description="Mean time until a receiver took a notification. No value without any. Good: under 1 s.",
+    description="Mean time until a receiver accepted a notification. No value without notifications. Good: under 1 s.",
     expr="""
     sum by ($by) (rate(alertmanager_notification_latency_seconds_sum{$scope}[$window]))
     / (sum by ($by) (rate(alertmanager_notification_latency_seconds_count{$scope}[$window])) > 0)""",
@@ -77,11 +83,11 @@ AGGREGATION_GROUPS = Signal(
     title="Aggregation groups",
     unit=Unit.COUNT,
     job=JOB,
-    description="Groups in which Alertmanager tells of alerts that belong together. Good: one, the Watchdog's.",
+    description="Groups of alerts that Alertmanager sends as one notification. Good: one, the Watchdog's.",
     expr="sum by ($by) (alertmanager_dispatcher_aggregation_groups{$scope})",
 )
 
-# Alertmanager answers that it took the alert all the same: only its own figures show the loss.
+# Alertmanager acknowledges the alert all the same: only its own metrics show the loss.
 DROPPED_ALERTS = Signal(
     title="Alerts dropped in 15 minutes",
     unit=Unit.COUNT,
@@ -89,7 +95,7 @@ DROPPED_ALERTS = Signal(
     window="15m",
     panel_window="15m",
     empty_when_healthy=True,
-    description="Alerts that Alertmanager refused as invalid, or could put into no group. Good: 0.",
+    description="Alerts that Alertmanager rejected as invalid, or could not add to a group. Good: 0.",
     expr="""
     sum by ($by) (increase(alertmanager_alerts_invalid_total{$scope}[$window]))
     + sum by ($by) (increase(alertmanager_dispatcher_aggregation_group_limit_reached_total{$scope}[$window]))
@@ -102,26 +108,30 @@ ALERTS = (
         severity=Severity.WARNING,
         for_="5m",
         when=RELOADED.below(1),
-        summary="{{ $labels.instance }}: Alertmanager did not take its configuration",
-        description="The last reload failed: receivers and routes are those from before, and a restart would fail.",
+        summary="{{ $labels.instance }}: Alertmanager rejected its configuration",
+        description=(
+            "The last reload failed: Alertmanager keeps the previous receivers and routes, and a restart would fail."
+        ),
     ),
     Alert(
-        # As long as the window: one that failed, while a receiver restarted, is out of it by then.
-        # Critical: a warning would wait for office hours, and may go to the very receiver that fails.
+        # `for` is as long as the window: a lone failure, while a receiver restarted, has left it by then.
+        # Critical: a warning would wait for business hours, and may go to the very receiver that fails.
         name="AlertmanagerFailedToSendAlerts",
         severity=Severity.CRITICAL,
         for_="15m",
-        when=FAILED_NOTIFICATIONS.above(0.1),  # a tenth is no lost packet: a receiver takes none of its own
-        summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the notifications to "
-        "{{ $labels.receiver_name }} by {{ $labels.integration }} fail",
-        description="A receiver does not take its notifications: people or the Watchdog's keeper are not told.",
+        when=FAILED_NOTIFICATIONS.above(0.1),  # more than a lost packet: a receiver that is down fails every one
+        summary=(
+            "{{ $labels.instance }}: {{ $value | humanizePercentage }} of notifications to "
+            "{{ $labels.receiver_name }} via {{ $labels.integration }} fail"
+        ),
+        description="A receiver does not accept notifications: on-call, or the dead man's switch, does not get them.",
     ),
     Alert(
         name="AlertmanagerAlertsDropped",
         severity=Severity.WARNING,
         for_="1m",
         when=DROPPED_ALERTS.above(0),
-        summary='{{ $labels.instance }}: alerts lost in 15 minutes: {{ $value | printf "%.0f" }}',
-        description="Alertmanager can tell nobody of them: they are invalid, or there are too many groups.",
+        summary='{{ $labels.instance }}: alerts dropped in 15 minutes: {{ $value | printf "%.0f" }}',
+        description="Nobody is notified of them: they are invalid, or there are too many aggregation groups.",
     ),
 )

@@ -4,14 +4,14 @@ from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Uni
 
 JOB = ScrapeJob(name="elasticsearch", service="elasticsearch", port=9114)
 
-# Version 1.10 has no metric of its own for "up"; it goes on answering with cluster health gone when the server is gone.
+# Version 1.10 has no "up" metric: if the server is down, the exporter still answers, without cluster health.
 REACHABLE = reachable(JOB, "elasticsearch_cluster_health_status{$scope} * 0 + 1")
 
 DOCUMENTS = Signal(
     title="Documents",
     unit=Unit.COUNT,
     job=JOB,
-    description="Documents in primary shards. Good: grows with what is indexed; a drop is a deletion or a lost index.",
+    description="Documents in primary shards. Good: grows as you index; a drop is a deletion or a lost index.",
     expr="sum by ($by) (elasticsearch_indices_docs_primary{$scope})",
 )
 
@@ -19,7 +19,7 @@ PRIMARIES_ASSIGNED = Signal(
     title="All primaries assigned",
     unit=Unit.UP,
     job=JOB,
-    description="0 where the cluster is red: a part of the data can be neither searched nor written. Good: 1.",
+    description="0 if the cluster is red: some of the data can be neither searched nor written. Good: 1.",
     expr='1 - max by ($by) (elasticsearch_cluster_health_status{$scope,color="red"})',
 )
 
@@ -28,8 +28,8 @@ REPLICAS_ASSIGNED = Signal(
     unit=Unit.UP,
     job=JOB,
     description=(
-        "0 where the cluster is yellow: all data is there, but not in as many copies as its indices ask for. "
-        "1 where it is green, and where it is red: see the primary shards. Good: 1."
+        "0 if the cluster is yellow: all data is available, but with fewer replicas than its indices ask for. "
+        "1 if it is green, and also if it is red: see the primary shards. Good: 1."
     ),
     expr='1 - max by ($by) (elasticsearch_cluster_health_status{$scope,color="yellow"})',
 )
@@ -39,7 +39,7 @@ HEAP_USED = Signal(
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "name"),
-    description="Percentage of its heap that a node uses. Good: a saw-tooth under 75 %.",
+    description="Percentage of its heap that a node uses. Good: a sawtooth under 75 %.",
     expr="""
     sum by ($by) (elasticsearch_jvm_memory_used_bytes{$scope,area="heap"})
     / sum by ($by) (elasticsearch_jvm_memory_max_bytes{$scope,area="heap"})""",
@@ -50,7 +50,7 @@ DISK_USED = Signal(
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "name"),
-    description="Percentage of the disks under a node's data. Good: under 85 %, from where it takes no new shards.",
+    description="Percentage of a node's data disks in use. Good: under 85 %; above that it takes no new shards.",
     expr="""
     1 - sum by ($by) (elasticsearch_filesystem_data_available_bytes{$scope})
     / sum by ($by) (elasticsearch_filesystem_data_size_bytes{$scope})""",
@@ -63,7 +63,7 @@ THREAD_POOL_REJECTED = Signal(
     by=("instance", "type"),
     panel_window="5m",
     empty_when_healthy=True,
-    description="Searches and writes that were refused because a node's queue was full. Good: 0.",
+    description="Searches and writes that were rejected because a node's queue was full. Good: 0.",
     expr='sum by ($by) (increase(elasticsearch_thread_pool_rejected_count{$scope,type=~"search|write"}[$window]))',
 )
 
@@ -79,7 +79,7 @@ SHARDS = Signal(
     title="Active shards",
     unit=Unit.COUNT,
     job=JOB,
-    description="Shards, primary and replica, that can be searched. Good: level.",
+    description="Shards, primary and replica, that can be searched. Good: steady.",
     expr="max by ($by) (elasticsearch_cluster_health_active_shards{$scope})",
 )
 
@@ -88,7 +88,7 @@ UNASSIGNED_SHARDS = Signal(
     unit=Unit.COUNT,
     job=JOB,
     empty_when_healthy=True,
-    description="Shards that no node holds: replicas where the cluster is yellow, primaries where it is red. Good: 0.",
+    description="Shards that no node holds: replicas if the cluster is yellow, primaries if it is red. Good: 0.",
     expr="max by ($by) (elasticsearch_cluster_health_unassigned_shards{$scope})",
 )
 
@@ -96,7 +96,7 @@ SIZE = Signal(
     title="Index size",
     unit=Unit.BYTES,
     job=JOB,
-    description="What all shards take on the disks. Good: grows slowly, and evenly.",
+    description="Disk space that all shards use. Good: grows slowly and steadily.",
     expr="sum by ($by) (elasticsearch_indices_store_size_bytes{$scope})",
 )
 
@@ -105,7 +105,7 @@ SEARCHES = Signal(
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     by=("instance", "name"),
-    description="Searches per second and node, counted once per shard. Good: in step with the API's searches.",
+    description="Searches per second and node, counted once per shard. Good: follows the API's searches.",
     expr="sum by ($by) (rate(elasticsearch_indices_search_query_total{$scope}[$window]))",
 )
 
@@ -113,7 +113,7 @@ SEARCH_TIME = Signal(
     title="Search latency (mean)",
     unit=Unit.SECONDS,
     job=JOB,
-    description="Mean time of a search on one shard. No value without searches. Good: level, under 0.1 s.",
+    description="Mean time of a search on one shard. No value without searches. Good: steady, under 0.1 s.",
     expr="""
     sum by ($by) (rate(elasticsearch_indices_search_query_time_seconds{$scope}[$window]))
     / (sum by ($by) (rate(elasticsearch_indices_search_query_total{$scope}[$window])) > 0)""",
@@ -124,7 +124,7 @@ DOCUMENTS_READ = Signal(
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     by=("instance", "name"),
-    description="Fetches per second: the second half of a search, for what it found. Good: in step with the searches.",
+    description="Fetches per second: a search's second phase, which loads the hits. Good: follows the searches.",
     expr="sum by ($by) (rate(elasticsearch_indices_search_fetch_total{$scope}[$window]))",
 )
 
@@ -134,8 +134,8 @@ CIRCUIT_BREAKER_USED = Signal(
     job=JOB,
     by=("instance", "name"),
     description=(
-        "Percentage of the parent circuit breaker's limit: at its end a node refuses requests, lest it run out of "
-        "heap. Good: under 70 %."
+        "Percentage of the parent circuit breaker's limit. At 100 % a node rejects requests, so that it does not run"
+        " out of heap. Good: under 70 %."
     ),
     expr="""
     max by ($by) (elasticsearch_breakers_estimated_size_bytes{$scope,breaker="parent"})
@@ -147,7 +147,7 @@ CPU = Signal(
     unit=Unit.RATIO,
     job=JOB,
     by=("instance", "name"),
-    description="Percentage of its machine's cores that a node's process uses. Good: under 70 %.",
+    description="Percentage of its machine's CPU that a node's process uses. Good: under 70 %.",
     expr="max by ($by) (elasticsearch_process_cpu_percent{$scope}) / 100",
 )
 
@@ -157,7 +157,7 @@ OPEN_FILES = Signal(
     job=JOB,
     by=("instance", "name"),
     description=(
-        "Percentage of the files that a node may open. Good: under 50 %; each segment of an index needs several."
+        "Percentage of a node's file descriptors in use. Good: under 50 %; each segment of an index needs several."
     ),
     expr="""
     max by ($by) (elasticsearch_process_open_files_count{$scope})
@@ -169,7 +169,7 @@ THREAD_POOL_COMPLETED = Signal(
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     by=("instance", "type"),
-    description="Tasks per second that the thread pools ended, by pool. Good: search and write in step with the API.",
+    description="Tasks per second that the thread pools completed, by pool. Good: search and write follow the API.",
     expr="sum by ($by) (rate(elasticsearch_thread_pool_completed_count{$scope}[$window])) > 0",
 )
 
@@ -182,23 +182,23 @@ ALERTS = (
         when=REACHABLE.below(1),
         fire_if_absent=True,
         summary="{{ $labels.instance }}: Elasticsearch is unreachable",
-        description="The exporter gets no cluster health from Elasticsearch, cannot be scraped, or is gone.",
+        description="The exporter cannot read Elasticsearch's cluster health, cannot be scraped, or is gone.",
     ),
     Alert(
         name="ElasticsearchClusterRed",
         severity=Severity.CRITICAL,
-        for_="5m",  # a restart reads its shards meanwhile
+        for_="5m",  # a restarting node has loaded its shards by then
         when=PRIMARIES_ASSIGNED.below(1),
         summary="{{ $labels.instance }}: the cluster is red",
-        description="A primary shard is missing: a part of the data can be neither searched nor written.",
+        description="A primary shard is unassigned: some of the data can be neither searched nor written.",
     ),
     Alert(
         name="ElasticsearchClusterYellow",
         severity=Severity.WARNING,
-        for_="30m",  # a rolling restart's copying is done
+        for_="30m",  # a rolling restart has copied its replicas by then
         when=REPLICAS_ASSIGNED.below(1),
         summary="{{ $labels.instance }}: the cluster is yellow",
-        description="A replica is missing: the next node that fails takes data with it.",
+        description="A replica is unassigned: if another node fails, data is lost.",
     ),
     Alert(
         name="ElasticsearchHeapUsageTooHigh",
@@ -206,7 +206,7 @@ ALERTS = (
         for_="15m",
         when=HEAP_USED.above(0.90),  # garbage collection brings a healthy heap back under 75 % within minutes
         summary="{{ $labels.instance }}: node {{ $labels.name }} uses {{ $value | humanizePercentage }} of its heap",
-        description="Garbage collection does not get the heap free: the node slows down and is about to fail.",
+        description="Garbage collection cannot free the heap: the node slows down and is about to fail.",
     ),
     Alert(
         name="ElasticsearchDiskOutOfSpace",
@@ -214,14 +214,14 @@ ALERTS = (
         for_="10m",
         when=DISK_USED.above(0.90),  # the high watermark: shards move away; at 95 % indices turn read-only
         summary="{{ $labels.instance }}: node {{ $labels.name }} uses {{ $value | humanizePercentage }} of its disk",
-        description="The node gives its shards away, and refuses writes when 95 % of its disk are in use.",
+        description="The node moves its shards away, and at 95 % disk usage its indices become read-only.",
     ),
     Alert(
         name="ElasticsearchThreadPoolRejections",
         severity=Severity.WARNING,
         for_="5m",
         when=THREAD_POOL_REJECTED.above(0),
-        summary='{{ $labels.instance }}: {{ $labels.type }} tasks refused in 5 minutes: {{ $value | printf "%.0f" }}',
-        description="A queue of the cluster is full: it gets more to do than it can, and users see errors.",
+        summary='{{ $labels.instance }}: {{ $labels.type }} tasks rejected in 5 minutes: {{ $value | printf "%.0f" }}',
+        description="A node's queue is full: the cluster gets more requests than it can process, and users see errors.",
     ),
 )

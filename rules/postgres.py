@@ -6,7 +6,7 @@ JOB = ScrapeJob(name="postgres", service="postgres", port=9187)
 
 REACHABLE = reachable(JOB, "pg_up{$scope}")
 
-# PostgreSQL keeps some connections back for superusers and, since 16, for the members of pg_use_reserved_connections.
+# PostgreSQL reserves some connections for superusers and, since 16, for members of pg_use_reserved_connections.
 LIMIT = """
     (max by ($by) (pg_settings_max_connections{$scope})
      - max by ($by) (pg_settings_superuser_reserved_connections{$scope})
@@ -18,7 +18,7 @@ CONNECTIONS_USED = Signal(
     title="Connections in use",
     unit=Unit.RATIO,
     job=JOB,
-    description="Percentage of the connections that ordinary roles may open. Good: under 80 %.",
+    description="Percentage in use of the connections that ordinary roles may open. Good: under 80 %.",
     expr=f"sum by ($by) (pg_stat_database_numbackends{{$scope}}) / on ($by) {LIMIT}",
 )
 
@@ -28,7 +28,9 @@ CONNECTIONS_4H_PREDICTION = Signal(
     job=JOB,
     window="2h",
     panel_window="2h",
-    description="Percentage of the connections in four hours' time, at the pace of the last two. Good: under 100 %.",
+    description=(
+        "Predicted percentage of connections in use in four hours, at the rate of the last two. Good: under 100 %."
+    ),
     expr=f"sum by ($by) (predict_linear(pg_stat_database_numbackends{{$scope}}[$window], 4 * 3600)) / on ($by) {LIMIT}",
 )
 
@@ -38,7 +40,7 @@ IDLE_IN_TRANSACTION = Signal(
     job=JOB,
     by=("instance", "datname"),
     empty_when_healthy=True,
-    description="Age of the oldest transaction whose client does nothing. Good: under a minute.",
+    description="Age of the oldest transaction whose client is idle. Good: under a minute.",
     expr='max by ($by) (pg_stat_activity_max_tx_duration{$scope,state=~"idle in transaction.*"})',
 )
 
@@ -50,8 +52,8 @@ DEADLOCKS = Signal(
     window="1h",
     panel_window="1h",
     empty_when_healthy=True,
-    description="Transactions of the last hour that PostgreSQL broke off because they waited for each other. Good: 0.",
-    # The floor takes back what extrapolation to a full hour adds to a whole number.
+    description="Transactions of the last hour that PostgreSQL aborted because they waited for each other. Good: 0.",
+    # floor() undoes what extrapolation to a full hour adds to a whole number.
     expr="floor(sum by ($by) (increase(pg_stat_database_deadlocks{$scope}[$window])))",
 )
 
@@ -62,7 +64,7 @@ ARCHIVING_FAILURES = Signal(
     window="15m",
     panel_window="15m",
     empty_when_healthy=True,
-    description="Failed attempts to archive a WAL file. Good: 0; always 0 where nothing is archived.",
+    description="Failed attempts to archive a WAL file. Good: 0; always 0 if archiving is off.",
     expr="sum by ($by) (increase(pg_stat_archiver_failed_count{$scope}[$window]))",
 )
 
@@ -71,7 +73,9 @@ CONNECTIONS_BY_STATE = Signal(
     unit=Unit.COUNT,
     job=JOB,
     by=("instance", "state"),
-    description="What the connected clients do. Good: mostly idle; few active, none idle in a transaction for long.",
+    description=(
+        "Connections by what their client does. Good: mostly idle; few active, none idle in a transaction for long."
+    ),
     expr="sum by ($by) (pg_stat_activity_count{$scope}) > 0",
 )
 
@@ -79,7 +83,7 @@ TRANSACTIONS = Signal(
     title="Transactions",
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
-    description="Transactions per second that ended, well or rolled back. Good: in step with the API's requests.",
+    description="Transactions per second, committed or rolled back. Good: follows the API's requests.",
     expr="""
     sum by ($by) (rate(pg_stat_database_xact_commit{$scope}[$window]))
     + sum by ($by) (rate(pg_stat_database_xact_rollback{$scope}[$window]))""",
@@ -91,7 +95,7 @@ ROWS_READ = Signal(
     job=JOB,
     by=("instance", "datname"),
     description=(
-        "Rows per second that statements returned or looked at. Good: in step with the transactions; far above "
+        "Rows per second that statements returned or scanned. Good: follows the transactions; if it is far above "
         "them, an index is missing."
     ),
     expr="sum by ($by) (rate(pg_stat_database_tup_returned{$scope}[$window]))",
@@ -102,7 +106,7 @@ ROWS_WRITTEN = Signal(
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     by=("instance", "datname"),
-    description="Rows per second that were inserted, updated or deleted. Good: in step with sign-ups and logins.",
+    description="Rows per second that were inserted, updated or deleted. Good: follows sign-ups and logins.",
     expr="""
     sum by ($by) (rate(pg_stat_database_tup_inserted{$scope}[$window]))
     + sum by ($by) (rate(pg_stat_database_tup_updated{$scope}[$window]))
@@ -114,7 +118,8 @@ BUFFER_HIT_RATIO = Signal(
     unit=Unit.RATIO,
     job=JOB,
     description=(
-        "Percentage of the blocks that PostgreSQL found in its buffers. No value without reads. Good: over 99 %."
+        "Percentage of block reads that PostgreSQL served from its buffer cache. No value without reads. Good: over"
+        " 99 %."
     ),
     expr="""
     sum by ($by) (rate(pg_stat_database_blks_hit{$scope}[$window]))
@@ -127,7 +132,7 @@ SIZE = Signal(
     unit=Unit.BYTES,
     job=JOB,
     by=("instance", "datname"),
-    description="What a database takes on the disk. Good: grows slowly, and evenly.",
+    description="Disk space that a database uses. Good: grows slowly and steadily.",
     expr="sum by ($by) (pg_database_size_bytes{$scope})",
 )
 
@@ -136,7 +141,7 @@ LOCKS = Signal(
     unit=Unit.COUNT,
     job=JOB,
     by=("instance", "mode"),
-    description="Locks that are held, by mode. Good: a few weak ones; accessexclusivelock makes everybody wait.",
+    description="Locks that are held, by mode. Good: a few weak ones; accessexclusivelock blocks everybody else.",
     expr="sum by ($by) (pg_locks_count{$scope}) > 0",
 )
 
@@ -145,8 +150,8 @@ WAL_SIZE = Signal(
     unit=Unit.BYTES,
     job=JOB,
     description=(
-        "What the write-ahead log takes on the disk. Good: under max_wal_size; more is a slot or an archive "
-        "that holds it back."
+        "Disk space that the write-ahead log uses. Good: under max_wal_size; above it, a replication slot or failing "
+        "archiving keeps old files."
     ),
     expr="sum by ($by) (pg_wal_size_bytes{$scope})",
 )
@@ -155,7 +160,7 @@ COLLECTORS_OK = Signal(
     title="Exporter collectors OK",
     unit=Unit.UP,
     job=JOB,
-    description="1 where every collector of the exporter got an answer; 0 where one was refused or broke. Good: 1.",
+    description="1 if all of the exporter's collectors succeeded, 0 if one was denied or failed. Good: 1.",
     expr="""
     min by ($by) (pg_scrape_collector_success{$scope})
     * (1 - max by ($by) (pg_exporter_last_scrape_error{$scope}))""",
@@ -166,7 +171,7 @@ ALERTS = (
         name="DatabaseDown",
         group=CHECKLIST_GROUP,
         severity=Severity.CRITICAL,
-        for_="1m",  # not a restart's blink
+        for_="1m",  # longer than a restart
         when=REACHABLE.below(1),
         fire_if_absent=True,
         summary="{{ $labels.instance }}: PostgreSQL is unreachable",
@@ -186,43 +191,47 @@ ALERTS = (
         severity=Severity.WARNING,
         for_="30m",
         when=CONNECTIONS_4H_PREDICTION.above(1),
-        and_conditions=(CONNECTIONS_USED.above(0.5),),  # below half, a slope is a busy morning
-        summary="{{ $labels.instance }} has no connection left in four hours, at this pace",
-        description="More than half of the connections are in use, and they grow as if a client never gave one back.",
+        and_conditions=(CONNECTIONS_USED.above(0.5),),  # below half, growth is just a busy morning
+        summary="{{ $labels.instance }} will run out of connections within four hours",
+        description=(
+            "More than half of the connections are in use and the number keeps growing: a client may be leaking them."
+        ),
     ),
     Alert(
         name="PostgresIdleInTransaction",
         severity=Severity.WARNING,
         for_="5m",
-        when=IDLE_IN_TRANSACTION.above(600),  # no program thinks for ten minutes between two statements
+        when=IDLE_IN_TRANSACTION.above(600),  # no program needs ten minutes between two statements
         summary=(
             "{{ $labels.instance }}: a transaction in {{ $labels.datname }} has been idle for "
             "{{ $value | humanizeDuration }}"
         ),
-        description="A client began a transaction and does nothing: its locks stay, and vacuum clears nothing away.",
+        description="A client opened a transaction and does nothing: it keeps its locks, and vacuum cannot clean up.",
     ),
     Alert(
         name="PostgresDeadlocks",
         severity=Severity.WARNING,
         for_="5m",
-        when=DEADLOCKS.above(10),  # a few are retried and forgotten; more is two code paths with opposite orders
+        when=DEADLOCKS.above(10),  # programs retry a few; more means that two code paths lock in opposite orders
         summary='{{ $labels.instance }}: {{ $value | printf "%.0f" }} deadlocks in {{ $labels.datname }} in an hour',
-        description="Transactions wait for each other's rows again and again, and PostgreSQL breaks them off.",
+        description="Transactions keep waiting for each other's rows, and PostgreSQL aborts them.",
     ),
     Alert(
         name="PostgresWalArchivingFailing",
         severity=Severity.WARNING,
         for_="15m",
-        when=ARCHIVING_FAILURES.above(0),  # PostgreSQL tries again each minute, so a lasting fault shows all the time
+        when=ARCHIVING_FAILURES.above(0),  # PostgreSQL retries every minute, so a lasting fault shows all the time
         summary='{{ $labels.instance }} cannot archive its WAL; failures in 15 minutes: {{ $value | printf "%.0f" }}',
-        description="Copies of the data cannot be brought up to now, and WAL files stay until the disk is full.",
+        description=(
+            "Point-in-time recovery no longer reaches the present, and WAL files pile up until the disk is full."
+        ),
     ),
     Alert(
         name="PostgresExporterFailing",
         severity=Severity.WARNING,
-        for_="10m",  # DatabaseDown comes first, and holds it
+        for_="10m",  # DatabaseDown fires first and inhibits it
         when=COLLECTORS_OK.below(1),
-        summary="{{ $labels.instance }}: the exporter cannot read all of PostgreSQL's figures",
-        description="PostgreSQL answers, but not every question: alerts on connections or archiving may be blind.",
+        summary="{{ $labels.instance }}: the exporter cannot collect all PostgreSQL metrics",
+        description="PostgreSQL answers, but a collector fails: alerts about connections or archiving may not fire.",
     ),
 )

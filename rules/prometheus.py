@@ -1,11 +1,11 @@
-"""Prometheus itself, and what it alone can tell of all targets."""
+"""Prometheus itself, and what only Prometheus knows about all targets."""
 
 from typing import Final
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 JOB = ScrapeJob(name="prometheus", service="prometheus", port=9090)
-RELEASE_INFO: Final = "monitoring_release_info"  # the series whose label `release` names the configuration that is live
+RELEASE_INFO: Final = "monitoring_release_info"  # the series whose label `release` names the loaded configuration
 
 REACHABLE = reachable(JOB)
 
@@ -14,7 +14,7 @@ ALIVE = Signal(
     unit=Unit.UP,
     job=JOB,
     by=(),
-    description="1 as long as Prometheus evaluates its rules.",
+    description="1 while Prometheus evaluates its rules.",
     expr="vector(1)",
 )
 
@@ -23,7 +23,7 @@ TARGET_UP = Signal(
     unit=Unit.UP,
     job=JOB,
     by=("service", "job", "instance"),
-    description="1 where the last scrape of a target gave an answer, 0 where it did not; of all jobs. Good: 1.",
+    description="1 if the last scrape of a target succeeded, 0 if it failed, for all jobs. Good: 1.",
     expr="min by ($by) (up)",
 )
 
@@ -31,7 +31,7 @@ RELOADED = Signal(
     title="Last config reload successful",
     unit=Unit.UP,
     job=JOB,
-    description="1 where the last reload took the configuration, 0 where an older one is still in use. Good: 1.",
+    description="1 if the last reload succeeded, 0 if the previous configuration is still in use. Good: 1.",
     expr="min by ($by) (prometheus_config_last_reload_successful{$scope})",
 )
 
@@ -42,7 +42,7 @@ RULE_FAILURES = Signal(
     by=("instance", "rule_group"),
     panel_window="5m",
     empty_when_healthy=True,
-    description="Evaluations of the last 5 minutes that broke off. Good: 0.",
+    description="Rule evaluations of the last 5 minutes that failed. Good: 0.",
     expr="sum by ($by) (increase(prometheus_rule_evaluation_failures_total{$scope}[$window]))",
 )
 
@@ -52,16 +52,16 @@ DROPPED_NOTIFICATIONS = Signal(
     job=JOB,
     panel_window="5m",
     empty_when_healthy=True,
-    description="Notifications of the last 5 minutes that no Alertmanager took. Good: 0.",
+    description="Notifications of the last 5 minutes that no Alertmanager accepted. Good: 0.",
     expr="sum by ($by) (increase(prometheus_notifications_dropped_total{$scope}[$window]))",
 )
 
-# It holds 10,000 (Prometheus' default); what does not fit is dropped. All our alerts at once are a hundred.
+# It holds 10,000 (Prometheus' default) and drops what does not fit. All our alerts firing at once are a hundred.
 NOTIFICATION_QUEUE = Signal(
     title="Notification queue in use",
     unit=Unit.RATIO,
     job=JOB,
-    description="Percentage of the queue for Alertmanager that waits to be sent. Good: about 0.",
+    description="Percentage of the queue for Alertmanager that is in use. Good: about 0.",
     expr="""
     max by ($by) (prometheus_notifications_queue_length{$scope})
     / max by ($by) (prometheus_notifications_queue_capacity{$scope})""",
@@ -71,7 +71,7 @@ ALERTMANAGERS_DISCOVERED = Signal(
     title="Alertmanagers discovered",
     unit=Unit.UP,
     job=JOB,
-    description="1 where Prometheus has an Alertmanager in its configuration. Good: 1.",
+    description="1 if Prometheus has an Alertmanager in its configuration. Good: 1.",
     expr="min by ($by) (prometheus_notifications_alertmanagers_discovered{$scope}) > bool 0",
 )
 
@@ -82,7 +82,7 @@ STORAGE_FAILURES = Signal(
     window="1h",
     panel_window="1h",
     empty_when_healthy=True,
-    description="Writes, compactions and truncations of the samples' files that failed, and damage found. Good: 0.",
+    description="Failed WAL writes, compactions and head truncations, and corruptions found. Good: 0.",
     expr="""
     sum by ($by) (increase(prometheus_tsdb_wal_writes_failed_total{$scope}[$window]))
     + sum by ($by) (increase(prometheus_tsdb_wal_corruptions_total{$scope}[$window]))
@@ -96,7 +96,7 @@ FIRING = Signal(
     job=JOB,
     by=("severity", "alertname", "service", "instance"),
     empty_when_healthy=True,
-    description="The alerts that fire now, the Watchdog apart. Good: none. A name leads to the page of its service.",
+    description="The alerts that fire now, except the Watchdog. Good: none. A name links to its service's dashboard.",
     expr='max by ($by) (ALERTS{alertstate="firing",severity!="none"})',
 )
 
@@ -104,7 +104,7 @@ SERIES = Signal(
     title="Series",
     unit=Unit.COUNT,
     job=JOB,
-    description="Series that Prometheus holds in memory. Good: level; each costs some kilobytes.",
+    description="Series that Prometheus holds in memory. Good: steady; each costs a few kilobytes.",
     expr="sum by ($by) (prometheus_tsdb_head_series{$scope})",
 )
 
@@ -113,8 +113,10 @@ SERIES_BY_JOB = Signal(
     unit=Unit.COUNT,
     job=JOB,
     by=("job",),
-    description="Samples of a scrape, added up over the targets of a job: what each job costs. Good: level; what grows "
-    "with the users has a label too many.",
+    description=(
+        "Samples per scrape, summed over the targets of a job: what each job costs. Good: steady; a job that grows "
+        "with the number of users has a label too many."
+    ),
     expr="sum by ($by) (scrape_samples_post_metric_relabeling)",
 )
 
@@ -125,7 +127,7 @@ NEW_SERIES_BY_JOB = Signal(
     by=("job",),
     window="1h",
     panel_window="1h",
-    description="Series that were new in the scrapes of the last hour. Good: as many as started processes bring.",
+    description="Series that were new in the scrapes of the last hour. Good: only those of processes that started.",
     expr="sum by ($by) (sum_over_time(scrape_series_added[$window]))",
 )
 
@@ -142,7 +144,7 @@ SCRAPE_TIME = Signal(
     unit=Unit.SECONDS,
     job=JOB,
     by=("job", "instance"),
-    description="How long a target takes to tell its metrics. Good: far under the scrape interval.",
+    description="How long the scrape of a target takes. Good: far under the scrape interval.",
     expr="max by ($by) (scrape_duration_seconds)",
 )
 
@@ -150,8 +152,10 @@ DISK = Signal(
     title="Disk in use",
     unit=Unit.BYTES,
     job=JOB,
-    description="What samples take on the disk: blocks, write-ahead log and the chunks that are not in a block yet. "
-    "Good: level once the retention is reached.",
+    description=(
+        "Disk space that samples use: blocks, write-ahead log and the chunks that are not in a block yet. "
+        "Good: steady once the retention is reached."
+    ),
     expr="""
     sum by ($by) (prometheus_tsdb_storage_blocks_bytes{$scope})
     + sum by ($by) (prometheus_tsdb_wal_storage_size_bytes{$scope})
@@ -162,7 +166,7 @@ OLDEST_SAMPLE = Signal(
     title="Age of the oldest sample",
     unit=Unit.SECONDS,
     job=JOB,
-    description="How far back graphs can look. Good: the retention, once Prometheus has run for so long.",
+    description="How far back queries can look. Good: the retention, once Prometheus has run for that long.",
     expr="time() - min by ($by) (prometheus_tsdb_lowest_timestamp_seconds{$scope})",
 )
 
@@ -170,7 +174,7 @@ MEMORY = Signal(
     title="Process memory",
     unit=Unit.BYTES,
     job=JOB,
-    description="Resident memory of Prometheus. Good: level, in step with the series.",
+    description="Resident memory of Prometheus. Good: steady, follows the number of series.",
     expr="sum by ($by) (process_resident_memory_bytes{$scope})",
 )
 
@@ -178,7 +182,7 @@ CPU = Signal(
     title="Process CPU",
     unit=Unit.RATIO,
     job=JOB,
-    description="Percentage of one core that Prometheus uses. Good: level; peaks come from somebody's queries.",
+    description="Percentage of one core that Prometheus uses. Good: steady; peaks come from users' queries.",
     expr="sum by ($by) (rate(process_cpu_seconds_total{$scope}[$window]))",
 )
 
@@ -187,8 +191,9 @@ QUERY_TIME = Signal(
     unit=Unit.SECONDS,
     job=JOB,
     by=("instance", "slice"),
-    description="What 90 of 100 queries, those of rules and people alike, stay under in each of their steps. Good: "
-    "under 0.1 s.",
+    description=(
+        "90 % of queries, from rules and users alike, finish each of their phases within this time. Good: under 0.1 s."
+    ),
     expr='max by ($by) (prometheus_engine_query_duration_seconds{$scope,quantile="0.9"}) >= 0',  # NaN without queries
 )
 
@@ -197,7 +202,7 @@ REQUESTS = Signal(
     unit=Unit.PER_SECOND,
     job=JOB,
     by=("instance", "code"),
-    description="Requests per second from Grafana, health checks and people, by HTTP status. Good: hardly any but 200.",
+    description="Requests per second from Grafana, health checks and users, by HTTP status. Good: almost only 200.",
     expr="sum by ($by) (rate(prometheus_http_requests_total{$scope}[$window])) > 0",
 )
 
@@ -205,7 +210,7 @@ RULES = Signal(
     title="Rules",
     unit=Unit.COUNT,
     job=JOB,
-    description="Alert and recording rules that are loaded. Good: as many as were declared.",
+    description="Alerting and recording rules that are loaded. Good: as many as are defined.",
     expr="sum by ($by) (prometheus_rule_group_rules{$scope})",
 )
 
@@ -214,7 +219,9 @@ RULE_TIME = Signal(
     unit=Unit.SECONDS,
     job=JOB,
     by=("instance", "rule_group"),
-    description="How long a group's last evaluation took. Good: far under its interval, or evaluations are missed.",
+    description=(
+        "How long a group's last evaluation took. Good: far under its interval; otherwise evaluations are missed."
+    ),
     expr="max by ($by) (prometheus_rule_group_last_duration_seconds{$scope})",
 )
 
@@ -223,7 +230,7 @@ EVALUATIONS = Signal(
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     by=("instance", "rule_group"),
-    description="Rules per second that were evaluated. Good: rules divided by their interval, level.",
+    description="Rules evaluated per second. Good: rules divided by their interval, steady.",
     expr="sum by ($by) (rate(prometheus_rule_evaluations_total{$scope}[$window])) > 0",
 )
 
@@ -233,8 +240,9 @@ ALERTS_SENT = Signal(
     job=JOB,
     window="15m",
     panel_window="15m",
-    description="Alerts of the last 15 minutes that Prometheus sent, again and again while they fire. Good: those "
-    "of the Watchdog alone.",
+    description=(
+        "Alerts that Prometheus sent in the last 15 minutes; it resends each while it fires. Good: only the Watchdog."
+    ),
     expr="sum by ($by) (increase(prometheus_notifications_sent_total{$scope}[$window]))",
 )
 
@@ -244,16 +252,16 @@ ALERTS = (
         severity=Severity.NONE,
         for_="1m",
         when=ALIVE.above(0),
-        summary="Prometheus evaluates its rules, and Alertmanager tells of it",
-        description="Always fires. Whoever receives it must call a person when it stays away for a quarter of an hour.",
+        summary="Prometheus evaluates its rules, and Alertmanager delivers notifications",
+        description="Always fires. If it does not arrive for 15 minutes, the dead man's switch must page on-call.",
     ),
     Alert(
         name="TargetDown",
         severity=Severity.WARNING,
-        for_="10m",  # the outages' own alerts come first and hold it
+        for_="10m",  # the services' own Down alerts fire first and inhibit it
         when=TARGET_UP.below(1),
         summary="{{ $labels.instance }} of job {{ $labels.job }} cannot be scraped",
-        description="Prometheus gets no figures from the target: what they would show is not seen.",
+        description="Prometheus gets no metrics from the target, so problems there go unnoticed.",
     ),
     Alert(
         name="PrometheusNotIngestingSamples",
@@ -261,25 +269,29 @@ ALERTS = (
         for_="5m",
         when=REACHABLE.below(1),
         fire_if_absent=True,
-        summary="{{ $labels.instance }}: Prometheus stores no samples",
-        description="Prometheus has no samples even of itself: all alerts but the outages' are blind.",
+        summary="{{ $labels.instance }}: Prometheus is not ingesting samples",
+        description="No samples are stored, not even Prometheus' own. Only the *Down alerts still work.",
     ),
     Alert(
         name="PrometheusBadConfig",
         severity=Severity.WARNING,
         for_="5m",
         when=RELOADED.below(1),
-        summary="{{ $labels.instance }}: Prometheus did not take its configuration",
-        description="The last reload failed: rules and targets are those from before, and a restart would fail.",
+        summary="{{ $labels.instance }}: Prometheus rejected its configuration",
+        description=(
+            "The last reload failed: Prometheus keeps the previous rules and targets, and a restart would fail."
+        ),
     ),
     Alert(
         name="PrometheusRuleFailures",
         severity=Severity.WARNING,
         for_="5m",
         when=RULE_FAILURES.above(0),
-        summary="{{ $labels.instance }}: evaluations of {{ $labels.rule_group }} failed in 5 minutes: "
-        '{{ $value | printf "%.0f" }}',
-        description="Rules of the group cannot be evaluated: their alerts cannot fire.",
+        summary=(
+            "{{ $labels.instance }}: evaluations of {{ $labels.rule_group }} failed in 5 minutes: "
+            '{{ $value | printf "%.0f" }}'
+        ),
+        description="Prometheus cannot evaluate rules of this group: their alerts cannot fire.",
     ),
     Alert(
         name="PrometheusNotificationsDropped",
@@ -287,30 +299,35 @@ ALERTS = (
         for_="10m",  # longer than a restart
         when=DROPPED_NOTIFICATIONS.above(0),
         summary='{{ $labels.instance }}: notifications dropped in 5 minutes: {{ $value | printf "%.0f" }}',
-        description="Alertmanager does not take what Prometheus sends: alerts fire, and nobody is told.",
+        description="Alertmanager does not accept what Prometheus sends: alerts fire, but nobody is notified.",
     ),
     Alert(
         name="PrometheusNotificationQueueRunningFull",
         severity=Severity.WARNING,
         for_="5m",
-        when=NOTIFICATION_QUEUE.above(0.1),  # a thousand wait: Alertmanager is ten times slower than all of ours come
-        summary="{{ $labels.instance }} holds {{ $value | humanizePercentage }} of what the queue for Alertmanager can",
-        description="Alertmanager takes them slower than they come: people are told late, and then not at all.",
+        when=NOTIFICATION_QUEUE.above(0.1),  # a thousand wait: ten times what all our alerts firing at once would send
+        summary="{{ $labels.instance }}: the notification queue is {{ $value | humanizePercentage }} full",
+        description=(
+            "Alertmanager accepts notifications too slowly: they arrive late, and once the queue is full they are"
+            " dropped."
+        ),
     ),
     Alert(
         name="PrometheusNotConnectedToAlertmanagers",
         severity=Severity.WARNING,
         for_="5m",
         when=ALERTMANAGERS_DISCOVERED.below(1),
-        summary="{{ $labels.instance }}: Prometheus knows no Alertmanager",
-        description="Its configuration names none: alerts fire, and nobody is told. The Watchdog stays away, too.",
+        summary="{{ $labels.instance }}: Prometheus is not connected to any Alertmanager",
+        description=(
+            "Its configuration names none: alerts fire, but nobody is notified. The Watchdog stops arriving too."
+        ),
     ),
     Alert(
         name="PrometheusTSDBFailures",
         severity=Severity.WARNING,
         for_="5m",
         when=STORAGE_FAILURES.above(0),
-        summary='{{ $labels.instance }}: failures of the storage in an hour: {{ $value | printf "%.0f" }}',
-        description="Prometheus cannot write or compact its files, or found them damaged: samples may be lost.",
+        summary='{{ $labels.instance }}: TSDB failures in an hour: {{ $value | printf "%.0f" }}',
+        description="Prometheus cannot write or compact its files, or found them corrupt: samples may be lost.",
     ),
 )

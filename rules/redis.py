@@ -10,7 +10,7 @@ MEMORY = Signal(
     title="Memory",
     unit=Unit.BYTES,
     job=JOB,
-    description="Memory that Redis allocated for its data. Good: level, under its limit.",
+    description="Memory that Redis allocated for its data. Good: steady, under its limit.",
     expr="sum by ($by) (redis_memory_used_bytes{$scope})",
 )
 
@@ -18,7 +18,7 @@ MEMORY_LIMIT = Signal(
     title="Memory limit",
     unit=Unit.BYTES,
     job=JOB,
-    description="maxmemory: where Redis evicts keys or refuses writes. No value without a limit.",
+    description="maxmemory: at this limit Redis evicts keys or rejects writes. No value without a limit.",
     expr="sum by ($by) (redis_memory_max_bytes{$scope}) > 0",
 )
 
@@ -27,7 +27,7 @@ MEMORY_USED = Signal(
     unit=Unit.RATIO,
     job=JOB,
     description=(
-        "Percentage of maxmemory, at whose end Redis refuses writes. No value without a limit, or where it evicts. "
+        "Percentage of maxmemory in use. At 100 % Redis rejects writes. No value without a limit, or if it evicts. "
         "Good: under 90 %."
     ),
     expr="""
@@ -41,7 +41,7 @@ EVICTIONS = Signal(
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
     empty_when_healthy=True,
-    description="Keys per second that Redis threw out because its memory is full. Good: 0.",
+    description="Keys per second that Redis evicted because its memory is full. Good: 0.",
     expr="sum by ($by) (rate(redis_evicted_keys_total{$scope}[$window]))",
 )
 
@@ -51,7 +51,7 @@ REJECTED_CONNECTIONS = Signal(
     job=JOB,
     panel_window="5m",
     empty_when_healthy=True,
-    description="Connections that Redis refused because maxclients were connected. Good: 0.",
+    description="Connections that Redis rejected because maxclients were connected. Good: 0.",
     expr="sum by ($by) (increase(redis_rejected_connections_total{$scope}[$window]))",
 )
 
@@ -59,7 +59,7 @@ HIT_RATIO = Signal(
     title="Keyspace hit ratio",
     unit=Unit.RATIO,
     job=JOB,
-    description="Percentage of the lookups of all clients that found a key. No value without lookups. Good: over 70 %.",
+    description="Percentage of all clients' lookups that found a key. No value without lookups. Good: over 70 %.",
     expr="""
     sum by ($by) (rate(redis_keyspace_hits_total{$scope}[$window]))
     / (sum by ($by) (rate(redis_keyspace_hits_total{$scope}[$window]))
@@ -70,7 +70,7 @@ COMMANDS = Signal(
     title="Commands",
     unit=Unit.OPERATIONS_PER_SECOND,
     job=JOB,
-    description="Commands per second that Redis carried out. Good: in step with the API's requests.",
+    description="Commands per second that Redis processed. Good: follows the API's requests.",
     expr="sum by ($by) (rate(redis_commands_processed_total{$scope}[$window]))",
 )
 
@@ -80,8 +80,8 @@ BUSIEST_COMMANDS = Signal(
     job=JOB,
     by=("instance", "cmd"),
     description=(
-        "The eight most frequent commands per second. Good: the API's get and set lead; keys or flushall, "
-        "nobody should send."
+        "The eight most frequent commands per second. Good: the API's get and set lead; nobody "
+        "should send keys or flushall."
     ),
     expr="topk by (instance) (8, sum by ($by) (rate(redis_commands_total{$scope}[$window])) > 0)",
 )
@@ -90,7 +90,7 @@ COMMAND_TIME = Signal(
     title="Command latency (mean)",
     unit=Unit.SECONDS,
     job=JOB,
-    description="Mean time of a command within Redis, which does one at a time. Good: well under a millisecond.",
+    description="Mean time of a command within Redis, which runs one at a time. Good: well under a millisecond.",
     expr="""
     sum by ($by) (rate(redis_commands_duration_seconds_total{$scope}[$window]))
     / (sum by ($by) (rate(redis_commands_total{$scope}[$window])) > 0)""",
@@ -100,7 +100,7 @@ CPU = Signal(
     title="Server CPU",
     unit=Unit.RATIO,
     job=JOB,
-    description="Percentage of one core that Redis uses; its commands run on one. Good: under 70 %.",
+    description="Percentage of one core that Redis uses; it runs commands on one core only. Good: under 70 %.",
     expr="""
     sum by ($by) (rate(redis_cpu_sys_seconds_total{$scope}[$window]))
     + sum by ($by) (rate(redis_cpu_user_seconds_total{$scope}[$window]))""",
@@ -119,7 +119,7 @@ KEYS = Signal(
     unit=Unit.COUNT,
     job=JOB,
     by=("instance", "db"),
-    description="Keys that are stored. Good: level; a drop to 0 is a cache that somebody emptied.",
+    description="Keys that are stored. Good: steady; a drop to 0 means that somebody flushed the cache.",
     expr="sum by ($by) (redis_db_keys{$scope}) > 0",
 )
 
@@ -127,7 +127,7 @@ RECEIVED = Signal(
     title="Received",
     unit=Unit.BYTES_PER_SECOND,
     job=JOB,
-    description="What the clients send. Good: in step with the commands; more is larger values.",
+    description="Bytes per second that clients send. Good: follows the commands; more means larger values.",
     expr="sum by ($by) (rate(redis_net_input_bytes_total{$scope}[$window]))",
 )
 
@@ -135,7 +135,7 @@ SENT = Signal(
     title="Sent",
     unit=Unit.BYTES_PER_SECOND,
     job=JOB,
-    description="What Redis answers. Good: in step with the commands; more is larger values.",
+    description="Bytes per second that Redis sends. Good: follows the commands; more means larger values.",
     expr="sum by ($by) (rate(redis_net_output_bytes_total{$scope}[$window]))",
 )
 
@@ -143,7 +143,7 @@ UPTIME = Signal(
     title="Uptime",
     unit=Unit.SECONDS,
     job=JOB,
-    description="Time since Redis started; what is not persisted began empty then. Good: days.",
+    description="Time since Redis started; data that is not persisted was lost then. Good: days.",
     expr="min by ($by) (redis_uptime_in_seconds{$scope})",
 )
 
@@ -152,7 +152,7 @@ ALERTS = (
         name="RedisDown",
         group=CHECKLIST_GROUP,
         severity=Severity.CRITICAL,
-        for_="1m",  # four scrapes: not a restart's blink
+        for_="1m",  # four scrapes: longer than a restart
         when=REACHABLE.below(1),
         fire_if_absent=True,
         summary="{{ $labels.instance }}: Redis is unreachable",
@@ -162,24 +162,24 @@ ALERTS = (
         name="RedisMemoryHigh",
         severity=Severity.WARNING,
         for_="5m",
-        when=MEMORY_USED.above(0.90),  # of the demo's 64 MB the rest is what a minute of traffic can store
+        when=MEMORY_USED.above(0.90),  # the rest of the demo's 64 MB is what a minute of traffic can store
         summary="{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its memory",
-        description="Redis is nearly full and its policy is noeviction: at 100 % it refuses every write.",
+        description="Redis is nearly full and its policy is noeviction: at 100 % it rejects every write.",
     ),
     Alert(
         name="RedisEvictingKeys",
         severity=Severity.WARNING,
         for_="10m",
-        when=EVICTIONS.above(1),  # a full cache drops a key now and then; one a second is a cache too small for its use
+        when=EVICTIONS.above(1),  # a full cache evicts a key now and then; one a second means it is too small
         summary="{{ $labels.instance }} evicts {{ $value | humanize }} keys a second",
-        description="Redis is full and throws out keys that the API may still want.",
+        description="Redis is full and evicts keys that the API may still need.",
     ),
     Alert(
         name="RedisRejectedConnections",
         severity=Severity.WARNING,
         for_="5m",
         when=REJECTED_CONNECTIONS.above(0),
-        summary='{{ $labels.instance }}: connections refused in 5 minutes: {{ $value | printf "%.0f" }}',
-        description="As many clients are connected as maxclients allows; further ones are turned away.",
+        summary='{{ $labels.instance }}: connections rejected in 5 minutes: {{ $value | printf "%.0f" }}',
+        description="maxclients are connected: Redis rejects every further connection.",
     ),
 )

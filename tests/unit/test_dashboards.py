@@ -257,8 +257,8 @@ def test_two_signals_on_one_graph_are_told_apart() -> None:
         ("A", "Received {{instance}}"),
         ("B", "Sent {{instance}}"),
     ]
-    assert "Received: What the clients send." in panel["description"]
-    assert "Sent: What Redis answers." in panel["description"]
+    assert "Received: Bytes per second that clients send." in panel["description"]
+    assert "Sent: Bytes per second that Redis sends." in panel["description"]
 
 
 @pytest.mark.parametrize("other", [redis.CPU, replace(redis.SENT, empty_when_healthy=True)])
