@@ -268,7 +268,7 @@ def alerts(http: httpx.Client, alertmanager: str) -> list[str]:
         return [str(alert["labels"]["alertname"]) for alert in get(http, "Alertmanager", url).json()]
 
 
-def grafana_stand_in(http: httpx.Client, grafana: str) -> bool:
+def is_grafana_mock(http: httpx.Client, grafana: str) -> bool:
     """Whether the Grafana there is the closed network's stand-in."""
     return "X-Grafana-Stand-In" in get(http, "Grafana", f"{grafana}/api/health").headers
 

@@ -48,7 +48,7 @@ def capture_all(
     """The catalogues by service; a job without a scrape is left out. The closed network's Grafana is told by name."""
     found = {job.service: capture(http, prometheus, job) for job in jobs}
     there = {service: catalogue for service, catalogue in found.items() if catalogue}
-    if "grafana" in there and probes.grafana_stand_in(http, grafana):
+    if "grafana" in there and probes.is_grafana_mock(http, grafana):
         there["grafana"] = replace(there["grafana"], exporter=STAND_IN)
     return there
 

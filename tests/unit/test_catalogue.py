@@ -157,7 +157,7 @@ def test_grafanas_catalogue_says_whose_it_is(stand_in: bool) -> None:
 def call(monkeypatch: pytest.MonkeyPatch, fake: FakePrometheus, out: Path, *more: str) -> Result:
     monkeypatch.setattr(commands, "client", fake.client)
     monkeypatch.delenv("STACK", raising=False)
-    return CliRunner().invoke(commands.app, ["catalogue", "--out", str(out), *more])
+    return CliRunner().invoke(commands.app, ["capture-metrics", "--out", str(out), *more])
 
 
 def test_one_command_writes_the_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

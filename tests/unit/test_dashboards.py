@@ -80,7 +80,7 @@ def test_there_are_eight_pages_and_each_is_called_after_its_service() -> None:
 
 def test_the_pages_are_as_they_were_last_reviewed() -> None:
     there = {path.name: path.read_text(encoding="utf-8") for path in golden.FOLDER.glob("*.json")}
-    assert golden.rendered() == there, "look at the difference; if it is meant, `make golden`"
+    assert golden.rendered() == there, "look at the difference; if it is meant, `make update-snapshots`"
 
 
 def test_an_environment_without_a_service_has_no_page_and_no_panel_of_it() -> None:

@@ -229,7 +229,7 @@ def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, desired: Desir
     (problem,) = problems(stack, desired)
     assert problem.startswith("Grafana refuses the credentials (401)")
     assert "`pulumi config set --secret grafana_admin_password`" in problem
-    assert "`make rotate SECRET=grafana_admin_password`" in problem
+    assert "`make rotate-secret SECRET=grafana_admin_password`" in problem
     assert stack.paths("grafana") == ["/api/org"]
 
 
