@@ -121,6 +121,11 @@ def get(http: httpx.Client, part: str, url: str, auth: GrafanaAuth | None = None
     return _good(part, url, answer)
 
 
+def page(http: httpx.Client, part: str, url: str) -> str:
+    """The text at an address that asks for no login; ClientError where there is none or its status is not 2xx."""
+    return _good(part, url, _answer(part, url, lambda: http.get(url))).text
+
+
 def _refused(status: int, auth: GrafanaAuth | None) -> str:
     """What of a login is refused, why, and what to do."""
     lacking = status == httpx.codes.FORBIDDEN

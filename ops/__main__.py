@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -14,14 +15,14 @@ import typer
 from rich.console import Console
 
 from clients import pulumi_cli
-from clients.probes import ClientError, GrafanaAuth, client
+from clients.probes import ClientError, GrafanaAuth, client, page
 from clients.pulumi_cli import PulumiCliError
 from desired_state import GRAFANA_ADMIN, DesiredState, InvalidStackError, load_desired_state
 from ops import health as report
 from ops import recover, routes, test_alert, volume_policy
 from ops import rotate_secret as rotation
 from ops import silence as silences
-from ops.capture_metrics import capture_all
+from ops.capture_metrics import capture_all, capture_page
 from ops.columns import aligned
 from ops.pulumi_events import summarize_events
 from readiness.checks import Endpoints, is_blocking
@@ -178,8 +179,29 @@ def expire_silence(
 def capture_metrics(
     out: Annotated[Path, typer.Option(help="The folder of the captured metrics.")] = metrics.FOLDER,
     stack: Stack = "dev",
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="A metrics page, an address or a file, of --service: no running stack is needed then."
+        ),
+    ] = "",
+    service: Annotated[str, typer.Option(help="Whose page --from is: rules/<service>.py.")] = "",
 ) -> None:
-    """Write down what the running stack's exporters expose: a file per service, for the rules to be checked against."""
+    """Write down what exporters expose, a file per service, for the rules to be checked against: those of the running
+    stack, or the one whose page --from names.
+    """
+    if bool(source) != bool(service):
+        _fail("--from and --service belong together: --from http://127.0.0.1:9000/metrics --service billing")
+    if service:
+        if not re.fullmatch("[a-z][a-z0-9_]*", service):
+            _fail(f"--service: {service!r} is not the name of a file in rules/; write it without .py, such as billing")
+        try:
+            inventory = capture_page(_metrics_page(source), service)
+        except ValueError as error:
+            _fail(f"--from {source}: {error}")
+        out.mkdir(parents=True, exist_ok=True)
+        _write_metrics(out, service, inventory)
+        return
     try:
         settings = load_settings(stack)  # not the plan: that refuses rules whose metrics are still to be captured
     except SettingsError as error:
@@ -191,12 +213,27 @@ def capture_metrics(
         if job.service not in found:
             typer.echo(f"{job.service}: job {job.name} has no target that answers; its file stays as it is")
             continue
-        file = out / f"{job.service}.json"
-        known = metrics.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
-        both = metrics.merged(known, found[job.service])
-        file.write_text(metrics.to_text(both), encoding="utf-8")
-        new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
-        typer.echo(f"{job.service}: {both.whose}, {len(both.metrics)} metrics, {new} new")
+        _write_metrics(out, job.service, found[job.service])
+
+
+def _metrics_page(source: str) -> str:
+    """The text at an address, or in a file."""
+    if re.match("https?://", source):
+        with client() as http:
+            return page(http, "the exporter", source)
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except OSError as error:
+        _fail(f"--from: {source} cannot be read: {error.strerror}; give an address (http://...) or a file")
+
+
+def _write_metrics(out: Path, service: str, captured: metrics.MetricsInventory) -> None:
+    file = out / f"{service}.json"
+    known = metrics.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
+    both = metrics.merged(known, captured)
+    file.write_text(metrics.to_text(both), encoding="utf-8")
+    new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
+    typer.echo(f"{service}: {both.whose}, {len(both.metrics)} metrics, {new} new")
 
 
 @app.command()
