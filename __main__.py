@@ -55,15 +55,15 @@ content = GrafanaProvisioning("grafana-content", GrafanaProvisioningArgs(auth=au
 deployed = [prometheus.url, alertmanager.url, exporters.ready, content.ready, *([demo.ready] if demo else [])]
 endpoints = auth.apply(lambda text: Endpoints.of(settings, probes.GrafanaAuth(text)))
 
-verified = verify(desired, endpoints, deployed, probes.client)
-pulumi.export("verified", verified)
-pulumi.export("prometheus", prometheus.url)
-pulumi.export("alertmanager", alertmanager.url)
-pulumi.export("grafana", settings.published("grafana"))
+readiness = verify(desired, endpoints, deployed, probes.client)
+pulumi.export("readiness", readiness)
+pulumi.export("prometheus_url", prometheus.url)
+pulumi.export("alertmanager_url", alertmanager.url)
+pulumi.export("grafana_url", settings.published("grafana"))
 if password:
     pulumi.export(GRAFANA_PASSWORD, password)
 if demo:
-    pulumi.export("api", demo.ready)
+    pulumi.export("api_url", demo.ready)
 
 
 async def last_output() -> None:
@@ -71,7 +71,7 @@ async def last_output() -> None:
     time. It finds them there once the last one is; whatever failed it then raises by itself.
     """
     with suppress(Exception):
-        await verified.future()
+        await readiness.future()
 
 
 pulumi.run(last_output)

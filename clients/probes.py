@@ -121,6 +121,11 @@ def get(http: httpx.Client, part: str, url: str, auth: GrafanaAuth | None = None
     return _good(part, url, answer)
 
 
+def page(http: httpx.Client, part: str, url: str) -> str:
+    """The text at an address that asks for no login; ClientError where there is none or its status is not 2xx."""
+    return _good(part, url, _answer(part, url, lambda: http.get(url))).text
+
+
 def _refused(status: int, auth: GrafanaAuth | None) -> str:
     """What of a login is refused, why, and what to do."""
     lacking = status == httpx.codes.FORBIDDEN
@@ -268,7 +273,7 @@ def alerts(http: httpx.Client, alertmanager: str) -> list[str]:
         return [str(alert["labels"]["alertname"]) for alert in get(http, "Alertmanager", url).json()]
 
 
-def grafana_stand_in(http: httpx.Client, grafana: str) -> bool:
+def is_grafana_mock(http: httpx.Client, grafana: str) -> bool:
     """Whether the Grafana there is the closed network's stand-in."""
     return "X-Grafana-Stand-In" in get(http, "Grafana", f"{grafana}/api/health").headers
 

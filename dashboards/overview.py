@@ -38,14 +38,17 @@ def build(draw: PanelFactory) -> Dashboard:
             left = objective.error_budget_remaining.as_signal
             page = page.with_panel(draw.stat(left, f"{objective.title}: budget left", page="api", good_from=0))
     page = page.with_row(Row("What is firing?")).with_panel(draw.firing(prometheus.FIRING))
-    page = page.with_row(Row("Are the API's users served?"))
-    for signal in filter(draw.watches, SERVED):
+    served = tuple(filter(draw.watches, SERVED))
+    if served:
+        page = page.with_row(Row("Are the API's users served?"))
+    for signal in served:
         page = page.with_panel(draw.timeseries(signal))
     if draw.watches(grafana.ERROR_RATIO):  # it has no page of its own
         page = page.with_row(Row("Grafana errors"))
         page = page.with_panel(draw.timeseries(grafana.ERROR_RATIO, title="Grafana: error rate"))
-    page = page.with_row(Row("Saturation"))
-    for title, signal in FULL.items():
-        if draw.watches(signal):
-            page = page.with_panel(draw.timeseries(signal, title=title))
+    full = {title: signal for title, signal in FULL.items() if draw.watches(signal)}
+    if full:
+        page = page.with_row(Row("Saturation"))
+    for title, signal in full.items():
+        page = page.with_panel(draw.timeseries(signal, title=title))
     return page

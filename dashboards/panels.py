@@ -1,5 +1,6 @@
 """How dashboards look: the style, and the renderings of a signal as a panel."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from string import ascii_uppercase
 from typing import Final, TypeVar
@@ -68,7 +69,10 @@ class PanelFactory:
         pages: Collection[str],
         links: Mapping[str, str],
     ) -> None:
-        self._alerts = {alert.when.signal: alert for alert in alerts if alert.enabled}
+        self._alerts: defaultdict[Signal, list[Alert]] = defaultdict(list)
+        for alert in alerts:
+            if alert.enabled:
+                self._alerts[alert.when.signal].append(alert)
         self._watched = frozenset(watched)
         self._pages = frozenset(pages)
         self._links = links
@@ -120,7 +124,7 @@ class PanelFactory:
         return signal.job.name in self._watched
 
     def stat(self, signal: Signal, title: str = "", page: str = "", good_from: float | None = None) -> stat.Panel:
-        """One figure per combination of the signal's labels, coloured by the alert's threshold, or good from a value
+        """One figure per combination of the signal's labels, coloured by its alerts' thresholds, or good from a value
         up. A click on it opens `page`, with the instance chosen.
         """
         panel = (
@@ -140,13 +144,14 @@ class PanelFactory:
         return panel
 
     def timeseries(self, signal: Signal, *others: Signal, title: str = "") -> timeseries.Panel:
-        """A line per combination of the signals' labels, with the alert's threshold of the first one drawn in.
+        """A line per combination of the signals' labels, with the thresholds of all their alerts drawn in.
 
-        Raises ValueError where the signals differ in unit or in the bound of their alerts, or where only some of them
+        Raises ValueError if the signals differ in unit or in the thresholds of their alerts, or if only some of them
         show only in trouble.
         """
         signals = (signal, *others)
-        bounds = {(a.when.comparison, a.when.threshold) for each in signals if (a := self._alerts.get(each))}
+        # One of them without an alert leaves the graph to the others' thresholds.
+        bounds = {frozenset(map(_bound, self._alerts[each])) for each in signals} - {frozenset()}
         if len({(each.unit, each.empty_when_healthy) for each in signals}) > 1 or len(bounds) > 1:
             names = ", ".join(repr(each.title) for each in signals)
             raise ValueError(f"{names} need panels of their own: units, thresholds or what they show in trouble differ")
@@ -159,13 +164,13 @@ class PanelFactory:
                 .mode(common_models.TooltipDisplayMode.MULTI)
                 .sort(common_models.SortOrder.DESCENDING)
             )
-            .thresholds(self._thresholds(signal))
+            .thresholds(self._thresholds(*signals))
             .mappings([MAPPINGS[signal.unit]] if signal.unit in MAPPINGS else [])
             .no_value(NO_VALUE)
         )
         for ref, each in zip(ascii_uppercase, signals, strict=False):
             panel = panel.with_target(_query(each, ref, named=bool(others)).range())
-        if signal in self._alerts:
+        if bounds:
             panel = panel.thresholds_style(
                 common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.LINE)
             )
@@ -240,12 +245,33 @@ class PanelFactory:
             .no_value("Nothing fires")
         )
 
-    def _thresholds(self, signal: Signal) -> dashboards.ThresholdsConfig:
-        alert = self._alerts.get(signal)
-        if alert is None:
+    def _thresholds(self, *signals: Signal) -> dashboards.ThresholdsConfig:
+        """A step at each threshold of the signals' alerts; where several alerts fire, the colour of the gravest."""
+        alerts = [alert for signal in signals for alert in self._alerts[signal]]
+        if not alerts:
             return _steps((NEUTRAL, None))  # nobody said what is bad
-        base, beyond = (GOOD, BAD) if alert.when.comparison == ">" else (BAD, GOOD)
-        return _steps((base, None), (beyond, alert.when.threshold))
+        gravest = min(map(_gravity, alerts))
+        bounds = sorted({alert.when.threshold for alert in alerts})
+        steps: list[tuple[str, float | None]] = []
+        for start in (None, *bounds):
+            # Above a bound, `>` it holds and `<` it does not; below the first one it is the other way round.
+            firing = [
+                _gravity(alert)
+                for alert in alerts
+                if (start is not None and start >= alert.when.threshold) is (alert.when.comparison == ">")
+            ]
+            color = GOOD if not firing else BAD if min(firing) == gravest else WARNING
+            steps.append((color, start))
+        return _steps(*steps)
+
+
+def _bound(alert: Alert) -> tuple[str, float]:
+    return alert.when.comparison, alert.when.threshold
+
+
+def _gravity(alert: Alert) -> int:
+    """0 is the gravest."""
+    return list(Severity).index(alert.severity)
 
 
 class QueryAnnotation(dashboards.AnnotationQuery):

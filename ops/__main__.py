@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import secrets
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +15,16 @@ import typer
 from rich.console import Console
 
 from clients import pulumi_cli
-from clients.probes import ClientError, GrafanaAuth, client
+from clients.probes import ClientError, GrafanaAuth, client, page
 from clients.pulumi_cli import PulumiCliError
 from desired_state import GRAFANA_ADMIN, DesiredState, InvalidStackError, load_desired_state
 from ops import health as report
 from ops import recover, routes, test_alert, volume_policy
 from ops import rotate_secret as rotation
 from ops import silence as silences
-from ops.capture_metrics import capture_all
-from ops.pulumi_events import summary
+from ops.capture_metrics import capture_all, capture_page
+from ops.columns import aligned
+from ops.pulumi_events import summarize_events
 from readiness.checks import Endpoints, is_blocking
 from rules import JOBS, metrics
 from rules.model import Severity
@@ -35,49 +38,53 @@ Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a f
 def health(
     stack: Stack = "dev",
     as_json: Annotated[bool, typer.Option("--json", help="The same facts for a program.")] = False,
-    as_verified: Annotated[
-        bool,
-        typer.Option("--as-verified", help="Fail only for what the stack's `verification` fails an update for."),
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Fail only for what the stack's `verification` fails an update for.")
     ] = False,
-    with_links: Annotated[bool, typer.Option("--links", help="Print what `links` prints, too.")] = False,
+    with_urls: Annotated[bool, typer.Option("--urls", help="Print what `urls` prints, too.")] = False,
 ) -> None:
     """Say whether all that was declared is live; exit code 1 and the causes where it is not."""
     settings, found = _report(stack)
     if as_json:
-        typer.echo(json.dumps(found.facts(), indent=2, sort_keys=True))
+        typer.echo(json.dumps(found.to_dict(), indent=2, sort_keys=True))
     else:
         Console(highlight=False, soft_wrap=True).print(found.text(), markup=False)
-    fatal = (
-        found.problems if not as_verified else tuple(p for p in found.problems if is_blocking(settings.verification, p))
-    )
-    if fatal or not (as_verified or found.healthy):
+    fatal = found.problems if not gate else tuple(p for p in found.problems if is_blocking(settings.verification, p))
+    if fatal or not (gate or found.healthy):
         raise typer.Exit(1)
-    if with_links:
-        _print_links(stack, settings)
+    if with_urls:
+        _print_urls(stack, settings)
 
 
-@app.command("summary")
-def summarise(
+@app.command("summarize-events")
+def summarize(
     events: Annotated[Path, typer.Argument(help="What `pulumi --event-log` wrote; not there where it did not begin.")],
     stack: Stack = "dev",
 ) -> None:
     """Print what a preview or an update did as JSON, after a successful update with the facts of `health`."""
-    facts = {"stack": stack, **summary(events.read_text(encoding="utf-8") if events.exists() else "")}
-    facts["health"] = _report(stack)[1].facts() if facts["verified"] else None
+    facts = {"stack": stack, **summarize_events(events.read_text(encoding="utf-8") if events.exists() else "")}
+    facts["health"] = _report(stack)[1].to_dict() if facts["readiness"] else None
     typer.echo(json.dumps(facts, indent=2, sort_keys=True))
 
 
 @app.command()
 def render(
-    out: Annotated[Path, typer.Option(help="A folder for the files; made where it is missing.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="An empty folder, or one with an older rendering of the same files. Default: out/STACK."),
+    ] = None,
     stack: Stack = "dev",
 ) -> None:
     """Write exactly the files that `pulumi up` would deploy. Needs neither engine nor Docker."""
     files = _plan(stack)[1].files()
-    strange = [path for path in out.rglob("*") if path.is_file() and str(path.relative_to(out)) not in files]
-    if strange:
-        _fail(f"{out} holds files that are not of this rendering, e.g. {strange[0]}; give an empty folder")
     try:
+        if out is None:  # this command's own folder: what an older rendering left in it goes
+            out = Path("out") / stack
+            if out.exists():
+                shutil.rmtree(out)
+        foreign = [path for path in out.rglob("*") if path.is_file() and str(path.relative_to(out)) not in files]
+        if foreign:
+            _fail(f"{out} holds files that are not of this rendering, e.g. {foreign[0]}; give an empty folder")
         for path, text in files.items():
             target = out / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,17 +97,17 @@ def render(
 @app.command()
 def alerts(stack: Stack = "dev") -> None:
     """List the stack's alerts as its settings tune them: severity, name, hold time and what each means."""
-    for alert in _plan(stack)[1].alerts:
-        typer.echo(f"{alert.severity:9}{alert.name:31}{alert.for_:6}{alert.description}")
+    rows = [(alert.severity, alert.name, alert.for_, alert.description) for alert in _plan(stack)[1].alerts]
+    typer.echo(aligned(rows))
 
 
 @app.command("routes")
 def show_routes(
     stack: Stack = "dev",
-    renew: Annotated[bool, typer.Option("--renew", help="Write docs/routes.md anew, for all environments.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write docs/routes.md, for all environments.")] = False,
 ) -> None:
     """Print who is told of each alert of the stack, how soon and how often."""
-    if renew:
+    if write:
         plans = {environment.value: _plan(environment.value)[1] for environment in Environment}
         routes.ROUTES_MD.write_text(routes.table(plans), encoding="utf-8")
         typer.echo(f"docs/routes.md: {', '.join(plans)}")
@@ -131,16 +138,16 @@ app.add_typer(silence, name="silence")
 def add_silence(
     matchers: Annotated[list[str], typer.Argument(help="As amtool's: ApiDown, or service=redis 'instance=~prod-.*'")],
     author: Annotated[str, typer.Option(help="Who answers for it.")],
-    reason: Annotated[str, typer.Option(help="Why; the next on call reads it.")],
+    comment: Annotated[str, typer.Option(help="Why; the next on call reads it.")],
     stack: Stack = "dev",
-    length: Annotated[str, typer.Option("--for", help="How long from now on, such as 2h.")] = "",
-    end: Annotated[str, typer.Option("--until", help="Until when, such as 2027-01-16T22:00+01:00.")] = "",
+    duration: Annotated[str, typer.Option(help="How long from now on, such as 2h.")] = "",
+    end: Annotated[str, typer.Option(help="Until when, such as 2027-01-16T22:00+01:00.")] = "",
 ) -> None:
     """Tell nobody of the alerts that all matchers fit, until an end; print the silence's id."""
     try:
-        desired, ends = silences.read_matchers(matchers), silences.until(length, end, datetime.now(UTC))
+        desired, ends = silences.read_matchers(matchers), silences.parse_end(duration, end, datetime.now(UTC))
         with client() as http:
-            typer.echo(silences.add(http, _alertmanager(http, stack), desired, ends, author, reason))
+            typer.echo(silences.add(http, _alertmanager(http, stack), desired, ends, author, comment))
     except ValueError as error:
         _fail(str(error))
 
@@ -152,8 +159,8 @@ def list_silences(
 ) -> None:
     """List the silences, the next to end first."""
     with client() as http:
-        for one in silences.listed(http, _alertmanager(http, stack), expired):
-            typer.echo(str(one))
+        for found in silences.list_silences(http, _alertmanager(http, stack), expired):
+            typer.echo(str(found))
 
 
 @silence.command("expire")
@@ -168,12 +175,33 @@ def expire_silence(
             typer.echo(f"{name} has ended")
 
 
-@app.command("catalogue")
-def capture(
-    out: Annotated[Path, typer.Option(help="The folder of the catalogue.")] = metrics.FOLDER,
+@app.command("capture-metrics")
+def capture_metrics(
+    out: Annotated[Path, typer.Option(help="The folder of the captured metrics.")] = metrics.FOLDER,
     stack: Stack = "dev",
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="A metrics page, an address or a file, of --service: no running stack is needed then."
+        ),
+    ] = "",
+    service: Annotated[str, typer.Option(help="Whose page --from is: rules/<service>.py.")] = "",
 ) -> None:
-    """Write down what the running stack's exporters expose: a file per service, for the rules to be checked against."""
+    """Write down what exporters expose, a file per service, for the rules to be checked against: those of the running
+    stack, or the one whose page --from names.
+    """
+    if bool(source) != bool(service):
+        _fail("--from and --service belong together: --from http://127.0.0.1:9000/metrics --service billing")
+    if service:
+        if not re.fullmatch("[a-z][a-z0-9_]*", service):
+            _fail(f"--service: {service!r} is not the name of a file in rules/; write it without .py, such as billing")
+        try:
+            inventory = capture_page(_metrics_page(source), service)
+        except ValueError as error:
+            _fail(f"--from {source}: {error}")
+        out.mkdir(parents=True, exist_ok=True)
+        _write_metrics(out, service, inventory)
+        return
     try:
         settings = load_settings(stack)  # not the plan: that refuses rules whose metrics are still to be captured
     except SettingsError as error:
@@ -185,21 +213,36 @@ def capture(
         if job.service not in found:
             typer.echo(f"{job.service}: job {job.name} has no target that answers; its file stays as it is")
             continue
-        file = out / f"{job.service}.json"
-        known = metrics.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
-        both = metrics.merged(known, found[job.service])
-        file.write_text(metrics.to_text(both), encoding="utf-8")
-        new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
-        typer.echo(f"{job.service}: {both.whose}, {len(both.metrics)} metrics, {new} new")
+        _write_metrics(out, job.service, found[job.service])
+
+
+def _metrics_page(source: str) -> str:
+    """The text at an address, or in a file."""
+    if re.match("https?://", source):
+        with client() as http:
+            return page(http, "the exporter", source)
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except OSError as error:
+        _fail(f"--from: {source} cannot be read: {error.strerror}; give an address (http://...) or a file")
+
+
+def _write_metrics(out: Path, service: str, captured: metrics.MetricsInventory) -> None:
+    file = out / f"{service}.json"
+    known = metrics.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
+    both = metrics.merged(known, captured)
+    file.write_text(metrics.to_text(both), encoding="utf-8")
+    new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
+    typer.echo(f"{service}: {both.whose}, {len(both.metrics)} metrics, {new} new")
 
 
 @app.command()
-def links(stack: Stack = "dev") -> None:
+def urls(stack: Stack = "dev") -> None:
     """Print where the stack can be opened, and how to read the Grafana password where Grafana is its own."""
-    _print_links(stack, _plan(stack)[0])
+    _print_urls(stack, _plan(stack)[0])
 
 
-def _print_links(stack: str, settings: Settings) -> None:
+def _print_urls(stack: str, settings: Settings) -> None:
     for name in dict.fromkeys((*settings.parts, "grafana")):
         typer.echo(f"{name.capitalize():13} {settings.published(name)}")
     if settings.existing_grafana:
@@ -209,8 +252,8 @@ def _print_links(stack: str, settings: Settings) -> None:
     )
 
 
-@app.command()
-def fate(stack: Stack = "dev") -> None:
+@app.command("volume-policy")
+def show_volume_policy(stack: Stack = "dev") -> None:
     """Print what `make down` does with the data; exit code 2 where the settings and what is deployed disagree on it."""
     settings = _plan(stack)[0]
     if volume_policy.deployed(pulumi_cli.resources(stack)) - {settings.volume_policy}:
@@ -229,7 +272,7 @@ def fate(stack: Stack = "dev") -> None:
         typer.echo(f"stacks/{stack}.yaml says volume_policy: delete. {volumes} are removed with everything else.")
 
 
-@app.command("rotate")
+@app.command("rotate-secret")
 def rotate_secret(
     name: Annotated[str, typer.Argument(help="One of the stack's secrets, e.g. grafana_admin_password.")],
     stack: Stack = "dev",
@@ -247,7 +290,7 @@ def rotate_secret(
     elsewhere = not rotation.can_be_generated(desired, name)
     if elsewhere:
         typer.echo(f"{name} belongs to a server that is not of stack {stack}: change it there, then give it", err=True)
-    value = _given(name) if elsewhere or from_stdin else secrets.token_urlsafe(24)
+    value = _read_secret(name) if elsewhere or from_stdin else secrets.token_urlsafe(24)
     if not value:
         _fail("the new value is empty; give it on standard input")
     old = pulumi_cli.secret(stack, name)
@@ -324,7 +367,7 @@ def _report(stack: str) -> tuple[Settings, report.HealthReport]:
     settings, desired = _plan(stack)
     endpoints = Endpoints.of(settings, _grafana_login(stack, desired))
     with client() as http:
-        return settings, report.examine(desired.expected, endpoints, _api(settings), http)
+        return settings, report.run(desired.expected, endpoints, _api(settings), http)
 
 
 def _api(settings: Settings) -> str:
@@ -339,7 +382,7 @@ def _grafana_login(stack: str, desired: DesiredState) -> GrafanaAuth:
     )
 
 
-def _given(name: str) -> str:
+def _read_secret(name: str) -> str:
     """A secret's value, from a terminal without showing it, else the first line of standard input."""
     if sys.stdin.isatty():
         return str(typer.prompt(f"The new {name} (it is not shown)", hide_input=True))

@@ -25,7 +25,7 @@ class HealthReport:
     rules: int | None
     firing: tuple[str, ...] | None
     datasources: int | None
-    stand_in: bool
+    grafana_mock: bool
     checks: tuple[tuple[str, tuple[Finding, ...]], ...]
 
     @property
@@ -46,12 +46,12 @@ class HealthReport:
             f"Grafana datasources: {_count(self.datasources)} datasources",
         ]
         lines += [f"  ✗ {name} is firing" for name in self.firing or ()]
-        if self.stand_in:
+        if self.grafana_mock:
             lines += ["", "Grafana is the closed network's stand-in: this machine cannot have Grafana itself."]
         verdict = "✓ All monitoring components operational"
         return "\n".join([*lines, "", verdict if self.healthy else "✗ Not all is well: see the lines marked ✗"])
 
-    def facts(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The report for a program."""
         return {
             "healthy": self.healthy,
@@ -59,24 +59,27 @@ class HealthReport:
             "rules": self.rules,
             "firing": None if self.firing is None else list(self.firing),
             "datasources": self.datasources,
-            "grafana_stand_in": self.stand_in,
-            "problems": [{"part": p.part, "cause": p.cause, "remedy": p.remedy, "own": p.own} for p in self.problems],
+            "grafana_mock": self.grafana_mock,
+            "problems": [
+                {"part": p.part, "cause": p.cause, "remediation": p.remediation, "stack_owned": p.stack_owned}
+                for p in self.problems
+            ],
         }
 
 
-def examine(expected: ReadinessSpec, endpoints: Endpoints, api: str, http: httpx.Client) -> HealthReport:
+def run(expected: ReadinessSpec, endpoints: Endpoints, api: str, http: httpx.Client) -> HealthReport:
     """Asks every part. `api` is the API's address, empty where only Prometheus reaches it."""
     problems = [*find_problems(expected, endpoints, http), *_api(api, http)]
     checks: dict[str, list[Finding]] = {"Prometheus": [], "Alertmanager": [], "Grafana": [], "API Metrics": []}
     for problem in problems:
-        checks.setdefault(_check(problem), []).append(problem)
+        checks.setdefault(_report_line(problem), []).append(problem)
     return HealthReport(
         problems=tuple(problems),
-        targets=_known(lambda: sum(state.up for state in probes.targets(http, endpoints.prometheus))),
-        rules=_known(lambda: sum(rule.kind == "alerting" for rule in probes.rules(http, endpoints.prometheus))),
-        firing=_known(lambda: _firing(http, endpoints.alertmanager)),
-        datasources=_known(lambda: len(probes.datasources(http, endpoints.grafana, endpoints.grafana_auth))),
-        stand_in=bool(_known(lambda: probes.grafana_stand_in(http, endpoints.grafana))),
+        targets=_or_none(lambda: sum(state.up for state in probes.targets(http, endpoints.prometheus))),
+        rules=_or_none(lambda: sum(rule.kind == "alerting" for rule in probes.rules(http, endpoints.prometheus))),
+        firing=_or_none(lambda: _firing(http, endpoints.alertmanager)),
+        datasources=_or_none(lambda: len(probes.datasources(http, endpoints.grafana, endpoints.grafana_auth))),
+        grafana_mock=bool(_or_none(lambda: probes.is_grafana_mock(http, endpoints.grafana))),
         checks=tuple((name, tuple(found)) for name, found in checks.items()),
     )
 
@@ -88,12 +91,12 @@ def _api(api: str, http: httpx.Client) -> Iterable[Finding]:
         text = probes.get(http, "The API", f"{api}/metrics").text
         if "http_requests_total" not in text:
             cause = f"{api}/metrics has no http_requests_total"
-            yield Finding(part="API", cause=cause, remedy="see that the API serves its metrics", own=False)
+            yield Finding(part="API", cause=cause, remediation="see that the API serves its metrics", stack_owned=False)
     except ClientError as error:
-        yield Finding(part="API", cause=str(error), remedy="see that the API runs", own=False)
+        yield Finding(part="API", cause=str(error), remediation="see that the API runs", stack_owned=False)
 
 
-def _check(problem: Finding) -> str:
+def _report_line(problem: Finding) -> str:
     """The line of the report to which a problem belongs; a part without a line gets one of its own."""
     part = problem.part
     if part in ("API", "api") or part.startswith("target softfactory-api/"):
@@ -111,7 +114,7 @@ def _firing(http: httpx.Client, alertmanager: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in probes.alerts(http, alertmanager) if name != WATCHDOG))
 
 
-def _known(question: Callable[[], T]) -> T | None:
+def _or_none(question: Callable[[], T]) -> T | None:
     try:
         return question()
     except ClientError:

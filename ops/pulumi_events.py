@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 STACK: Final = "pulumi:pulumi:Stack"
-ON_PATH: Final = "using pulumi-"  # a warning for each plugin that was found on PATH
+PLUGIN_WARNING: Final = "using pulumi-"  # a warning for each plugin that was found on PATH
 # A refused plan's message repeats what was planned, a secret that has another value by now included.
 REFUSED_PLAN: Final = re.compile(r"(violates plan): .*", re.DOTALL)
 
 
-def summary(log: str) -> dict[str, Any]:
+def summarize_events(log: str) -> dict[str, Any]:
     """The facts of one run, from its events as JSON, one a line.
 
     `command` is preview or up, and None where the run ended before it began or was killed, which counts as failed.
-    `changes` maps what was done (same, create, update, replace, delete) to the number of resources, `verified` is the
+    `changes` maps what was done (same, create, update, replace, delete) to the number of resources, `readiness` is the
     line with which a successful update ends.
     """
     events = [json.loads(line) for line in log.splitlines(keepends=True) if line.endswith("\n")]  # a cut line is none
@@ -27,20 +27,20 @@ def summary(log: str) -> dict[str, Any]:
         "result": ended.get("result", "failed"),
         "seconds": ended.get("durationSeconds"),
         "changes": ended.get("resourceChanges", {}),
-        "errors": list(_said(events, "error")),
-        "warnings": [text for text in _said(events, "warning") if not text.startswith(ON_PATH)],
-        "verified": _outputs(events).get("verified") if updated else None,  # a failed one shows that of before
+        "errors": list(_diagnostics(events, "error")),
+        "warnings": [text for text in _diagnostics(events, "warning") if not text.startswith(PLUGIN_WARNING)],
+        "readiness": _stack_outputs(events).get("readiness") if updated else None,  # a failed one shows that of before
     }
 
 
-def _said(events: list[dict[str, Any]], severity: str) -> Iterator[str]:
+def _diagnostics(events: list[dict[str, Any]], severity: str) -> Iterator[str]:
     for event in events:
         told = event.get("diagnosticEvent", {})
         if told.get("severity") == severity:
             yield REFUSED_PLAN.sub(r"\1", told["message"].strip())
 
 
-def _outputs(events: list[dict[str, Any]]) -> Mapping[str, Any]:
+def _stack_outputs(events: list[dict[str, Any]]) -> Mapping[str, Any]:
     """The stack's outputs at the end."""
     for event in reversed(events):
         metadata = event.get("resOutputsEvent", {}).get("metadata", {})

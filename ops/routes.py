@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from desired_state import DesiredState
+from ops.columns import aligned
 from rules import ALERTS
 from rules.model import Alert
 
@@ -14,7 +15,7 @@ HEAD: Final = """# Who is told of which alert
 
 Alert by alert, and environment by environment: the receivers of `notifications` in `stacks/<stack>.yaml`, and in
 brackets the time intervals in which alone they are told. It is what the code does, and what amtool says of the files
-that are deployed; tests compare all three. After a change, `make routes RENEW=1` writes it anew: review the difference.
+that are deployed; tests compare all three. After a change, `make routes WRITE=1` writes it anew: review the difference.
 
 """
 
@@ -46,11 +47,12 @@ def table(stacks: Mapping[str, DesiredState]) -> str:
 
 def text(desired: DesiredState) -> str:
     """One stack's alerts, for a terminal: severity, name, receivers, and how soon and how often they are told."""
-    lines = []
+    rows = []
     for alert in desired.alerts:
         pace = desired.routes.taken(desired.labels[alert][0])[0].pace
         when = f"after {pace.wait}, again after {pace.repeat}"
-        lines.append(f"{alert.severity:9}{alert.name:31}{when:30}{told(desired, alert)}")
+        rows.append((alert.severity, alert.name, when, told(desired, alert)))
+    lines = [aligned(rows)]
     for name, work in sorted(desired.settings.notifications.planned_work.items()):
         span = f"from {work.start} to {work.end} {work.time_zone}"
         lines.append(f"muted    {name}: {', '.join(work.matchers)} {span}: {work.reason}")

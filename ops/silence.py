@@ -14,8 +14,8 @@ from clients.probes import ClientError
 from stacks.matchers import Matcher, check_narrow, matcher
 from stacks.types import seconds, shown
 
-LONGEST: Final = timedelta(days=31)  # what lasts longer is no accident: turn the alert off in the settings
-PART: Final = "Alertmanager"
+MAX_DURATION: Final = timedelta(days=31)  # what lasts longer is no accident: turn the alert off in the settings
+SERVICE_NAME: Final = "Alertmanager"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +27,13 @@ class Silence:
     start: datetime
     end: datetime
     author: str
-    reason: str
+    comment: str
     state: str
 
     def __str__(self) -> str:
         about = ", ".join(map(str, self.matchers))
         span = f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
-        return f"{self.id}  {self.state:8}{span}  {self.author}: {self.reason}  {{{about}}}"
+        return f"{self.id}  {self.state:8}{span}  {self.author}: {self.comment}  {{{about}}}"
 
 
 def read_matchers(words: Iterable[str]) -> tuple[Matcher, ...]:
@@ -51,16 +51,16 @@ def read_matchers(words: Iterable[str]) -> tuple[Matcher, ...]:
     return tuple(found)
 
 
-def until(length: str, end: str, now: datetime) -> datetime:
-    """The end of a silence: `length` from now on (2h), or the moment `end` (ISO 8601 with its zone).
+def parse_end(duration: str, end: str, now: datetime) -> datetime:
+    """The end of a silence: `duration` from now on (2h), or the moment `end` (ISO 8601 with its zone).
 
     ValueError where it is neither, not ahead, or further away than a month.
     """
-    if bool(length) == bool(end):
-        raise ValueError("a silence needs one end: --for 2h, or --until 2027-01-16T22:00+01:00")
-    if length:
+    if bool(duration) == bool(end):
+        raise ValueError("a silence needs one end: --duration 2h, or --end 2027-01-16T22:00+01:00")
+    if duration:
         # Cut to what is refused all the same: no date is later than the year 9999.
-        found = now + timedelta(seconds=min(seconds(length), 2 * LONGEST.total_seconds()))
+        found = now + timedelta(seconds=min(seconds(duration), 2 * MAX_DURATION.total_seconds()))
     else:
         try:
             found = datetime.fromisoformat(end)
@@ -72,17 +72,19 @@ def until(length: str, end: str, now: datetime) -> datetime:
             raise ValueError(f"{shown(end)} has no time zone; write {end}Z for UTC, or +01:00 behind it")
     if found <= now:
         raise ValueError(f"it would end at {found.isoformat()}, which is over")
-    if found > now + LONGEST:
-        raise ValueError(f"it would last longer than {LONGEST.days} days; turn the alert off in the settings instead")
+    if found > now + MAX_DURATION:
+        raise ValueError(
+            f"it would last longer than {MAX_DURATION.days} days; turn the alert off in the settings instead"
+        )
     return found
 
 
 def add(
-    http: httpx.Client, alertmanager: str, matchers: Iterable[Matcher], end: datetime, author: str, reason: str
+    http: httpx.Client, alertmanager: str, matchers: Iterable[Matcher], end: datetime, author: str, comment: str
 ) -> str:
-    """Makes a silence from now on; its id. ValueError without author or reason."""
-    if not author.strip() or not reason.strip():
-        raise ValueError("a silence needs an author and a reason: the next on call reads them")
+    """Makes a silence from now on; its id. ValueError without author or comment."""
+    if not author.strip() or not comment.strip():
+        raise ValueError("a silence needs an author and a comment: the next on call reads them")
     body = {
         "matchers": [
             {"name": one.label, "value": one.value, "isRegex": one.is_regex, "isEqual": one.is_equal}
@@ -91,10 +93,10 @@ def add(
         "startsAt": datetime.now(UTC).isoformat(),
         "endsAt": end.astimezone(UTC).isoformat(),
         "createdBy": author,
-        "comment": reason,
+        "comment": comment,
     }
-    answer = probes.send(http, PART, "POST", f"{alertmanager}/api/v2/silences", body)
-    with probes.understood(PART, alertmanager):
+    answer = probes.send(http, SERVICE_NAME, "POST", f"{alertmanager}/api/v2/silences", body)
+    with probes.understood(SERVICE_NAME, alertmanager):
         return str(answer.json()["silenceID"])
 
 
@@ -106,20 +108,20 @@ def check_environment(http: httpx.Client, alertmanager: str, environment: str) -
     place = urlsplit(alertmanager)
     elsewhere = f"where {environment} runs elsewhere, go through ssh: ssh -L {place.port}:{place.netloc} <host>"
     try:
-        answer = probes.get(http, PART, url)
+        answer = probes.get(http, SERVICE_NAME, url)
     except ClientError as error:
         raise ClientError(f"{error}; {elsewhere}") from None
-    with probes.understood(PART, url):
+    with probes.understood(SERVICE_NAME, url):
         found = {one["labels"].get("environment", environment) for one in answer.json()}
     if found - {environment}:
-        raise ClientError(f"{PART} at {alertmanager} is that of {', '.join(sorted(found))}; {elsewhere}")
+        raise ClientError(f"{SERVICE_NAME} at {alertmanager} is that of {', '.join(sorted(found))}; {elsewhere}")
 
 
-def listed(http: httpx.Client, alertmanager: str, expired: bool = False) -> list[Silence]:
+def list_silences(http: httpx.Client, alertmanager: str, expired: bool = False) -> list[Silence]:
     """The silences by their end, those that are over only where they are wanted."""
     url = f"{alertmanager}/api/v2/silences"
-    with probes.understood(PART, url):
-        found = [_silence(one) for one in probes.get(http, PART, url).json()]
+    with probes.understood(SERVICE_NAME, url):
+        found = [_silence(one) for one in probes.get(http, SERVICE_NAME, url).json()]
     return sorted((one for one in found if expired or one.state != "expired"), key=lambda one: one.end)
 
 
@@ -127,7 +129,7 @@ def expire(http: httpx.Client, alertmanager: str, name: str) -> None:
     """Ends a silence now. ClientError where there is none with that id."""
     if not re.fullmatch(r"[0-9a-f-]{36}", name):
         raise ClientError(f"{shown(name)} is not the id of a silence; `python -m ops silence list` shows them")
-    probes.send(http, PART, "DELETE", f"{alertmanager}/api/v2/silence/{name}", None)
+    probes.send(http, SERVICE_NAME, "DELETE", f"{alertmanager}/api/v2/silence/{name}", None)
 
 
 def _silence(one: dict[str, Any]) -> Silence:
@@ -137,7 +139,7 @@ def _silence(one: dict[str, Any]) -> Silence:
         start=datetime.fromisoformat(one["startsAt"]),
         end=datetime.fromisoformat(one["endsAt"]),
         author=one["createdBy"],
-        reason=one["comment"],
+        comment=one["comment"],
         state=one["status"]["state"],
     )
 

@@ -47,23 +47,23 @@ class Endpoints:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is not as expected, and what to do about it; `own` where it is a part of the stack itself, not
-    something it watches, and `final` where waiting cannot mend it.
+    """One thing that is not as expected, and what to do about it. `stack_owned`: a part of the stack itself, not
+    something that it watches; `final`: waiting cannot mend it.
     """
 
     part: str
     cause: str
-    remedy: str
-    own: bool = True
+    remediation: str
+    stack_owned: bool = True
     final: bool = False
 
     def __str__(self) -> str:
-        return f"{self.part}: {self.cause}; {self.remedy}"
+        return f"{self.part}: {self.cause}; {self.remediation}"
 
 
 def is_blocking(strictness: ReadinessGate, problem: Finding) -> bool:
     """Whether a problem fails an update."""
-    return strictness is ReadinessGate.ALL or (strictness is ReadinessGate.STACK and problem.own)
+    return strictness is ReadinessGate.ALL or (strictness is ReadinessGate.STACK and problem.stack_owned)
 
 
 def find_problems(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client) -> list[Finding]:
@@ -74,15 +74,15 @@ def find_problems(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Cli
     found: list[Finding] = []
     containers: dict[str, ContainerState] = {}
 
-    def ask(part: str, check: Callable[[], Iterable[Finding]], remedy: str) -> None:
+    def ask(part: str, check: Callable[[], Iterable[Finding]], remediation: str) -> None:
         try:
             for problem in check():
                 found.append(problem)  # what is found before an error counts
         except AuthenticationError as error:
-            cause, _, remedy = str(error).partition("; ")
-            found.append(Finding(part=part, cause=cause, remedy=remedy, final=True))
+            cause, _, remediation = str(error).partition("; ")
+            found.append(Finding(part=part, cause=cause, remediation=remediation, final=True))
         except ClientError as error:
-            found.append(Finding(part=part, cause=str(error), remedy=remedy))
+            found.append(Finding(part=part, cause=str(error), remediation=remediation))
 
     def engine() -> Iterable[Finding]:
         states = probes.containers(endpoints.prefix, endpoints.engine_host)
@@ -125,18 +125,26 @@ def _containers(
         name = endpoints.container(service)
         state = states.get(name)
         if state is None:
-            yield Finding(part=service, cause="its container is gone", remedy="run `pulumi refresh`, then `pulumi up`")
+            yield Finding(
+                part=service, cause="its container is gone", remediation="run `pulumi refresh`, then `pulumi up`"
+            )
         elif state.restarting:
             cause = f"its container ends as soon as it starts, with code {state.exit_code}"
-            yield Finding(part=service, cause=cause, remedy=f"see `docker logs {name}`; the engine goes on starting it")
+            yield Finding(
+                part=service, cause=cause, remediation=f"see `docker logs {name}`; the engine goes on starting it"
+            )
         elif not state.running:
             cause = f"its container exited with code {state.exit_code}"
-            yield Finding(part=service, cause=cause, remedy=f"see `docker logs {name}`, then `docker start {name}`")
+            yield Finding(
+                part=service, cause=cause, remediation=f"see `docker logs {name}`, then `docker start {name}`"
+            )
         elif state.paused:
-            yield Finding(part=service, cause="its container is paused", remedy=f"run `docker unpause {name}`")
+            yield Finding(part=service, cause="its container is paused", remediation=f"run `docker unpause {name}`")
         elif state.health not in ("healthy", ""):
             cause = f"its container is {state.health}"
-            yield Finding(part=service, cause=cause, remedy=f"see `docker logs {name}` and `docker inspect {name}`")
+            yield Finding(
+                part=service, cause=cause, remediation=f"see `docker logs {name}` and `docker inspect {name}`"
+            )
 
 
 def _prometheus(
@@ -149,7 +157,7 @@ def _prometheus(
     live = probes.prometheus_release(http, endpoints.prometheus, RELEASE_INFO)
     if live != expected.releases["prometheus"]:
         cause = f"runs release {live or 'none'}, not {expected.releases['prometheus']}"
-        yield Finding(part="Prometheus", cause=cause, remedy="run `pulumi up`, which tries again")
+        yield Finding(part="Prometheus", cause=cause, remediation="run `pulumi up`, which tries again")
     now = probes.clock(http, endpoints.prometheus)
     targets = probes.targets(http, endpoints.prometheus)
     yield from _alerting(targets, probes.alertmanagers(http, endpoints.prometheus))
@@ -167,7 +175,7 @@ def _alerting(targets: Iterable[TargetState], told: Iterable[str]) -> Iterable[F
         yield Finding(
             part="Prometheus",
             cause=f"sends alerts to {', '.join(sorted(given)) or 'nobody'}, not to the Alertmanager that it scrapes",
-            remedy="correct `alerting` in desired_state.py, then `pulumi up`",
+            remediation="correct `alerting` in desired_state.py, then `pulumi up`",
         )
 
 
@@ -185,10 +193,10 @@ def _targets(
         service = expected.stack_targets.get((job, instance))
         if service in sick:
             continue
-        part, own = f"target {job}/{instance}", service is not None
+        part, stack_owned = f"target {job}/{instance}", service is not None
         if state is None:
-            cause, remedy = "Prometheus does not scrape it", f"see {endpoints.prometheus}/service-discovery"
-            yield Finding(part=part, cause=cause, remedy=remedy, own=own)
+            cause, remediation = "Prometheus does not scrape it", f"see {endpoints.prometheus}/service-discovery"
+            yield Finding(part=part, cause=cause, remediation=remediation, stack_owned=stack_owned)
             continue
         # An old success proves nothing: only a scrape that is newer than two intervals, than Prometheus' own start and
         # than the start of the container that it is about.
@@ -197,11 +205,13 @@ def _targets(
         oldest += [container.started for container in seen if container and container.started]
         late = state.last_scrape < max(oldest)
         if late and not state.error:
-            remedy = f"see {endpoints.prometheus}/targets"
-            yield Finding(part=part, cause="not scraped yet", remedy=remedy, own=own)
+            remediation = f"see {endpoints.prometheus}/targets"
+            yield Finding(part=part, cause="not scraped yet", remediation=remediation, stack_owned=stack_owned)
         elif late or not state.up:
             cause = f"down: {' '.join(state.error.split())}"
-            yield Finding(part=part, cause=cause, remedy=_remediation(endpoints, state, service), own=own)
+            yield Finding(
+                part=part, cause=cause, remediation=_remediation(endpoints, state, service), stack_owned=stack_owned
+            )
 
 
 def _remediation(endpoints: Endpoints, target: TargetState, service: str | None) -> str:
@@ -218,32 +228,32 @@ def _storage(endpoints: Endpoints, http: httpx.Client, loaded: Iterable[RuleStat
     errors = [rule.error for rule in loaded if UNSTORED in rule.error]
     if errors:
         cause = f"stores nothing: {' '.join(errors[0].split())}"
-        yield Finding(part="Prometheus", cause=cause, remedy=f"see that its volume has room, then run {restart}")
+        yield Finding(part="Prometheus", cause=cause, remediation=f"see that its volume has room, then run {restart}")
     elif failed := probes.wal_write_failures(http, endpoints.prometheus):
         cause = f"{failed} writes to its log failed: its next start drops what it stored since"
-        yield Finding(part="Prometheus", cause=cause, remedy=f"run {restart}, the sooner the better")
+        yield Finding(part="Prometheus", cause=cause, remediation=f"run {restart}, the sooner the better")
 
 
 def _rules(expected: ReadinessSpec, endpoints: Endpoints, loaded: Sequence[RuleState]) -> Iterable[Finding]:
     for group, name in sorted(expected.rules - {(rule.group, rule.name) for rule in loaded}):
-        part, remedy = f"rule {group}/{name}", "run `pulumi up`, which tries again"
-        yield Finding(part=part, cause="Prometheus has not loaded it", remedy=remedy)
+        part, remediation = f"rule {group}/{name}", "run `pulumi up`, which tries again"
+        yield Finding(part=part, cause="Prometheus has not loaded it", remediation=remediation)
     for rule in sorted(loaded, key=lambda rule: (rule.group, rule.name)):
         part = f"rule {rule.group}/{rule.name}"
         if UNSTORED in rule.error:
             continue  # Prometheus' own problem
         if rule.health == "err":
-            remedy = "correct its expression in rules/, then `pulumi up`"
-            yield Finding(part=part, cause=" ".join(rule.error.split()), remedy=remedy)
+            remediation = "correct its expression in rules/, then `pulumi up`"
+            yield Finding(part=part, cause=" ".join(rule.error.split()), remediation=remediation)
         elif rule.health != "ok" and rule.interval <= 2 * expected.scrape_interval:  # no update waits for slower groups
-            yield Finding(part=part, cause="not evaluated yet", remedy=f"see {endpoints.prometheus}/rules")
+            yield Finding(part=part, cause="not evaluated yet", remediation=f"see {endpoints.prometheus}/rules")
 
 
 def _alertmanager(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client) -> Iterable[Finding]:
     live = probes.alertmanager_hash(http, endpoints.alertmanager)
     if live != expected.releases["alertmanager"]:
         cause = "runs another configuration than the one released"
-        yield Finding(part="Alertmanager", cause=cause, remedy="run `pulumi up`, which tries again")
+        yield Finding(part="Alertmanager", cause=cause, remediation="run `pulumi up`, which tries again")
 
 
 def _grafana(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client, sick: set[str]) -> Iterable[Finding]:
@@ -252,7 +262,7 @@ def _grafana(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client, 
     for uid in sorted(expected.datasources - sick):  # a data source's uid is the name of the service behind it
         part = f"data source {uid}"
         if uid not in sources:
-            yield Finding(part=part, cause="Grafana does not have it", remedy=put_back)
+            yield Finding(part=part, cause="Grafana does not have it", remediation=put_back)
             continue
         cause = probes.datasource_problem(http, endpoints.grafana, endpoints.grafana_auth, uid, sources[uid])
         if cause:
@@ -262,14 +272,14 @@ def _grafana(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Client, 
                 if own
                 else f"external_urls.{uid} in the settings: Grafana must reach it there"
             )
-            yield Finding(part=part, cause=cause, remedy=f"{put_back}; or correct {correct}")
+            yield Finding(part=part, cause=cause, remediation=f"{put_back}; or correct {correct}")
     there = probes.dashboards(http, endpoints.grafana, endpoints.grafana_auth, GRAFANA_FOLDER)
     missing = expected.dashboards - set(there)
     for uid in sorted(missing):
-        yield Finding(part=f"dashboard {uid}", cause="Grafana does not have it", remedy=put_back)
+        yield Finding(part=f"dashboard {uid}", cause="Grafana does not have it", remediation=put_back)
     if not expected.home or expected.home in missing:
         return
     opens = probes.home_dashboard(http, endpoints.grafana, endpoints.grafana_auth)
     if opens != expected.home:
         cause = f"opens on {f'the dashboard {opens}' if opens else 'a page of its own'}, not on {expected.home}"
-        yield Finding(part="Grafana", cause=cause, remedy=put_back)
+        yield Finding(part="Grafana", cause=cause, remediation=put_back)

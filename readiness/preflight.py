@@ -188,7 +188,7 @@ def _own_grafana(
     except AuthenticationError as error:
         yield (
             f"{error}; put back the one that Grafana knows (`pulumi config set --secret {GRAFANA_PASSWORD}`), "
-            f"or give it a new one (`make rotate SECRET={GRAFANA_PASSWORD}`)"
+            f"or give it a new one (`make rotate-secret SECRET={GRAFANA_PASSWORD}`)"
         )
     except ClientError as error:
         # One that is stopped has a line of its own, and one that is just starting is the update's business.

@@ -64,7 +64,8 @@ class Checker:
             self._engine.ping()
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise CheckerError(
-                f"{self.program} runs on a Docker engine, and none answers: start one, or run `make tools` ({error})"
+                f"{self.program} runs on a Docker engine, and none answers: start one, or run `make test-rules`"
+                f" ({error})"
             ) from error
         try:
             self._container = self._start()
@@ -127,7 +128,8 @@ class Checker:
                 self._engine.images.pull(self.reference)
             except docker.errors.DockerException as error:
                 raise CheckerError(
-                    f"the image {self.reference} is neither on the engine nor to be had; `make tools` gets it: {error}"
+                    f"the image {self.reference} is neither on the engine nor to be had; `make test-rules` gets it:"
+                    f" {error}"
                 ) from error
         return self.reference
 
@@ -140,7 +142,9 @@ def overrides(checkout: Path = ROOT) -> dict[str, str]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckerError(f"{path} is not JSON; remove it and run set-up again (`make tools`): {error}") from error
+        raise CheckerError(
+            f"{path} is not JSON; remove it and run set-up again (`make test-rules`): {error}"
+        ) from error
     return {str(key): str(reference) for key, reference in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""The dev stack's dashboards as they were last reviewed: `make golden` renews them, a unit test compares."""
+"""The dev stack's dashboards as they were last reviewed: `make update-snapshots` renews them, a unit test compares."""
 
 from pathlib import Path
 

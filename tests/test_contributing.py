@@ -169,7 +169,7 @@ def _render(folder: Path, stack: str = "dev") -> subprocess.CompletedProcess[str
 
 
 def _tools(folder: Path, chosen: str, passed: int) -> None:
-    """What `make tools` runs of the chosen alerts, in the copy and with this checkout's images: cases and mutants."""
+    """What `make test-rules` runs of the chosen alerts, in the copy and with this checkout's images."""
     (folder / ".local").mkdir()
     (folder / ".local/images.json").write_text(json.dumps(overrides()), encoding="utf-8")
     tests = ("tests/test_promtool.py", "tests/test_mutation.py")

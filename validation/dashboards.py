@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,6 +10,7 @@ from rules.promql import Series, read
 
 Model = Mapping[str, Any]  # a dashboard's JSON model
 MAX_QUERIES: Final = 40  # of one dashboard, each asked again every 30 seconds for everybody who looks at it
+COLUMNS: Final = 24  # Grafana's grid
 _UID: Final = re.compile(r"(?=.*[^0-9])[A-Za-z0-9_-]{1,40}")  # Grafana's own bounds; digits alone are read as an old id
 _FILLED: Final = {"$__rate_interval": "1m", "$__interval": "1m", "$__range": "1h"}
 LABEL_VALUES: Final = re.compile(r"label_values\((.+), *(\w+)\)")
@@ -25,6 +27,7 @@ def problems(models: Sequence[Model], series: Series, sources: Collection[str], 
     return [
         *_not_unique(models),
         *(problem for model in models for problem in _incomplete(model)),
+        *(problem for model in models for problem in _misplaced(model)),
         *(problem for model in models for problem in _other_sources(model, sources)),
         *(problem for model in models for problem in _unreadable(model, series)),
         *(problem for model in models for problem in _too_much(model)),
@@ -73,6 +76,27 @@ def _incomplete(model: Model) -> Iterator[str]:
                 yield f"{_where(model, panel)}: has no {key}"
         if not _defaults(panel).get("unit"):
             yield f"{_where(model, panel)}: has no unit"
+
+
+def _misplaced(model: Model) -> Iterator[str]:
+    """A row has panels, and every panel has a place of its own on the page, which is 24 columns wide."""
+    every = model.get("panels") or ()
+    for panel, following in zip(every, (*every[1:], None), strict=True):
+        last = following is None or following["type"] == "row"
+        if panel["type"] == "row" and last and not panel.get("panels"):
+            yield f"{_where(model)}: row {panel.get('title')!r}: has no panel; draw one in it, or leave the row out"
+    places = [(_where(model, panel), panel["gridPos"]) for panel in every]
+    for where, place in places:
+        if place["x"] + place["w"] > COLUMNS:
+            yield (
+                f"{where}: reaches column {place['x'] + place['w']}, of {COLUMNS}; make it narrower, or put it"
+                " elsewhere"
+            )
+    for (where, place), (other, beside) in combinations(places, 2):
+        apart = place["x"] + place["w"] <= beside["x"] or beside["x"] + beside["w"] <= place["x"]
+        above = place["y"] + place["h"] <= beside["y"] or beside["y"] + beside["h"] <= place["y"]
+        if not apart and not above:
+            yield f"{where}: lies on {other.partition(': ')[2]}; put one of the two elsewhere"
 
 
 def _defaults(panel: Model) -> Model:

@@ -104,7 +104,7 @@ def series(jobs: Iterable[ScrapeJob], known: Mapping[str, MetricsInventory], rec
         if catalogue is None:
             return (
                 f"reads {name}, and there is no rules/metrics/{services[job]}.json; "
-                "bring up a stack with the job, then `python -m ops catalogue`"
+                f"write it with `python -m ops capture-metrics --from URL --service {services[job]}`"
             )
         return catalogue.labels(name) or f"reads {name}, which {catalogue.whose} does not have{_like(name, catalogue)}"
 

@@ -1,4 +1,4 @@
-"""What each service's exporter exposes: a file per service, captured by `python -m ops catalogue`.
+"""What each service's exporter exposes: a file per service, captured by `python -m ops capture-metrics`.
 
 The files are data that nobody edits. A metric that an exporter only shows after something happened is in its file
 once a capture has met it: captures of one version add up, and one of another version starts anew.

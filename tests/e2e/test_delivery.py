@@ -187,7 +187,7 @@ def test_a_killed_alertmanager_loses_neither_silences_nor_what_was_told(told: St
     post(told, "Told", "one")
     everybody(told, "Told")
     made = told.ops(
-        "silence", "add", "Silenced", "--for", "1h", "--author", "me", "--reason", "a test", "--stack", NAME
+        "silence", "add", "Silenced", "--duration", "1h", "--author", "me", "--comment", "a test", "--stack", NAME
     )
     assert made.returncode == 0, made.stderr
     silence = made.stdout.strip()
@@ -213,7 +213,9 @@ def test_silences_work_while_grafana_is_down(told: Stack) -> None:
     grafana = told.container("grafana")
     grafana.pause()
     try:
-        made = told.ops("silence", "add", "X", "--for", "1m", "--author", "me", "--reason", "a test", "--stack", NAME)
+        made = told.ops(
+            "silence", "add", "X", "--duration", "1m", "--author", "me", "--comment", "a test", "--stack", NAME
+        )
         assert made.returncode == 0, made.stderr
         assert told.ops("silence", "expire", made.stdout.strip(), "--stack", NAME).returncode == 0
     finally:

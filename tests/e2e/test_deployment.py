@@ -32,8 +32,8 @@ RULES = sum(alert.job.name in JOBS for alert in ALERTS)  # the stack has no targ
 
 
 def test_up_ends_verified_and_health_agrees(stack: Stack) -> None:
-    verified = stack.pulumi("stack", "output", "verified", "--stack", NAME).stdout.strip()
-    assert verified == f"8 targets, {RULES} rules, 2 data sources, 8 dashboards: live"
+    readiness = stack.pulumi("stack", "output", "readiness", "--stack", NAME).stdout.strip()
+    assert readiness == f"8 targets, {RULES} rules, 2 data sources, 8 dashboards: live"
     stack.becomes_healthy()  # a busy machine's exporter may answer a scrape too late
     facts = json.loads(stack.ops("health", "--stack", NAME, "--json").stdout)
     assert (facts["targets"], facts["rules"], facts["firing"], facts["datasources"]) == (8, RULES, [], 2)
@@ -184,8 +184,10 @@ ACTED_ON: dict[str, tuple[list[str], str]] = {
         [
             "sh",
             "-c",
-            "REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /run/secrets/redis.conf) redis-cli MSET "
-            "e2e:1 x e2e:2 x e2e:3 x",
+            (
+                "REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /run/secrets/redis.conf) redis-cli MSET "
+                "e2e:1 x e2e:2 x e2e:3 x"
+            ),
         ],
         'sum(redis_db_keys{job="redis"})',
     ),
@@ -193,8 +195,10 @@ ACTED_ON: dict[str, tuple[list[str], str]] = {
         [
             "sh",
             "-c",
-            "psql -h 127.0.0.1 -U softfactory -d softfactory -c 'CREATE TABLE e2e AS SELECT "
-            "generate_series(1,20000) AS n'",
+            (
+                "psql -h 127.0.0.1 -U softfactory -d softfactory -c 'CREATE TABLE e2e AS SELECT "
+                "generate_series(1,20000) AS n'"
+            ),
         ],
         'sum(pg_stat_database_tup_inserted{job="postgres",datname="softfactory"})',
     ),
@@ -203,10 +207,12 @@ ACTED_ON: dict[str, tuple[list[str], str]] = {
         [
             "sh",
             "-c",
-            "json='Content-Type: application/json' && "
-            'curl -sf -X PUT -H "$json" -d \'{"settings": {"number_of_replicas": 0}}\' '
-            'http://127.0.0.1:9200/e2e && curl -sf -X POST -H "$json" -d \'{"e2e": 1}\' '
-            "'http://127.0.0.1:9200/e2e/_doc?refresh=true'",
+            (
+                "json='Content-Type: application/json' && "
+                'curl -sf -X PUT -H "$json" -d \'{"settings": {"number_of_replicas": 0}}\' '
+                'http://127.0.0.1:9200/e2e && curl -sf -X POST -H "$json" -d \'{"e2e": 1}\' '
+                "'http://127.0.0.1:9200/e2e/_doc?refresh=true'"
+            ),
         ],
         'sum(elasticsearch_indices_docs_primary{job="elasticsearch"})',
     ),
@@ -270,8 +276,8 @@ def _state(stack: Stack, alert: str) -> str:
 
 
 def test_grafana_keeps_its_contract(stack: Stack) -> None:
-    """The whole of it where Grafana is the real one, or with FULL=1. Of the stand-in, `make tools` drives the plugin
-    against its code; what the container adds to that is how it is reached.
+    """The whole of it where Grafana is the real one, or with FULL=1. Of the stand-in, `make test-rules` drives the
+    plugin against its code; what the container adds to that is how it is reached.
     """
     is_stand_in = "standIn" in stack.http.get(stack.url("grafana") + "/api/health").json()
     part = "/test_api.py" if is_stand_in and not FULL else ""

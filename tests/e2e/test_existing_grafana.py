@@ -264,7 +264,7 @@ def test_it_is_up_verified_and_without_a_difference(small: Stack, theirs: Theirs
     state = json.loads(small.pulumi("stack", "export", "--stack", small.name).stdout)["deployment"]["resources"]
     ids = {resource["id"] for resource in state if resource["type"].startswith("grafana:")}
     assert {"0:softfactory", "0:node", "1:prometheus"} <= ids
-    shown = small.ops("links", "--stack", small.name).stdout
+    shown = small.ops("urls", "--stack", small.name).stdout
     assert theirs.url in shown and "password" not in shown
 
 

@@ -108,14 +108,14 @@ def test_an_approved_plan_is_applied_and_nothing_else(stack: Stack) -> None:
             refused = make(stack, "up", f"PLAN={plan}", "JSON=out/refused.json")
             assert refused.returncode != 0, plan
             told = facts(stack, "out/refused.json")
-            assert (told["result"], told["verified"]) == ("failed", None)
+            assert (told["result"], told["readiness"]) == ("failed", None)
             assert any("violates plan" in error or "no plan for resource" in error for error in told["errors"]), told
         assert stack.release() == live
         applied = make(stack, "up", "PLAN=out/approved.plan", "JSON=out/applied.json")
         assert applied.returncode == 0, applied.stdout + applied.stderr
         told = facts(stack, "out/applied.json")
         assert (told["command"], told["result"], told["changes"]["replace"]) == ("up", "succeeded", 1)
-        assert told["verified"].endswith(": live")
+        assert told["readiness"].endswith(": live")
         assert told["health"]["healthy"] is True
         live = stack.release()
         stack.tune(SlowQueries={"threshold": 21})
@@ -158,7 +158,7 @@ def test_each_secret_is_rotated_by_one_command(stack: Stack, values: dict[str, l
     for name, had in rotated.items():
         token = secrets.token_urlsafe(24)
         # Only what cannot be made up is read.
-        done = stack.ops("rotate", name, "--stack", NAME, stdin=ROTATED.get(name, "ignored {}").format(token))
+        done = stack.ops("rotate-secret", name, "--stack", NAME, stdin=ROTATED.get(name, "ignored {}").format(token))
         assert done.returncode == 0, done.stdout + done.stderr
         new = stack.pulumi("config", "get", name, "--stack", NAME).stdout.strip()
         assert (token in new) is (name in ROTATED)

@@ -244,7 +244,7 @@ def test_a_wrong_grafana_password_is_found_before_anything_is_touched_and_locks_
         refused,
         "Grafana refuses the credentials",
         "pulumi config set --secret grafana_admin_password",
-        "make rotate SECRET=grafana_admin_password",
+        "make rotate-secret SECRET=grafana_admin_password",
     )
     assert "not the password" not in refused.stdout + refused.stderr
     assert stack.http.get(stack.url("grafana") + "/api/org", auth=stack.grafana_auth).status_code == 200

@@ -14,13 +14,13 @@ pytestmark = pytest.mark.engine
 
 
 def test_down_says_that_a_changed_fate_needs_an_update_first(stack: Stack) -> None:
-    assert "are removed" in stack.ops("fate", "--stack", NAME).stdout
+    assert "are removed" in stack.ops("volume-policy", "--stack", NAME).stdout
     stack.change(volume_policy="retain")
-    told = stack.ops("fate", "--stack", NAME)  # what `make down` asks before it does anything
+    told = stack.ops("volume-policy", "--stack", NAME)  # what `make down` asks before it does anything
     assert told.returncode == 2
     assert f"`make up STACK={NAME}` first" in told.stderr
     stack.up()
-    told = stack.ops("fate", "--stack", NAME)
+    told = stack.ops("volume-policy", "--stack", NAME)
     assert told.returncode == 0
     assert "stay" in told.stdout
 
@@ -38,7 +38,7 @@ def test_kept_data_is_there_after_destroy_and_up_and_takes_another_password_by_o
     refused = stack.up(check=False)
     assert refused.returncode != 0
     assert "its password is not the stack's secret" in refused.stdout
-    done = stack.ops("rotate", GRAFANA_PASSWORD, "--stack", NAME)
+    done = stack.ops("rotate-secret", GRAFANA_PASSWORD, "--stack", NAME)
     assert done.returncode == 0, done.stdout + done.stderr
     stack.passwords[GRAFANA_PASSWORD] = stack.pulumi("config", "get", GRAFANA_PASSWORD, "--stack", NAME).stdout.strip()
     fault = "destroy with data kept, then up with another password"
@@ -77,7 +77,7 @@ def _is_all_there(
 
 
 def test_down_leaves_nothing_on_the_engine(stack: Stack) -> None:
-    assert "are removed" in stack.ops("fate", "--stack", NAME).stdout
+    assert "are removed" in stack.ops("volume-policy", "--stack", NAME).stdout
     # Volumes that an image asks for have no name and no label; none may be left either.
     mine = stack.engine.containers.list(all=True, filters={"label": f"softfactory.prefix={PREFIX}"})
     mounts = [mount for container in mine for mount in container.attrs["Mounts"] if mount["Type"] == "volume"]

@@ -379,15 +379,16 @@ def _summary(attrs: dict[str, Any]) -> dict[str, Any]:
         "Status": f"Up 5 minutes ({'health: starting' if health == 'starting' else health})" if health else "Up",
         "Ports": [
             {
-                "IP": there["HostIp"],
-                "PublicPort": int(there["HostPort"]),
+                # A port that is exposed and not published has neither of these.
+                **({"IP": binding["HostIp"], "PublicPort": int(binding["HostPort"])} if binding else {}),
                 "PrivatePort": int(inner.split("/")[0]),
                 "Type": inner.split("/")[1],
             }
             for inner, bindings in attrs["NetworkSettings"]["Ports"].items()
             if state["Running"]
-            for there in bindings or ()
-        ],
+            for binding in bindings or (None,)
+        ]
+        or None,  # as older engines have it of a container that is stopped
     }
 
 

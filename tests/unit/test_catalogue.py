@@ -9,8 +9,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from clients.probes import ClientError
 from ops import __main__ as commands
-from ops.capture_metrics import capture, capture_all, plain_version
+from ops.capture_metrics import capture, capture_all, capture_page, plain_version
 from rules import JOBS, redis
 from rules.metrics import FOLDER, MetricFamily, MetricsInventory, catalogues, changes, from_text, merged, to_text
 from stacks.images import OFFICIAL
@@ -157,7 +158,7 @@ def test_grafanas_catalogue_says_whose_it_is(stand_in: bool) -> None:
 def call(monkeypatch: pytest.MonkeyPatch, fake: FakePrometheus, out: Path, *more: str) -> Result:
     monkeypatch.setattr(commands, "client", fake.client)
     monkeypatch.delenv("STACK", raising=False)
-    return CliRunner().invoke(commands.app, ["catalogue", "--out", str(out), *more])
+    return CliRunner().invoke(commands.app, ["capture-metrics", "--out", str(out), *more])
 
 
 def test_one_command_writes_the_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -191,6 +192,116 @@ def test_a_stack_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
     done = call(monkeypatch, FakePrometheus(), tmp_path, "--stack", "nope")
     assert done.exit_code == 2
     assert "stack 'nope' has no settings file" in done.output
+
+
+# --- from a page -----------------------------------------------------------------------------------------------------
+
+PAGE = """\
+# HELP redis_up Whether it answers.
+# TYPE redis_up gauge
+redis_up 1
+# HELP redis_hits_total Hits.
+# TYPE redis_hits_total counter
+redis_hits_total{db="0",node=""} 5
+redis_hits_total{db="1",node="a"} 6
+# HELP redis_seconds Time.
+# TYPE redis_seconds histogram
+redis_seconds_bucket{db="0",le="1"} 1
+redis_seconds_bucket{db="0",le="+Inf"} 2
+redis_seconds_sum{db="0"} 1.5
+redis_seconds_count{db="0"} 2
+# HELP redis_pause_seconds Pauses.
+# TYPE redis_pause_seconds summary
+redis_pause_seconds{quantile="0.5"} 0.1
+redis_pause_seconds_sum 1
+redis_pause_seconds_count 9
+# HELP redis_errors_total Nothing failed yet.
+# TYPE redis_errors_total counter
+# HELP redis_exporter_build_info Who it is.
+# TYPE redis_exporter_build_info gauge
+redis_exporter_build_info{version="v1.86.0-1"} 1
+# HELP go_build_info What of.
+# TYPE go_build_info gauge
+go_build_info{version="(devel)"} 1
+undeclared 1
+"""
+
+
+def test_a_page_gives_what_prometheus_would_give_of_the_same_exporter() -> None:
+    assert capture_page(PAGE, "redis") == captured(FakePrometheus())
+
+
+def test_a_page_is_read_as_prometheus_stores_it() -> None:
+    page = """\
+# TYPE bills_made counter
+bills_made{instance="mine",kind="a",job=""} 1
+# HELP bills_open Without a type.
+bills_open 3
+# TYPE bills_untyped untyped
+bills_untyped 3
+"""
+    found = capture_page(page, "billing")
+    assert (found.exporter, found.version) == ("billing", "")
+    assert found.metrics == {
+        "bills_made": MetricFamily(type="counter", help="", labels=frozenset({"exported_instance", "kind"})),
+        "bills_open": MetricFamily(type="unknown", help="Without a type.", labels=frozenset()),
+        "bills_untyped": MetricFamily(type="unknown", help="", labels=frozenset()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("page", "cause"),
+    [
+        ("", "no metric with a TYPE or HELP line"),
+        ("undeclared 1\n", "no metric with a TYPE or HELP line"),
+        ("# TYPE redis_errors_total counter\n", "no metric with a TYPE or HELP line"),
+        ("<html><body>Log in</body></html>", "not a page of metrics"),
+        ("# TYPE redis_up gauge\nredis_up{\n", "not a page of metrics"),
+        ("# TYPE redis_up gauge\nredis_up 1\n# EOF\n", "OpenMetrics"),
+    ],
+)
+def test_what_is_no_page_of_metrics_is_refused(page: str, cause: str, tmp_path: Path) -> None:
+    (tmp_path / "page").write_text(page, encoding="utf-8")
+    done = from_page(tmp_path, str(tmp_path / "page"), "redis")
+    assert done.exit_code == 2 and cause in done.output and isinstance(done.exception, SystemExit)
+    assert not (tmp_path / "redis.json").exists()
+
+
+def from_page(out: Path, source: str, service: str) -> Result:
+    words = ["capture-metrics", "--out", str(out), "--from", source, "--service", service]
+    return CliRunner().invoke(commands.app, words)
+
+
+def test_one_command_writes_the_file_of_a_page(tmp_path: Path) -> None:
+    (tmp_path / "page").write_text(PAGE, encoding="utf-8")
+    done = from_page(tmp_path, str(tmp_path / "page"), "redis")
+    assert done.output == "redis: redis_exporter 1.86.0, 6 metrics, 6 new\n"
+    assert from_text((tmp_path / "redis.json").read_text(encoding="utf-8")) == capture_page(PAGE, "redis")
+
+
+def test_a_page_can_be_at_an_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=PAGE) if request.url.path == "/metrics" else httpx.Response(401, text="log in")
+
+    monkeypatch.setattr(commands, "client", lambda: httpx.Client(transport=httpx.MockTransport(answer)))
+    assert from_page(tmp_path, "http://redis:9121/metrics", "redis").exit_code == 0
+    assert from_text((tmp_path / "redis.json").read_text(encoding="utf-8")) == capture_page(PAGE, "redis")
+    refused = from_page(tmp_path, "http://redis:9121/", "redis").exception
+    assert isinstance(refused, ClientError) and str(refused) == "the exporter answers 401 at http://redis:9121/: log in"
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("--from", "page"), "--from and --service belong together"),
+        (("--service", "redis"), "--from and --service belong together"),
+        (("--from", "page", "--service", "../redis"), "'../redis' is not the name of a file in rules/"),
+        (("--from", "nowhere", "--service", "redis"), "nowhere cannot be read: No such file or directory"),
+    ],
+)
+def test_a_page_needs_its_service_and_a_service_its_page(words: tuple[str, ...], cause: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(commands.app, ["capture-metrics", "--out", str(tmp_path), *words])
+    assert done.exit_code == 2 and cause in done.output
 
 
 # --- keeping ---------------------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def test_a_job_without_a_catalogue_is_told_with_what_to_do() -> None:
     known = {service: catalogue for service, catalogue in KNOWN.items() if service != "thing"}
     assert checks.problems((ALERT,), (), (JOB,), known, BESIDE) == [
         "rules/thing.py: ThingBusy: reads things_total, and there is no rules/metrics/thing.json; "
-        "bring up a stack with the job, then `python -m ops catalogue`"
+        "write it with `python -m ops capture-metrics --from URL --service thing`"
     ]
 
 

@@ -131,7 +131,7 @@ def end(
         endpoints = pulumi.Output.secret(stack.endpoints())
         after = [pulumi.Output.from_input("").apply(deploy)]
         settings = program.settings.model_copy(update={"verification": strictness})
-        pulumi.export("verified", verify(replace(program.desired, settings=settings), endpoints, after, stack.client))
+        pulumi.export("readiness", verify(replace(program.desired, settings=settings), endpoints, after, stack.client))
 
     return run(ends, preview=preview, computed=computed)
 
@@ -149,7 +149,7 @@ def watched_is_down(stack: FakeStack) -> None:
 def test_what_is_as_declared_is_live(strictness: ReadinessGate, program: Program) -> None:
     done = end(strictness, program.stack, program).succeeded()
     expected = program.desired.expected
-    assert done.outputs["verified"] == (
+    assert done.outputs["readiness"] == (
         f"{len(expected.targets)} targets, {len(expected.rules)} rules, {len(expected.datasources)} data sources, "
         f"{len(expected.dashboards)} dashboards: live"
     )
@@ -182,7 +182,7 @@ def test_the_stacks_own_parts_fail_an_update_unless_it_only_reports(
     if fails:
         assert "deployed, but not as declared (3 problems)" in str(done.error)
     else:
-        assert done.outputs["verified"].endswith("deployed, not verified (3 problems)")
+        assert done.outputs["readiness"].endswith("deployed, not verified (3 problems)")
         assert len([text for level, text in done.log if level == "warning"]) == 3
 
 
@@ -197,7 +197,7 @@ def test_the_end_of_an_update_waits_for_what_comes_late(program: Program) -> Non
     target["lastScrape"] = "0001-01-01T00:00:00Z"
     program.stack.haste = 1
     program.stack.on_sleep = lambda: target.update(lastScrape=nanoseconds(program.stack.now))
-    assert end(ReadinessGate.ALL, program.stack, program).succeeded().outputs["verified"].endswith(": live")
+    assert end(ReadinessGate.ALL, program.stack, program).succeeded().outputs["readiness"].endswith(": live")
     assert 0 < program.stack.slept < 2
 
 
@@ -212,7 +212,7 @@ def test_an_update_that_left_something_out_is_not_judged_and_says_so(
 ) -> None:
     program.stack.dashboards.clear()
     done = end(strictness, program.stack, program, computed=leaving_out).succeeded()
-    assert done.outputs["verified"].endswith(": deployed in part, not verified")
+    assert done.outputs["readiness"].endswith(": deployed in part, not verified")
     (warning,) = [text for level, text in done.log if level == "warning"]
     assert "--target left something out" in warning and "`pulumi up`" in warning
     assert program.stack.requests == [] and program.stack.listings == []

@@ -17,6 +17,7 @@ from validation.rules import series
 PLAN = planned()
 MODELS: list[dict[str, Any]] = [json.loads(text) for text in PLAN.dashboards.values()]
 ADDRESSES = ("http://127.0.0.1:9090", "http://127.0.0.1:9093")
+ROW = next(model for model in MODELS if model["uid"] == "redis")["panels"][0]["title"]
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -52,6 +53,22 @@ def test_a_good_page_has_no_problem() -> None:
         (lambda m: m.update(uid="12345"), "and not digits alone"),
         (lambda m: m.update(uid="a b"), "'Redis' has the uid 'a b'"),
         (lambda m: m.update(description=" "), "dashboards/redis.py: has no description"),
+        (
+            lambda m: m.update(panels=[m["panels"][0]]),
+            f"dashboards/redis.py: row {ROW!r}: has no panel; draw one in it, or leave the row out",
+        ),
+        (
+            lambda m: m["panels"].append({**m["panels"][0], "gridPos": {"x": 0, "y": 999, "w": 24, "h": 1}}),
+            f"dashboards/redis.py: row {ROW!r}: has no panel",
+        ),
+        (
+            lambda m: m["panels"][-1]["gridPos"].update(x=13, y=999),
+            "reaches column 25, of 24; make it narrower",
+        ),
+        (
+            lambda m: first(m)["gridPos"].update(m["panels"][2]["gridPos"]),
+            "dashboards/redis.py: panel 'Reachable': lies on panel",
+        ),
         (lambda m: first(m).update(title=""), "dashboards/redis.py: panel 2: has no title"),
         (lambda m: first(m).update(description=""), "dashboards/redis.py: panel 'Reachable': has no description"),
         (lambda m: first(m)["fieldConfig"]["defaults"].pop("unit"), "panel 'Reachable': has no unit"),

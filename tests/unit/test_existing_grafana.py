@@ -163,8 +163,8 @@ def test_no_container_volume_port_image_or_preference_is_made(done: Run, desired
         "datasource-alertmanager",
         *(f"dashboard-{uid}" for uid in desired.dashboards),
     }
-    assert done.outputs["verified"].endswith(": live")
-    assert done.outputs["grafana"] == URL
+    assert done.outputs["readiness"].endswith(": live")
+    assert done.outputs["grafana_url"] == URL
 
 
 def test_its_content_is_really_deleted_with_the_stack_and_what_others_put_there_is_not(done: Run) -> None:
@@ -357,7 +357,7 @@ def test_health_logs_in_with_the_token(
 
 
 def test_links_names_it_and_no_password(ops: Callable[..., tuple[int, str]]) -> None:
-    code, shown = ops("links")
+    code, shown = ops("urls")
     assert code == 0 and f"Grafana       {URL}\n" in shown and "password" not in shown
 
 
@@ -365,7 +365,7 @@ def test_down_does_not_speak_of_a_database_of_grafana(
     ops: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     FakeCommands().install(monkeypatch)
-    assert "(samples, silences) stay" in ops("fate")[1]
+    assert "(samples, silences) stay" in ops("volume-policy")[1]
 
 
 def test_a_new_token_is_asked_for_and_told_to_nobody_else(
@@ -375,7 +375,7 @@ def test_a_new_token_is_asked_for_and_told_to_nobody_else(
     commands.install(monkeypatch)
     commands.config = {"grafana_token": TOKEN}
     monkeypatch.setattr(sys, "stdin", io.StringIO("glsa_new\n"))
-    code, shown = ops("rotate", "grafana_token")
+    code, shown = ops("rotate-secret", "grafana_token")
     assert code == 0 and "belongs to a server that is not of stack staging" in shown
     assert "what the next update logs in to Grafana with" in shown and "glsa_new" not in shown
     assert commands.config == {"grafana_token": "glsa_new"}

@@ -56,7 +56,7 @@ def test_the_fate_of_data_is_told_before_it_happens(
     pulumi: FakeCommands, stack: str, state: list[dict[str, Any]], words: str
 ) -> None:
     pulumi.state = state
-    done = CliRunner().invoke(commands.app, ["fate", "--stack", stack])
+    done = CliRunner().invoke(commands.app, ["volume-policy", "--stack", stack])
     assert done.exit_code == 0 and words in done.output
 
 
@@ -72,6 +72,6 @@ def test_a_fate_that_was_changed_but_not_deployed_holds_the_removal_up(
     pulumi: FakeCommands, stack: str, state: list[dict[str, Any]], order: str
 ) -> None:
     pulumi.state = state
-    done = CliRunner().invoke(commands.app, ["fate", "--stack", stack])
+    done = CliRunner().invoke(commands.app, ["volume-policy", "--stack", stack])
     assert done.exit_code == 2
     assert f"stacks/{stack}.yaml says volume_policy: " in done.output and order in done.output

@@ -145,7 +145,7 @@ def test_every_receiver_and_its_secrets_are_in_the_guide() -> None:
 
 def test_every_secret_that_the_texts_rotate_is_one_of_that_stack() -> None:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    form = r"make rotate((?:\s+(?:STACK|SECRET)=\w+)+)"
+    form = r"make rotate-secret((?:\s+(?:STACK|SECRET)=\w+)+)"
     commands = [found for page in pages for found in re.findall(form, page.read_text(encoding="utf-8"))]
     given = [dict(word.split("=") for word in command.split()) for command in commands]
     rotated = {(words.get("STACK", "dev"), words["SECRET"]) for words in given}

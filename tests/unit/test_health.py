@@ -38,7 +38,7 @@ def stack(desired: DesiredState, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
 
 def examine(stack: FakeStack, desired: DesiredState, api: str = API) -> HealthReport:
     with stack.client() as http:
-        return health.examine(desired.expected, stack.endpoints(), api, http)
+        return health.run(desired.expected, stack.endpoints(), api, http)
 
 
 def call(*arguments: str) -> Result:
@@ -67,20 +67,20 @@ def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, desired: D
 def test_the_report_for_a_program(stack: FakeStack, desired: DesiredState) -> None:
     stack.dashboards.remove("api")
     stack.alerts = ["RedisDown"]
-    facts = examine(stack, desired).facts()
+    facts = examine(stack, desired).to_dict()
     assert json.loads(json.dumps(facts)) == {
         "healthy": False,
         "targets": 8,
         "rules": len(ALERTS),
         "firing": ["RedisDown"],
         "datasources": 2,
-        "grafana_stand_in": False,
+        "grafana_mock": False,
         "problems": [
             {
                 "part": "dashboard api",
                 "cause": "Grafana does not have it",
-                "remedy": "run `pulumi refresh`, then `pulumi up`",
-                "own": True,
+                "remediation": "run `pulumi refresh`, then `pulumi up`",
+                "stack_owned": True,
             }
         ],
     }
@@ -235,27 +235,27 @@ def test_what_the_stack_only_watches_fails_health_but_not_its_verification(stagi
     assert call(*STAGING).exit_code == 0
     staging.targets[("softfactory-api", "staging-api")].update(health="down", lastError="no route to host")
     assert call(*STAGING).exit_code == 1
-    done = call(*STAGING, "--as-verified", "--json")
+    done = call(*STAGING, "--gate", "--json")
     assert done.exit_code == 0
     facts = json.loads(done.output)  # told all the same
-    assert facts["healthy"] is False and [problem["own"] for problem in facts["problems"]] == [False]
+    assert facts["healthy"] is False and [problem["stack_owned"] for problem in facts["problems"]] == [False]
 
 
 def test_an_alert_that_fires_fails_health_but_no_verification(staging: FakeStack) -> None:
     staging.alerts = ["RedisDown"]
     assert call(*STAGING).exit_code == 1
-    done = call(*STAGING, "--as-verified")
+    done = call(*STAGING, "--gate")
     assert done.exit_code == 0 and "RedisDown is firing" in done.output
 
 
 def test_a_part_of_the_stack_itself_fails_both(staging: FakeStack) -> None:
     staging.containers.pop("alertmanager")
-    assert call(*STAGING).exit_code == call(*STAGING, "--as-verified").exit_code == 1
+    assert call(*STAGING).exit_code == call(*STAGING, "--gate").exit_code == 1
 
 
 def test_a_strict_verification_fails_for_what_is_only_watched(stack: FakeStack) -> None:
     stack.broken["/metrics"] = httpx.Response(200, text=f"alertmanager_config_hash {stack.alertmanager_hash}\n")
-    assert call("health", "--as-verified").exit_code == 1
+    assert call("health", "--gate").exit_code == 1
 
 
 def test_health_with_everything_down_is_a_report_and_no_traceback(
@@ -307,12 +307,12 @@ def test_a_password_that_cannot_be_read_is_told_with_what_to_do(
 
 
 def test_the_links_are_those_that_the_stack_publishes(stack: FakeStack) -> None:
-    dev, prod = call("links"), call("links", "--stack", "prod")
+    dev, prod = call("urls"), call("urls", "--stack", "prod")
     assert dev.exit_code == prod.exit_code == 0
     assert "http://127.0.0.1:3000" in dev.output and "http://127.0.0.1:8000" in dev.output
     assert "http://127.0.0.1:3000" in prod.output and ":8000" not in prod.output
     assert "make password STACK=prod" in prod.output
-    assert call("health", "--links").output.endswith(f"operational\n{dev.output}")
+    assert call("health", "--urls").output.endswith(f"operational\n{dev.output}")
 
 
 def test_the_alerts_are_listed_as_the_settings_tune_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ exit ${{PULUMI_EXIT:-0}}
 ENDED = {"isPreview": False, "result": "failed", "durationSeconds": 1, "resourceChanges": {"same": 1}}
 PYTHON = """#!/bin/sh
 case "$*" in
-'-m ops summary .local/events.json') printf '{"stack": "%s", "of": %s}' "$STACK" "$(cat .local/events.json)" ;;
-*rotate*) cat ;;
+'-m ops summarize-events .local/events.json') printf '{"stack": "%s", "of": %s}' "$STACK" "$(cat .local/events.json)" ;;
+*rotate-secret*) cat ;;
 esac
 exit ${OPS_EXIT:-0}
 """
@@ -100,7 +100,7 @@ def test_what_pulumi_fails_with_fails_the_command(command: str, stack: str, fold
     assert make(folder, command, f"STACK={stack}", PULUMI_EXIT="7").returncode != 0
 
 
-@pytest.mark.parametrize("command", ["up", "down", "health", "render", "rotate", "recover"])
+@pytest.mark.parametrize("command", ["up", "down", "health", "render", "rotate-secret", "recover"])
 def test_what_our_own_commands_fail_with_fails_the_command(command: str, folder: Path) -> None:
     assert make(folder, command).returncode == 0
     assert make(folder, command, OPS_EXIT="1").returncode != 0
@@ -154,4 +154,4 @@ def test_facts_for_a_program_are_written_however_it_ended(command: str, exit_cod
 
 
 def test_a_secrets_value_comes_through_standard_input(folder: Path) -> None:
-    assert make(folder, "rotate", "SECRET=webhook_url", stdin="the value\n").stdout == "the value\n"
+    assert make(folder, "rotate-secret", "SECRET=webhook_url", stdin="the value\n").stdout == "the value\n"

@@ -20,7 +20,13 @@ from tests.unit.pulumi_program import Program
 IS_FREE = preflight._is_free  # a fake stack has another, which binds nothing
 Labels = dict[str, str] | None
 NOT_OURS = pytest.mark.parametrize(
-    "labels", [None, {}, {"softfactory.prefix": "other"}], ids=["no labels", "none of ours", "another stack's"]
+    "labels",
+    [
+        None,
+        {},
+        *({"softfactory.prefix": prefix} for prefix in ("other", "soft", "softfactory-e2e", "zoo", "SOFTFACTORY")),
+    ],
+    ids=lambda labels: "no labels" if labels is None else labels.get("softfactory.prefix", "none of ours"),
 )
 
 
@@ -74,6 +80,26 @@ def test_the_same_number_elsewhere_is_no_obstacle(
 ) -> None:
     stranger(stack, desired.settings.ports.grafana, inner, address)
     assert problems(stack, desired) == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.168.1.5"])
+def test_a_stack_on_all_addresses_is_in_the_way_of_every_holder(
+    address: str, stack: FakeStack, desired: DesiredState
+) -> None:
+    """A port that a container only exposes is on no address."""
+    stranger(stack, desired.settings.ports.prometheus, address=address)
+    (problem,) = problems(stack, bound_to(desired, "0.0.0.0"))
+    assert problem.startswith("ports.prometheus: 9090 on 0.0.0.0 is taken by the container somebodys")
+
+
+def test_our_own_container_on_a_port_is_no_obstacle_beside_a_stranger_on_another(
+    stack: FakeStack, desired: DesiredState
+) -> None:
+    stranger(stack, 1)
+    assert problems(stack, desired) == []
+    stack.containers["stranger"]["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"] = desired.settings.ports.grafana
+    (problem,) = problems(stack, desired)
+    assert "3000 on 127.0.0.1 is taken by the container somebodys" in problem, "of two holders the stranger is named"
 
 
 def test_a_port_that_a_program_of_this_machine_holds_is_named(
@@ -192,6 +218,10 @@ def test_an_image_that_is_nowhere_is_named(stack: FakeStack, desired: DesiredSta
     stack.missing_images = {desired.settings.images.reference("redis-exporter")}
     (problem,) = problems(stack, desired)
     assert "redis-exporter" in problem and "neither on the engine nor to be had from its registry" in problem
+    assert "registry: manifest unknown; set images" in problem, "what the registry says, without the engine's own words"
+    stack.registry_error = OSError("no route to host")
+    (problem,) = problems(stack, desired)
+    assert "registry: no route to host; set images" in problem
 
 
 def test_an_image_that_its_registry_has_is_no_obstacle(stack: FakeStack, desired: DesiredState) -> None:
@@ -200,13 +230,25 @@ def test_an_image_that_its_registry_has_is_no_obstacle(stack: FakeStack, desired
     assert problems(stack, desired) == []
 
 
-@pytest.mark.parametrize("labels", [None, {}, {"softfactory.prefix": "softfactory", "softfactory.environment": "prod"}])
+@pytest.mark.parametrize(
+    ("labels", "owner"),
+    [
+        (None, "something that is not this project"),
+        ({}, "something that is not this project"),
+        ({"softfactory.environment": "dev"}, "something that is not this project"),
+        (
+            {"softfactory.prefix": "softfactory", "softfactory.environment": "prod"},
+            "the prod environment softfactory",
+        ),
+        ({"softfactory.prefix": "soft", "softfactory.environment": "dev"}, "the dev environment soft"),
+    ],
+)
 def test_a_volume_of_somebody_else_is_not_taken_over(
-    stack: FakeStack, desired: DesiredState, labels: dict[str, str] | None
+    stack: FakeStack, desired: DesiredState, labels: dict[str, str] | None, owner: str
 ) -> None:
     stack.volumes = {"softfactory-grafana-data": labels}
     (problem,) = problems(stack, desired)
-    assert problem.startswith("name_prefix: the volume softfactory-grafana-data belongs to")
+    assert problem.startswith(f"name_prefix: the volume softfactory-grafana-data belongs to {owner}; choose")
 
 
 def test_our_own_volume_and_one_of_a_longer_prefix_are_fine(stack: FakeStack, desired: DesiredState) -> None:
@@ -229,7 +271,7 @@ def test_a_wrong_grafana_password_is_tried_once(stack: FakeStack, desired: Desir
     (problem,) = problems(stack, desired)
     assert problem.startswith("Grafana refuses the credentials (401)")
     assert "`pulumi config set --secret grafana_admin_password`" in problem
-    assert "`make rotate SECRET=grafana_admin_password`" in problem
+    assert "`make rotate-secret SECRET=grafana_admin_password`" in problem
     assert stack.paths("grafana") == ["/api/org"]
 
 

@@ -278,9 +278,9 @@ def test_alertmanagers_data_source_is_asked_through_the_proxy() -> None:
 
 def test_a_stand_in_says_so_itself() -> None:
     http, _ = answering(httpx.Response(200, json={}, headers={"X-Grafana-Stand-In": "1.0.0"}))
-    assert probes.grafana_stand_in(http, URL)
+    assert probes.is_grafana_mock(http, URL)
     http, _ = answering(httpx.Response(200, json={}))
-    assert not probes.grafana_stand_in(http, URL)
+    assert not probes.is_grafana_mock(http, URL)
 
 
 def test_no_proxy_of_the_machine_stands_before_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

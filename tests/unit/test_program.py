@@ -264,7 +264,7 @@ def test_no_secret_is_told(done: Run) -> None:
     for _, text in [*done.log, *(("output", text) for text in shown)]:
         assert not any(value in text for value in SECRETS.values()), text
     assert done.outputs["grafana_admin_password"] == Secret(SECRETS["grafana_admin_password"])
-    assert done.outputs["verified"].endswith(": live")
+    assert done.outputs["readiness"].endswith(": live")
 
 
 def test_a_release_shows_its_differences_and_no_service_hides_its_own(environment: str, done: Run) -> None:
@@ -383,7 +383,7 @@ def test_grafana_opens_on_the_overview_once_it_has_it(done: Run) -> None:
 
 
 def test_the_addresses_are_exported(environment: str, done: Run) -> None:
-    addresses = {key: done.outputs.get(key) for key in ("prometheus", "alertmanager", "grafana", "api")}
+    addresses = {key: done.outputs.get(f"{key}_url") for key in ("prometheus", "alertmanager", "grafana", "api")}
     assert addresses == {
         "prometheus": "http://127.0.0.1:9090",
         "alertmanager": "http://127.0.0.1:9093",
@@ -535,7 +535,7 @@ def test_what_is_only_watched_does_not_block_an_update(monkeypatch: pytest.Monke
     key = next(key for key in program.stack.targets if key[0] == "softfactory-api")
     program.stack.targets[key].update(health="down", lastError="no route to host")
     done = program.run().succeeded()
-    assert done.outputs["verified"].endswith("deployed, not verified (1 problems)")
+    assert done.outputs["readiness"].endswith("deployed, not verified (1 problems)")
     (warning,) = [text for level, text in done.log if level == "warning"]
     assert "no route to host" in warning and "not verified" in warning
 

@@ -72,6 +72,21 @@ def test_the_data_sources_are_as_grafanas_api_takes_them(tmp_path: Path) -> None
     ]
 
 
+def test_the_default_folder_is_rendered_again_whatever_an_older_version_left_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gone = tmp_path / "out/dev/prometheus/rules/gone.yml"
+    gone.parent.mkdir(parents=True)
+    gone.write_text("groups: []\n", encoding="utf-8")
+    beside = tmp_path / "out/notes.txt"
+    beside.write_text("mine", encoding="utf-8")
+    result = CliRunner().invoke(app, ["render", "--stack", "dev"])
+    assert result.exit_code == 0, result.output
+    assert written(tmp_path / "out/dev") == planned("dev").files()
+    assert beside.read_text(encoding="utf-8") == "mine"
+
+
 def test_rendering_again_changes_nothing(tmp_path: Path) -> None:
     render(tmp_path)
     before = written(tmp_path)

@@ -21,7 +21,7 @@ FIRST_STEPS = ["pulumi config get {name} {stack}", "pulumi config set {name} {st
 
 
 class Rotation:
-    """`python -m ops rotate`, run where pulumi and docker are fakes."""
+    """`python -m ops rotate-secret`, run where pulumi and docker are fakes."""
 
     def __init__(self, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._patch, self._capsys = patch, capsys
@@ -37,7 +37,7 @@ class Rotation:
         """The exit code; `given` is what stands on standard input, None without --from-stdin."""
         self._patch.setattr(sys, "stdin", self.standard_input if given is None else io.StringIO(given))
         source = [] if given is None else ["--from-stdin"]
-        code = main(self._patch, "rotate", name, "--stack", stack, *source)
+        code = main(self._patch, "rotate-secret", name, "--stack", stack, *source)
         self.shown = "".join(self._capsys.readouterr())
         return code
 

@@ -19,7 +19,7 @@ def plans() -> dict[str, DesiredState]:
 
 def test_the_table_is_the_one_that_was_reviewed() -> None:
     assert routes.ROUTES_MD.read_text(encoding="utf-8") == routes.table(plans()), (
-        "who is told has changed: `make routes RENEW=1`, and review the difference of docs/routes.md"
+        "who is told has changed: `make routes WRITE=1`, and review the difference of docs/routes.md"
     )
 
 
@@ -63,6 +63,6 @@ def test_one_command_prints_a_stacks_and_one_renews_the_table(tmp_path: Path, mo
     shown = CliRunner().invoke(commands.app, ["routes", "--stack", "prod"])
     assert shown.exit_code == 0 and "pagerduty, slack" in shown.output
     monkeypatch.setattr(routes, "ROUTES_MD", tmp_path / "routes.md")
-    done = CliRunner().invoke(commands.app, ["routes", "--renew"])
+    done = CliRunner().invoke(commands.app, ["routes", "--write"])
     assert done.exit_code == 0
     assert (tmp_path / "routes.md").read_text(encoding="utf-8") == routes.table(plans())

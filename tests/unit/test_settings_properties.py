@@ -363,7 +363,7 @@ def test_a_duration_is_as_long_as_its_parts(parts: list[int | None]) -> None:
 # --- as the commands tell it -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["health", "render", "links", "fate"])
+@pytest.mark.parametrize("command", ["health", "render", "urls", "volume-policy"])
 @pytest.mark.parametrize(
     "content",
     [

@@ -120,7 +120,7 @@ def test_matchers_that_are_none_or_fit_everything_are_refused(words: list[str]) 
     ("length", "end", "hours"), [("2h", "", 2.0), ("", "2027-01-16T22:00+01:00", 1.0), ("", "2027-01-17T20:00Z", 24.0)]
 )
 def test_a_silence_ends(length: str, end: str, hours: float) -> None:
-    assert silence.until(length, end, NOW) - NOW == timedelta(hours=hours)
+    assert silence.parse_end(length, end, NOW) - NOW == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,23 @@ def test_a_silence_ends(length: str, end: str, hours: float) -> None:
 )
 def test_a_silence_without_an_end_that_can_be_kept_is_refused(length: str, end: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        silence.until(length, end, NOW)
+        silence.parse_end(length, end, NOW)
 
 
 def test_a_silence_is_made_listed_and_ended_over_alertmanager_alone(run: Run) -> None:
     there = Alertmanager()
-    add = ("silence", "add", "ApiDown", "instance=~api.*", "--author", "me", "--reason", "a new API", "--for", "2h")
+    add = (
+        "silence",
+        "add",
+        "ApiDown",
+        "instance=~api.*",
+        "--author",
+        "me",
+        "--comment",
+        "a new API",
+        "--duration",
+        "2h",
+    )
     made = run(there, *add)
     assert (made.exit_code, made.output.strip()) == (0, ID)
     (kept,) = there.silences
@@ -169,7 +180,7 @@ def test_a_silence_is_made_listed_and_ended_over_alertmanager_alone(run: Run) ->
 @pytest.mark.parametrize(
     "words",
     [
-        ("silence", "add", "ApiDown", "--author", "me", "--reason", "why", "--for", "1h"),
+        ("silence", "add", "ApiDown", "--author", "me", "--comment", "why", "--duration", "1h"),
         ("silence", "list"),
         ("silence", "expire", ID),
         ("test-alert",),
@@ -197,14 +208,16 @@ def test_an_alertmanager_that_does_not_answer_may_be_elsewhere() -> None:
         silence.check_environment(http, "http://127.0.0.1:9093", "prod")
 
 
-@pytest.mark.parametrize("blank", ["author", "reason"])
-def test_nobody_silences_without_name_and_reason(blank: str, run: Run) -> None:
+@pytest.mark.parametrize("blank", ["author", "comment"])
+def test_nobody_silences_without_name_and_comment(blank: str, run: Run) -> None:
     there = Alertmanager()
-    said = {"author": "me", "reason": "why", blank: " "}
-    done = run(there, "silence", "add", "ApiDown", "--for", "1h", *(w for k, v in said.items() for w in (f"--{k}", v)))
-    assert done.exit_code == 2 and "needs an author and a reason" in done.output
+    said = {"author": "me", "comment": "why", blank: " "}
+    done = run(
+        there, "silence", "add", "ApiDown", "--duration", "1h", *(w for k, v in said.items() for w in (f"--{k}", v))
+    )
+    assert done.exit_code == 2 and "needs an author and a comment" in done.output
     assert there.silences == []
-    without = run(there, "silence", "add", "ApiDown", "--for", "1h", "--reason", "why")
+    without = run(there, "silence", "add", "ApiDown", "--duration", "1h", "--comment", "why")
     assert without.exit_code != 0
 
 
@@ -228,7 +241,7 @@ def test_a_silence_is_shown_with_its_own_operators(regex: int, equal: int, opera
             "status": {"state": "pending"},
         }
     ]
-    (found,) = silence.listed(there.client(), "http://127.0.0.1:9093")
+    (found,) = silence.list_silences(there.client(), "http://127.0.0.1:9093")
     assert found.matchers == (Matcher("a", operator, "b"),)
 
 

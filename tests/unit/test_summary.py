@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.pulumi_events import summary
+from ops.pulumi_events import summarize_events
 from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, FakeStack, main
 
@@ -21,8 +21,8 @@ def said(severity: str, message: str) -> dict[str, Any]:
     return {"diagnosticEvent": {"severity": severity, "message": f"{message}\n", "prefix": f"{severity}: "}}
 
 
-def outputs(verified: str) -> dict[str, Any]:
-    new = {"outputs": {"verified": verified, "grafana": "http://127.0.0.1:3000"}}
+def outputs(readiness: str) -> dict[str, Any]:
+    new = {"outputs": {"readiness": readiness, "grafana_url": "http://127.0.0.1:3000"}}
     return {"resOutputsEvent": {"metadata": {"op": "same", "type": "pulumi:pulumi:Stack", "new": new}}}
 
 
@@ -38,49 +38,49 @@ def ended(result: str = "succeeded", preview: bool = False, **changes: int) -> d
 
 
 def test_an_update_tells_what_it_changed_and_that_all_is_live() -> None:
-    assert summary(log(outputs(LIVE), ended(same=70, replace=2), {"cancelEvent": {}})) == {
+    assert summarize_events(log(outputs(LIVE), ended(same=70, replace=2), {"cancelEvent": {}})) == {
         "command": "up",
         "result": "succeeded",
         "seconds": 6,
         "changes": {"same": 70, "replace": 2},
         "errors": [],
         "warnings": [],
-        "verified": LIVE,
+        "readiness": LIVE,
     }
 
 
 def test_a_preview_verifies_nothing() -> None:
-    facts = summary(log(outputs(LIVE), ended(preview=True, create=1)))
-    assert (facts["command"], facts["changes"], facts["verified"]) == ("preview", {"create": 1}, None)
+    facts = summarize_events(log(outputs(LIVE), ended(preview=True, create=1)))
+    assert (facts["command"], facts["changes"], facts["readiness"]) == ("preview", {"create": 1}, None)
 
 
 def test_a_failed_update_tells_its_errors_and_not_what_was_verified_before() -> None:
     failed = said("error", "nothing was changed, because the update could not succeed:\n  a port is taken")
-    facts = summary(log(failed, outputs(LIVE), ended("failed", same=1)))
-    assert (facts["command"], facts["result"], facts["verified"]) == ("up", "failed", None)
+    facts = summarize_events(log(failed, outputs(LIVE), ended("failed", same=1)))
+    assert (facts["command"], facts["result"], facts["readiness"]) == ("up", "failed", None)
     assert facts["errors"] == ["nothing was changed, because the update could not succeed:\n  a port is taken"]
 
 
 def test_an_update_that_asks_first_is_told_by_its_end() -> None:
-    facts = summary(log(ended(preview=True, replace=2), outputs(LIVE), ended(same=70, replace=2)))
-    assert (facts["command"], facts["verified"]) == ("up", LIVE)
+    facts = summarize_events(log(ended(preview=True, replace=2), outputs(LIVE), ended(same=70, replace=2)))
+    assert (facts["command"], facts["readiness"]) == ("up", LIVE)
 
 
 @pytest.mark.parametrize("text", ["", log(outputs(LIVE)), log(outputs(LIVE)) + '{"summaryEvent": {"result": "succ'])
 def test_a_run_that_did_not_end_has_failed(text: str) -> None:
-    facts = summary(text)
-    assert (facts["command"], facts["result"], facts["changes"], facts["verified"]) == (None, "failed", {}, None)
+    facts = summarize_events(text)
+    assert (facts["command"], facts["result"], facts["changes"], facts["readiness"]) == (None, "failed", {}, None)
 
 
 def test_warnings_of_ours_are_told_and_pulumis_of_plugins_are_not() -> None:
     ours = "deployed, not verified: target softfactory-api/api: down"
     noise = said("warning", "using pulumi-resource-docker from $PATH at /opt/pulumi-resource-docker")
-    assert summary(log(noise, said("warning", ours), said("debug", "x"), ended()))["warnings"] == [ours]
+    assert summarize_events(log(noise, said("warning", ours), said("debug", "x"), ended()))["warnings"] == [ours]
 
 
 def test_a_refused_plan_is_told_without_the_values_that_it_holds() -> None:
     refused = "resource urn:x::api-secrets violates plan: properties changed: ~~uploads[{planted\nvalue}!={[secret]}]"
-    assert summary(log(said("error", refused), ended("failed")))["errors"] == [
+    assert summarize_events(log(said("error", refused), ended("failed")))["errors"] == [
         "resource urn:x::api-secrets violates plan"
     ]
 
@@ -99,7 +99,7 @@ def test_the_command_adds_the_health_report_after_a_successful_update(
     monkeypatch.setenv("GRAFANA_AUTH", f"admin:{PASSWORD}")
     events = tmp_path / "events.json"
     events.write_text(log(outputs(LIVE), ended(result)), encoding="utf-8")
-    assert main(monkeypatch, "summary", str(events), "--stack", "dev") == 0
+    assert main(monkeypatch, "summarize-events", str(events), "--stack", "dev") == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["stack"], facts["result"]) == ("dev", result)
     assert (facts["health"] or {}).get("healthy") is healthy
@@ -108,5 +108,5 @@ def test_the_command_adds_the_health_report_after_a_successful_update(
 def test_the_command_tells_of_a_run_that_never_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(monkeypatch, "summary", str(tmp_path / "none.json"), "--stack", "dev") == 0
+    assert main(monkeypatch, "summarize-events", str(tmp_path / "none.json"), "--stack", "dev") == 0
     assert json.loads(capsys.readouterr().out)["result"] == "failed"

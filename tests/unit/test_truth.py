@@ -234,12 +234,12 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_the_one_problem_found(fault: str, stack: FakeStack, desired: DesiredState) -> None:
-    break_it, part, cause, own = FAULTS[fault]
+    break_it, part, cause, stack_owned = FAULTS[fault]
     break_it(stack)
     found = problems(stack, desired)
     assert [problem.part for problem in found] == [part], [str(problem) for problem in found]
     assert cause in found[0].cause
-    assert found[0].own is own
+    assert found[0].stack_owned is stack_owned
     assert re.search(r"; (see|run|correct) .+", str(found[0])), "it says what to do"
     assert "\n" not in str(found[0])
 
@@ -273,7 +273,7 @@ def test_who_is_to_mend_a_target_depends_on_whose_it_is(
     target(key, health="down", lastError="EOF")(stack)
     (found,) = problems(stack, desired)
     assert (
-        found.remedy
+        found.remediation
         == {
             REDIS: "see `docker logs softfactory-redis-exporter`, then `docker restart softfactory-redis-exporter`",
             API: (
