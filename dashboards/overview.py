@@ -3,40 +3,23 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from dashboards.panels import PanelFactory
-from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
+from rules import SERVICES, api, grafana, prometheus
 from rules.render import OVERVIEW
 
-SERVICES = {
-    "API": api,
-    "PostgreSQL": postgres,
-    "Redis": redis,
-    "Elasticsearch": elasticsearch,
-    "Node": node,
-    "Prometheus": prometheus,
-    "Alertmanager": alertmanager,
-    "Grafana": grafana,
-}
 SERVED = (api.REQUESTS, api.ERROR_RATIO, api.RESPONSE_TIME, api.CACHE_HIT_RATIO)
-FULL = {
-    "PostgreSQL: connections in use": postgres.CONNECTIONS_USED,
-    "Redis: memory": redis.MEMORY,
-    "Elasticsearch: heap in use": elasticsearch.HEAP_USED,
-    "Node: CPU in use": node.CPU_USED,
-    "Node: memory in use": node.MEMORY_USED,
-    "Node: disk in use": node.DISK_USED,
-}
 
 
 def build(draw: PanelFactory) -> Dashboard:
     page = draw.page("Overview", OVERVIEW, "What fires, what is down, whether the API's users are served.")
     page = page.with_row(Row("What is down?"))
-    for title, module in SERVICES.items():
+    for module in SERVICES:
         if draw.watches(module.REACHABLE):
-            page = page.with_panel(draw.stat(module.REACHABLE, title, page=module.JOB.service))
-    for objective in api.SLOS:
-        if draw.watches(objective.requests):
-            left = objective.error_budget_remaining.kept
-            page = page.with_panel(draw.stat(left, f"{objective.title}: budget left", page="api", good_from=0))
+            page = page.with_panel(draw.stat(module.REACHABLE, module.TITLE, page=module.JOB.service))
+    for module in SERVICES:
+        for objective in getattr(module, "SLOS", ()):
+            if draw.watches(objective.requests):
+                left, title = objective.error_budget_remaining.kept, f"{objective.title}: budget left"
+                page = page.with_panel(draw.stat(left, title, page=module.JOB.service, good_from=0))
     page = page.with_row(Row("What fires?")).with_panel(draw.firing(prometheus.FIRING))
     page = page.with_row(Row("Are the API's users served?"))
     for signal in filter(draw.watches, SERVED):
@@ -45,7 +28,12 @@ def build(draw: PanelFactory) -> Dashboard:
         page = page.with_row(Row("Are Grafana's?"))
         page = page.with_panel(draw.timeseries(grafana.ERROR_RATIO, title="Grafana: failed requests"))
     page = page.with_row(Row("How full are things?"))
-    for title, signal in FULL.items():
-        if draw.watches(signal):
-            page = page.with_panel(draw.timeseries(signal, title=title))
+    for module in SERVICES:
+        for signal in filter(draw.watches, getattr(module, "SATURATION", ())):
+            page = page.with_panel(draw.timeseries(signal, title=f"{module.TITLE}: {_within(signal.title)}"))
     return page
+
+
+def _within(title: str) -> str:
+    """A title after the service's, where only an abbreviation begins with a capital letter."""
+    return title if title[:2].isupper() else title[0].lower() + title[1:]

@@ -2,6 +2,7 @@
 
 from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
+TITLE = "Elasticsearch"
 JOB = ScrapeJob(name="elasticsearch", service="elasticsearch", port=9114)
 
 # Version 1.10 has no metric of its own for "up"; it goes on answering with cluster health gone when the server is gone.
@@ -166,6 +167,8 @@ WORK = Signal(
     description="Tasks per second that the thread pools ended, by pool. Good: search and write in step with the API.",
     expr="sum by ($by) (rate(elasticsearch_thread_pool_completed_count{$scope}[$window])) > 0",
 )
+
+SATURATION = (HEAP_USED,)
 
 ALERTS = (
     Alert(

@@ -73,8 +73,7 @@ def test_every_file_of_dashboards_is_a_page_under_its_own_name() -> None:
     assert files == set(MODELS)
 
 
-def test_there_are_eight_pages_and_each_is_called_after_its_service() -> None:
-    assert len(MODELS) == 8
+def test_each_page_is_called_after_its_service() -> None:
     assert set(MODELS) - {"overview"} <= {job.service for job in JOBS}
 
 
