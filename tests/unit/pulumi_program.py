@@ -40,7 +40,7 @@ SECRETS: Final = {
 class Program:
     """The program of one environment. `stack` is what it finds deployed; `run` runs it."""
 
-    def __init__(self, environment: str, patch: pytest.MonkeyPatch, **changed: Any) -> None:
+    def __init__(self, environment: str, patch: pytest.MonkeyPatch, /, **changed: Any) -> None:
         self.environment = environment
         self.settings: Settings = load_settings(environment).model_copy(update=changed)
         self.desired: DesiredState = build_desired_state(self.settings) if changed else planned(environment)
