@@ -44,8 +44,10 @@ prometheus = Prometheus(
 engine = engine.after(prometheus.released, alertmanager.released)  # a refused release leaves every container as it is
 alertmanager.start(engine)
 demo = Demo("demo", DemoArgs(engine=engine, secrets=secrets)) if settings.demo else None
-servers = demo.servers if demo else ()
-exporters = Exporters("exporters", ExportersArgs(engine=engine, secrets=secrets, servers=servers))
+exporters = Exporters(
+    "exporters",
+    ExportersArgs(engine=engine, exporters=settings.exporters, secrets=secrets, upstreams=demo.servers if demo else ()),
+)
 # Who looks before there is something to see tells people of outages that are none.
 prometheus.start(engine.after(*exporters.containers, *([demo.api] if demo else [])))
 password = secrets.get(GRAFANA_PASSWORD)  # none where the settings name a Grafana that is there already

@@ -12,19 +12,7 @@ from dashboards import dashboard_models, to_text
 from routing.alert_labels import label_sets
 from routing.render import alertmanager_files, template_problems
 from routing.routes import RoutingTree, tree
-from rules import (
-    ALERTS,
-    JOBS,
-    RECORDING_RULES,
-    SLOS,
-    alertmanager,
-    elasticsearch,
-    grafana,
-    node,
-    postgres,
-    prometheus,
-    redis,
-)
+from rules import ALERTS, JOBS, RECORDING_RULES, SLOS, alertmanager, grafana, node, prometheus
 from rules.metrics import catalogues
 from rules.model import Alert, ScrapeJob
 from rules.render import OVERVIEW, digest, rule_files, to_yaml, tune
@@ -32,18 +20,19 @@ from rules.slo import retention_shorter_than_slo_window
 from stacks.matchers import LabelSet
 from stacks.settings import DEMO_SERVICES, FOLDER, ScrapeTarget, Settings, SettingsError, load_settings
 from stacks.types import printable, seconds
+from validation import production
 from validation import routing as routing_checks
 from validation.dashboards import problems as dashboard_problems
 from validation.rules import problems as rule_problems
 from validation.rules import series, validate_overrides, written
+from validation.targets import problems as target_problems
+from validation.targets import secret_collisions
 
 CURRENT: Final = "/etc/prometheus/current"  # the link to the live release; a release's own path would reset alerts
 GRAFANA_ADMIN: Final = "admin"
 GRAFANA_PASSWORD: Final = "grafana_admin_password"
 GRAFANA_TOKEN: Final = "grafana_token"  # of a service account in a Grafana that is there already
 GRAFANA_FOLDER: Final = "softfactory"  # the uid of the folder with the dashboards
-POSTGRES_PASSWORD: Final = "postgres_password"
-REDIS_PASSWORD: Final = "redis_password"
 
 
 class InvalidStackError(Exception):
@@ -113,9 +102,7 @@ class DesiredState:
     @property
     def images(self) -> frozenset[str]:
         """The keys of the images that run."""
-        services = self.expected.services
-        built = set(DEMO_SERVICES) & services
-        return frozenset((services - built) | ({"python"} if built else set()))
+        return frozenset(_containers(self.settings).values())
 
     @property
     def grafana_secret(self) -> str:
@@ -202,8 +189,12 @@ def build_desired_state(settings: Settings) -> DesiredState:
                 "alertmanager": alertmanager_release.confirmation,
             },
             scrape_interval=seconds(settings.scrape_interval),
-            stack_targets={(job, t.instance): _service(t) for job, t in _stack_targets(settings).items()},
-            services=_services(settings),
+            stack_targets={
+                (job, target.instance): _host(target)
+                for job, there in _stack_targets(settings).items()
+                for target in there
+            },
+            services=frozenset(_containers(settings)),
         ),
     )
 
@@ -221,9 +212,8 @@ def _resolve_and_validate(settings: Settings) -> Fitting:
         alert.name: settings.alert_overrides[alert.name] for alert in ALERTS if alert.name in settings.alert_overrides
     }
     problems = [
-        *_unknown_jobs(settings),
-        *_duplicate_instances(targets),
-        *_demo_requires_exporters(settings),
+        *production.problems(settings),
+        *target_problems(settings, targets, JOBS),
         *_unknown_alerts(settings),
         *rule_problems(ALERTS, RECORDING_RULES, JOBS, catalogues(), written()),
     ]
@@ -240,6 +230,7 @@ def _resolve_and_validate(settings: Settings) -> Fitting:
         raise InvalidStackError([*problems, *nowhere])
     routes = tree(settings, [one for sets in labels.values() for one in sets])
     somewhere = {job.name: targets.get(job.name) or (_own(job, "nowhere", "nowhere"),) for job in JOBS}
+    problems += secret_collisions(settings, (*routes.secrets, _grafana_secret(settings)))
     problems += routing_checks.problems(routes, settings, labels, _labels(ALERTS, somewhere, settings))
     problems += template_problems(alertmanager_files(routes))
     if problems:
@@ -254,7 +245,7 @@ def _labels(
 
 
 def _external_labels(settings: Settings) -> dict[str, str]:
-    return {"environment": settings.environment.value}
+    return {"environment": settings.environment}
 
 
 def _pages(
@@ -277,40 +268,40 @@ def _pages(
 def scrape_targets(settings: Settings) -> dict[str, tuple[ScrapeTarget, ...]]:
     """Job name to targets, in the order of the services; a job without targets is left out."""
     own = _stack_targets(settings)
-    found = {
-        job.name: (*([own[job.name]] if job.name in own else []), *settings.scrape_targets.get(job.name, ()))
-        for job in JOBS
-    }
+    found = {job.name: (*own.get(job.name, ()), *settings.scrape_targets.get(job.name, ())) for job in JOBS}
     return {name: there for name, there in found.items() if there}
 
 
-def _stack_targets(settings: Settings) -> dict[str, ScrapeTarget]:
-    """Job name to the target that is a container of the stack itself."""
-    servers = settings.servers
-    own = {
-        prometheus.JOB.name: _own(prometheus.JOB, "prometheus", "prometheus"),
-        alertmanager.JOB.name: _own(alertmanager.JOB, "alertmanager", "alertmanager"),
-        node.JOB.name: _own(node.JOB, "node-exporter", "engine-host"),
+def _stack_targets(settings: Settings) -> dict[str, tuple[ScrapeTarget, ...]]:
+    """Job name to the targets that are containers of the stack itself."""
+    own: dict[str, tuple[ScrapeTarget, ...]] = {
+        prometheus.JOB.name: (_own(prometheus.JOB, "prometheus", "prometheus"),),
+        alertmanager.JOB.name: (_own(alertmanager.JOB, "alertmanager", "alertmanager"),),
+        node.JOB.name: (_own(node.JOB, "node-exporter", "engine-host"),),
     }
     if settings.existing_grafana is None:
-        own[grafana.JOB.name] = _own(grafana.JOB, "grafana", "grafana")
-    if servers.postgres:
-        own[postgres.JOB.name] = _own(postgres.JOB, "postgres-exporter", servers.postgres.instance)
-    if servers.redis:
-        own[redis.JOB.name] = _own(redis.JOB, "redis-exporter", servers.redis.instance)
-    if servers.elasticsearch:
-        own[elasticsearch.JOB.name] = _own(elasticsearch.JOB, "elasticsearch-exporter", servers.elasticsearch.instance)
+        own[grafana.JOB.name] = (_own(grafana.JOB, "grafana", "grafana"),)
+    jobs = {job.service: job for job in JOBS}
+    for server in settings.exporters.servers():
+        job = jobs[server.service]
+        own[job.name] = (*own.get(job.name, ()), _own(job, server.container, server.instance))
     return own
 
 
-def _service(target: ScrapeTarget) -> str:
+def _host(target: ScrapeTarget) -> str:
     return target.address.partition(":")[0]
 
 
-def _services(settings: Settings) -> frozenset[str]:
-    exporters = {_service(target) for target in _stack_targets(settings).values()}
-    servers = {name for name, server in settings.servers if server is not None}
-    return frozenset(exporters | ({*DEMO_SERVICES, *servers} if settings.demo else set()))
+def _containers(settings: Settings) -> dict[str, str]:
+    """The long-running containers, without the name prefix, and the keys of their images."""
+    own = ("prometheus", "alertmanager", "node-exporter", *(() if settings.existing_grafana else ("grafana",)))
+    return {
+        **{name: name for name in own},
+        **{server.container: server.image for server in settings.exporters.servers()},
+        **(
+            {**dict.fromkeys(DEMO_SERVICES, "python"), **{s: s for s in settings.demo_servers}} if settings.demo else {}
+        ),
+    }
 
 
 def _own(job: ScrapeJob, alias: str, instance: str) -> ScrapeTarget:
@@ -410,26 +401,9 @@ def _grafana_secret(settings: Settings) -> str:
 
 def _exporter_secrets(settings: Settings) -> dict[str, tuple[str, ...]]:
     """The passwords that the exporters, and in a demo the servers and the API, read."""
-    secrets: dict[str, tuple[str, ...]] = {}
-    if settings.servers.postgres:
-        secrets["postgres-exporter"] = (POSTGRES_PASSWORD,)
-    if settings.servers.redis:
-        secrets["redis-exporter"] = (REDIS_PASSWORD,)
-    if settings.demo:
-        secrets |= {
-            "postgres": (POSTGRES_PASSWORD,),
-            "redis": (REDIS_PASSWORD,),
-            "api": (POSTGRES_PASSWORD, REDIS_PASSWORD),
-        }
-    return secrets
-
-
-def _unknown_jobs(settings: Settings) -> list[str]:
-    """Every job that the settings give targets to must exist."""
-    known = {job.name for job in JOBS}
-    there = ", ".join(sorted(known))
-    unknown = sorted(set(settings.scrape_targets) - known)
-    return [f"scrape_targets.{printable(name)}: no such job; there are: {there}" for name in unknown]
+    secrets = {server.container: (server.secret,) for server in settings.exporters.servers() if server.secret}
+    demo = {name: (server.secret,) for name, server in settings.demo_servers.items() if server.secret}
+    return {**secrets, **demo, **({"api": tuple(name for names in demo.values() for name in names)} if demo else {})}
 
 
 def _unknown_alerts(settings: Settings) -> list[str]:
@@ -440,26 +414,4 @@ def _unknown_alerts(settings: Settings) -> list[str]:
         near = get_close_matches(name, known, n=1)
         hint = f"there is {near[0]}" if near else "`make alerts` lists them"
         problems.append(f"alert_overrides.{printable(name)}: no such alert; {hint}")
-    return problems
-
-
-def _demo_requires_exporters(settings: Settings) -> list[str]:
-    """The demo's API cannot do without these two."""
-    servers = {"postgres": settings.servers.postgres, "redis": settings.servers.redis}
-    return [
-        f"servers.{name}: is missing; the demo needs it"
-        for name, there in servers.items()
-        if settings.demo and not there
-    ]
-
-
-def _duplicate_instances(targets: Mapping[str, tuple[ScrapeTarget, ...]]) -> list[str]:
-    """Two targets of one job must not share an instance: their series would overwrite each other."""
-    problems = []
-    for job, there in targets.items():
-        names = [target.instance for target in there]
-        problems += [
-            f"scrape_targets.{job}: the instance {n} is there twice"
-            for n in sorted({n for n in names if names.count(n) > 1})
-        ]
     return problems

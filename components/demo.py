@@ -11,6 +11,7 @@ import pulumi_docker as docker
 from components.container import SECRETS, ContainerSpec, HealthCheck, place
 from components.docker_host import DockerHost
 from components.secret_files import stage
+from stacks.exporters.postgres import PostgresExporterSettings
 from stacks.settings import VolumePolicy
 
 SOURCE = Path(__file__).parent.parent / "demo"
@@ -22,17 +23,22 @@ DEMO_USER = "10001:10001"
 
 
 class DemoArgs:
-    """`secrets` are Pulumi secrets by name: `postgres_password` and `redis_password`."""
+    """`secrets` are Pulumi secrets by name: the demo's servers have the passwords with which the exporters log in.
+
+    Raises ValueError where the settings lack an exporter for the demo's PostgreSQL or Redis.
+    """
 
     def __init__(self, *, engine: DockerHost, secrets: Mapping[str, pulumi.Input[str]]) -> None:
-        servers = engine.settings.servers
-        if not (servers.postgres and servers.redis):
-            raise ValueError("demo: the settings must name its servers.postgres and servers.redis")
+        servers = engine.settings.demo_servers
+        postgres, redis = servers.get("postgres"), servers.get("redis")
+        if not (isinstance(postgres, PostgresExporterSettings) and postgres.secret and redis and redis.secret):
+            raise ValueError("demo: exporters.postgres and exporters.redis must each have an entry for its own server")
         self.engine = engine
-        self.secrets = secrets
-        self.postgres = servers.postgres
-        self.redis = servers.redis
-        self.elasticsearch = servers.elasticsearch
+        self.postgres = postgres
+        self.redis = redis
+        self.postgres_password = {postgres.secret: secrets[postgres.secret]}
+        self.redis_password = {redis.secret: secrets[redis.secret]}
+        self.elasticsearch = "elasticsearch" in servers
 
 
 class Demo(pulumi.ComponentResource):
@@ -61,7 +67,7 @@ class Demo(pulumi.ComponentResource):
             engine,
             self,
         )
-        passwords = {name: args.secrets[name] for name in ("postgres_password", "redis_password")}
+        passwords = {**args.postgres_password, **args.redis_password}
         secrets = stage(engine, "api", DEMO_USER, passwords, self, image="python")
         self.api = place(
             ContainerSpec(
@@ -72,10 +78,10 @@ class Demo(pulumi.ComponentResource):
                 env={
                     "DATABASE_HOST": "postgres",
                     "DATABASE_NAME": args.postgres.database,
-                    "DATABASE_USER": args.postgres.user,
-                    "DATABASE_PASSWORD_FILE": f"{SECRETS}/postgres_password",
+                    "DATABASE_USER": args.postgres.username,
+                    "DATABASE_PASSWORD_FILE": f"{SECRETS}/{args.postgres.secret}",
                     "REDIS_HOST": "redis",
-                    "REDIS_PASSWORD_FILE": f"{SECRETS}/redis_password",
+                    "REDIS_PASSWORD_FILE": f"{SECRETS}/{args.redis.secret}",
                     "SEARCH_URL": "http://elasticsearch:9200",
                     "SMTP_HOST": "inbox",
                     "SMTP_PORT": "1025",
@@ -117,22 +123,21 @@ class Demo(pulumi.ComponentResource):
 
     def _postgres(self) -> docker.Container:
         server = self._args.postgres
-        password = {"postgres_password": self._args.secrets["postgres_password"]}
-        secrets = stage(self._args.engine, "postgres", POSTGRES_USER, password, self)
+        secrets = stage(self._args.engine, "postgres", POSTGRES_USER, self._args.postgres_password, self)
         service = ContainerSpec(
             name="postgres",
             image="postgres",
             user=POSTGRES_USER,
             env={
                 "POSTGRES_DB": server.database,
-                "POSTGRES_USER": server.user,
-                "POSTGRES_PASSWORD_FILE": f"{SECRETS}/postgres_password",  # read at the first start only
+                "POSTGRES_USER": server.username,
+                "POSTGRES_PASSWORD_FILE": f"{SECRETS}/{server.secret}",  # read at the first start only
             },
             volumes={"/var/lib/postgresql": self._args.engine.volume("postgres", "data", self).name},
             tmpfs=("/tmp", "/var/run/postgresql"),
             # By TCP: the server that runs during initialisation does not listen there.
             health=HealthCheck(
-                command=("pg_isready", "-q", "-h", "127.0.0.1", "-U", server.user, "-d", server.database)
+                command=("pg_isready", "-q", "-h", "127.0.0.1", "-U", server.username, "-d", server.database)
             ),
             memory=256,
             secrets=secrets.volume,
@@ -141,7 +146,7 @@ class Demo(pulumi.ComponentResource):
 
     def _redis(self) -> docker.Container:
         # A cache: nothing is written to disk. The password stands in the file, not on the command line.
-        configuration = pulumi.Output.concat("requirepass ", self._args.secrets["redis_password"], '\nsave ""\n')
+        configuration = pulumi.Output.concat("requirepass ", *self._args.redis_password.values(), '\nsave ""\n')
         secrets = stage(self._args.engine, "redis", REDIS_USER, {"redis.conf": configuration}, self)
         # The client reads the password as a command: its environment and its command line could be read by others.
         ask = f"{{ sed -n 's/^requirepass /AUTH /p' {SECRETS}/redis.conf; echo PING; }} | redis-cli | grep -q PONG"

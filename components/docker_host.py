@@ -83,6 +83,6 @@ def _labels(settings: Settings, service: str) -> dict[str, str]:
     return {
         "softfactory.project": PROJECT,
         "softfactory.prefix": settings.name_prefix,
-        "softfactory.environment": settings.environment.value,
+        "softfactory.environment": settings.environment,
         "softfactory.service": service,
     }

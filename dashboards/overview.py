@@ -3,40 +3,23 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from dashboards.panels import PanelFactory
-from rules import alertmanager, api, elasticsearch, grafana, node, postgres, prometheus, redis
+from rules import SERVICES, api, grafana, prometheus
 from rules.render import OVERVIEW
 
-SERVICES = {
-    "API": api,
-    "PostgreSQL": postgres,
-    "Redis": redis,
-    "Elasticsearch": elasticsearch,
-    "Node": node,
-    "Prometheus": prometheus,
-    "Alertmanager": alertmanager,
-    "Grafana": grafana,
-}
 SERVED = (api.REQUESTS, api.ERROR_RATIO, api.RESPONSE_TIME, api.CACHE_HIT_RATIO)
-FULL = {
-    "PostgreSQL: connections in use": postgres.CONNECTIONS_USED,
-    "Redis: memory": redis.MEMORY,
-    "Elasticsearch: heap in use": elasticsearch.HEAP_USED,
-    "Node: CPU in use": node.CPU_USED,
-    "Node: memory in use": node.MEMORY_USED,
-    "Node: disk in use": node.DISK_USED,
-}
 
 
 def build(draw: PanelFactory) -> Dashboard:
     page = draw.page("Overview", OVERVIEW, "What is firing, what is down, whether the API's users are served.")
     page = page.with_row(Row("What is down?"))
-    for title, module in SERVICES.items():
+    for module in SERVICES:
         if draw.watches(module.REACHABLE):
-            page = page.with_panel(draw.stat(module.REACHABLE, title, page=module.JOB.service))
-    for objective in api.SLOS:
-        if draw.watches(objective.total):
-            left = objective.error_budget_remaining.as_signal
-            page = page.with_panel(draw.stat(left, f"{objective.title}: budget left", page="api", good_from=0))
+            page = page.with_panel(draw.stat(module.REACHABLE, module.TITLE, page=module.JOB.service))
+    for module in SERVICES:
+        for objective in getattr(module, "SLOS", ()):
+            if draw.watches(objective.total):
+                left, title = objective.error_budget_remaining.as_signal, f"{objective.title}: budget left"
+                page = page.with_panel(draw.stat(left, title, page=module.JOB.service, good_from=0))
     page = page.with_row(Row("What is firing?")).with_panel(draw.firing(prometheus.FIRING))
     served = tuple(filter(draw.watches, SERVED))
     if served:
@@ -46,9 +29,18 @@ def build(draw: PanelFactory) -> Dashboard:
     if draw.watches(grafana.ERROR_RATIO):  # it has no page of its own
         page = page.with_row(Row("Grafana errors"))
         page = page.with_panel(draw.timeseries(grafana.ERROR_RATIO, title="Grafana: error rate"))
-    full = {title: signal for title, signal in FULL.items() if draw.watches(signal)}
+    full = [
+        (module, signal)
+        for module in SERVICES
+        for signal in filter(draw.watches, getattr(module, "SATURATION", ()))
+    ]
     if full:
         page = page.with_row(Row("Saturation"))
-    for title, signal in full.items():
-        page = page.with_panel(draw.timeseries(signal, title=title))
+    for module, signal in full:
+        page = page.with_panel(draw.timeseries(signal, title=f"{module.TITLE}: {_within(signal.title)}"))
     return page
+
+
+def _within(title: str) -> str:
+    """A title after the service's, where only an abbreviation begins with a capital letter."""
+    return title if title[:2].isupper() else title[0].lower() + title[1:]

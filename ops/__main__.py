@@ -28,7 +28,7 @@ from ops.pulumi_events import summarize_events
 from readiness.checks import Endpoints, is_blocking
 from rules import JOBS, metrics
 from rules.model import Severity
-from stacks.settings import Environment, Settings, SettingsError, VolumePolicy, load_settings
+from stacks.settings import Settings, SettingsError, VolumePolicy, load_settings, stacks
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option(envvar="STACK", help="Name of the stack: a file stacks/<name>.yaml.")]
@@ -108,7 +108,7 @@ def show_routes(
 ) -> None:
     """Print who is told of each alert of the stack, how soon and how often."""
     if write:
-        plans = {environment.value: _plan(environment.value)[1] for environment in Environment}
+        plans = {name: _plan(name)[1] for name in stacks()}
         routes.ROUTES_MD.write_text(routes.table(plans), encoding="utf-8")
         typer.echo(f"docs/routes.md: {', '.join(plans)}")
     else:
@@ -280,7 +280,7 @@ def rotate_secret(
         bool, typer.Option("--from-stdin", help="Read the value, even where one could be made up.")
     ] = False,
 ) -> None:
-    """Give one secret a new value, in the stack and at the server that keeps it, and bring a dev stack up with it.
+    """Give one secret a new value, in the stack and at the server that keeps it, and bring the demo stack up with it.
 
     The value is made up where all that take it are the stack's own; else it is asked for, or read from standard input.
     """
@@ -305,7 +305,7 @@ def rotate_secret(
         except PulumiCliError as second:
             _fail(f"{error}; and the old {name} could not be put back into the stack: {second}")
         _fail(f"{error}; stack {stack} keeps the old {name}")
-    if settings.environment is not Environment.DEV:
+    if not settings.demo:
         typer.echo(f"the stack has a new {name}; now: make up STACK={stack}")
         return
     typer.echo(f"the stack has a new {name}; bringing it up")
@@ -315,10 +315,10 @@ def rotate_secret(
 @app.command("recover")
 def recover_stack(stack: Stack = "dev") -> None:
     """Make Pulumi and the engine agree again after an update that was killed or a state that was lost, and bring the
-    stack up. Data stays. Asks first where it is not a dev stack.
+    stack up. Data stays. Asks first if it is not the demo stack.
     """
     settings, desired = _plan(stack)
-    if settings.environment is not Environment.DEV:
+    if not settings.demo:
         typer.confirm(
             f"End the running update of {stack}, remove what its state does not know, and update?", abort=True
         )

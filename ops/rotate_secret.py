@@ -8,12 +8,13 @@ import subprocess
 from base64 import b64encode
 
 from clients.probes import ClientError
-from desired_state import GRAFANA_PASSWORD, GRAFANA_TOKEN, POSTGRES_PASSWORD, REDIS_PASSWORD, DesiredState
+from desired_state import GRAFANA_PASSWORD, GRAFANA_TOKEN, DesiredState
+from stacks.exporters.postgres import PostgresExporterSettings
 
 
 def can_be_generated(desired: DesiredState, name: str) -> bool:
     """Whether any value will do, because the servers that take this secret are all the stack's own."""
-    return name == GRAFANA_PASSWORD or (desired.settings.demo and name in (POSTGRES_PASSWORD, REDIS_PASSWORD))
+    return name in (GRAFANA_PASSWORD, *(server.secret for server in desired.settings.demo_servers.values()))
 
 
 def apply_to_server(desired: DesiredState, name: str, value: str) -> str:
@@ -22,16 +23,15 @@ def apply_to_server(desired: DesiredState, name: str, value: str) -> str:
     Grafana keeps the password of its first start, and so does the demo's PostgreSQL: neither reads the file again.
     ClientError where the engine or the server refuses.
     """
-    settings = desired.settings
     if name == GRAFANA_PASSWORD:
         command = ["grafana", "cli", "admin", "reset-admin-password", "--password-from-stdin"]
         _execute(desired, "grafana", command, stdin=value)
         return "Grafana takes the new password"
-    if name == POSTGRES_PASSWORD and settings.demo and settings.servers.postgres:
-        server = settings.servers.postgres
+    server = desired.settings.demo_servers.get("postgres")
+    if isinstance(server, PostgresExporterSettings) and name == server.secret:
         # By the local socket, which needs no password; the verifier keeps the new one off the command line.
-        statement = f"ALTER ROLE \"{server.user}\" PASSWORD '{scram_verifier(value)}'"
-        _execute(desired, "postgres", ["psql", "-q", "-U", server.user, "-d", server.database, "-c", statement])
+        statement = f"ALTER ROLE \"{server.username}\" PASSWORD '{scram_verifier(value)}'"
+        _execute(desired, "postgres", ["psql", "-q", "-U", server.username, "-d", server.database, "-c", statement])
         return "PostgreSQL takes the new password"
     if name == GRAFANA_TOKEN:
         return f"{name} is what the next update logs in to Grafana with"

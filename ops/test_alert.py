@@ -74,7 +74,7 @@ def labels(desired: DesiredState, severity: Severity) -> dict[str, str]:
         "severity": severity.value,
         "service": f"synthetic-{secrets.token_hex(3)}",
         "instance": "synthetic",
-        "environment": desired.settings.environment.value,
+        "environment": desired.settings.environment,
     }
 
 

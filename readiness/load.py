@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from clients.probes import GrafanaAuth
 from desired_state import DesiredState, InvalidStackError, load_desired_state
 from readiness import preflight
-from stacks.settings import Environment, SettingsError
+from stacks.settings import SettingsError
 from stacks.types import Url, shown
 
 GENERATED: Final = Path(__file__).parent.parent / ".local"  # where set-up keeps dev's state and passphrase
@@ -34,11 +34,11 @@ def prepare(
         ) from None
     except (SettingsError, InvalidStackError) as problem:
         raise pulumi.RunError(str(problem)) from None  # a message, not a traceback
-    if desired.settings.environment is not Environment.DEV and _uses_local_backend():
+    if desired.settings.production and _uses_local_backend():
         raise pulumi.RunError(
-            f"stack {stack} is a {desired.settings.environment} environment: set PULUMI_BACKEND_URL (or "
+            f"stack {stack} is a production environment: set PULUMI_BACKEND_URL (or "
             "PULUMI_ACCESS_TOKEN) and PULUMI_CONFIG_PASSPHRASE_FILE to its own; the generated ones in .local/ are for "
-            "dev and are gone with this folder"
+            "trying things out and are gone with this folder"
         )
     missing = [name for name in desired.secret_names if not config.get(name)]
     if missing:

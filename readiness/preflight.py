@@ -165,7 +165,7 @@ def _volumes(desired: DesiredState, engine: docker.DockerClient) -> Iterable[str
             continue
         labels = volume.attrs.get("Labels") or {}
         prefix, environment = labels.get("softfactory.prefix"), labels.get("softfactory.environment")
-        if (prefix, environment) != (settings.name_prefix, settings.environment.value):
+        if (prefix, environment) != (settings.name_prefix, settings.environment):
             yield (
                 f"name_prefix: the volume {volume.name} belongs to {_owner(prefix, environment)}; choose another"
                 f" name_prefix, or remove it with `docker volume rm {volume.name}` if its data may go"

@@ -232,7 +232,7 @@ def _inhibitions(settings: Settings) -> tuple[InhibitRule, ...]:
 
 def _demo_services(settings: Settings) -> tuple[str, ...]:
     """The services that a demo runs on the engine's host too."""
-    return ("api", *(name for name, server in settings.servers if server is not None))
+    return ("api", *settings.demo_servers)
 
 
 def _intervals(settings: Settings) -> dict[str, list[dict[str, Any]]]:

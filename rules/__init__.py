@@ -1,6 +1,7 @@
-"""What is watched, one file per service. Each ends with an ALERTS tuple; a test fails on a file not listed here.
+"""What is watched, one file per service; a test fails on a file not listed here.
 
-A service may have RECORDING_RULES and SLOS too; an objective brings recordings and alerts of its own.
+Each has a TITLE for people, its JOB, the signal REACHABLE, and ALERTS. It may have RECORDING_RULES and SLOS too: an
+objective brings recordings and alerts of its own. SATURATION are the signals that say on the overview how full it is.
 """
 
 from types import ModuleType

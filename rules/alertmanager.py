@@ -2,6 +2,7 @@
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
+TITLE = "Alertmanager"
 JOB = ScrapeJob(name="alertmanager", service="alertmanager", port=9093)
 
 REACHABLE = reachable(JOB)

@@ -3,6 +3,7 @@
 from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
 from rules.slo import SLO
 
+TITLE = "API"
 JOB = ScrapeJob(name="softfactory-api", service="api", port=8000)
 
 REACHABLE = reachable(JOB)

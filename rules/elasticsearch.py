@@ -2,6 +2,7 @@
 
 from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
+TITLE = "Elasticsearch"
 JOB = ScrapeJob(name="elasticsearch", service="elasticsearch", port=9114)
 
 # Version 1.10 has no "up" metric: if the server is down, the exporter still answers, without cluster health.
@@ -172,6 +173,8 @@ THREAD_POOL_COMPLETED = Signal(
     description="Tasks per second that the thread pools completed, by pool. Good: search and write follow the API.",
     expr="sum by ($by) (rate(elasticsearch_thread_pool_completed_count{$scope}[$window])) > 0",
 )
+
+SATURATION = (HEAP_USED,)
 
 ALERTS = (
     Alert(

@@ -2,6 +2,7 @@
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
+TITLE = "Grafana"
 JOB = ScrapeJob(name="grafana", service="grafana", port=3000)
 
 REACHABLE = reachable(JOB)

@@ -2,6 +2,7 @@
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
+TITLE = "Node"
 JOB = ScrapeJob(name="node", service="node", port=9100)
 
 REACHABLE = reachable(JOB)
@@ -162,6 +163,8 @@ UPTIME = Signal(
     description="Time since the machine started. Good: no restart that you do not know of.",
     expr="time() - max by ($by) (node_boot_time_seconds{$scope})",
 )
+
+SATURATION = (CPU_USED, MEMORY_USED, DISK_USED)
 
 ALERTS = (
     Alert(

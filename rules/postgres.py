@@ -2,6 +2,7 @@
 
 from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
+TITLE = "PostgreSQL"
 JOB = ScrapeJob(name="postgres", service="postgres", port=9187)
 
 REACHABLE = reachable(JOB, "pg_up{$scope}")
@@ -165,6 +166,8 @@ COLLECTORS_OK = Signal(
     min by ($by) (pg_scrape_collector_success{$scope})
     * (1 - max by ($by) (pg_exporter_last_scrape_error{$scope}))""",
 )
+
+SATURATION = (CONNECTIONS_USED,)
 
 ALERTS = (
     Alert(

@@ -4,6 +4,7 @@ from typing import Final
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
+TITLE = "Prometheus"
 JOB = ScrapeJob(name="prometheus", service="prometheus", port=9090)
 RELEASE_INFO: Final = "monitoring_release_info"  # the series whose label `release` names the loaded configuration
 

@@ -2,6 +2,7 @@
 
 from rules.model import CHECKLIST_GROUP, Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
+TITLE = "Redis"
 JOB = ScrapeJob(name="redis", service="redis", port=9121)
 
 REACHABLE = reachable(JOB, "redis_up{$scope}")
@@ -146,6 +147,8 @@ UPTIME = Signal(
     description="Time since Redis started; data that is not persisted was lost then. Good: days.",
     expr="min by ($by) (redis_uptime_in_seconds{$scope})",
 )
+
+SATURATION = (MEMORY,)
 
 ALERTS = (
     Alert(

@@ -10,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
+from stacks.exporters import Exporters
+from stacks.exporters.model import ExporterSettings
 from stacks.images import Images
 from stacks.notifications import Notifications
 from stacks.types import (
@@ -23,13 +25,10 @@ from stacks.types import (
     Name,
     Port,
     Retention,
-    Role,
     SettingsModel,
     Site,
-    Sslmode,
     Switch,
     Threshold,
-    Url,
     expect,
     printable,
     shown,
@@ -37,6 +36,8 @@ from stacks.types import (
 
 FOLDER: Final = Path(__file__).parent
 DEMO_SERVICES: Final = ("api", "inbox")  # what only a demo publishes
+# The servers that a demo can run, by service, and where its containers listen.
+DEMO_SERVERS: Final = {"postgres": "postgres:5432", "redis": "redis:6379", "elasticsearch": "elasticsearch:9200"}
 _NO_MAPPING: Final = "must be a mapping (key: value)"
 
 
@@ -49,12 +50,6 @@ class SettingsError(Exception):
     def __init__(self, message: str, rest: "Settings | None" = None) -> None:
         self.rest = rest
         super().__init__(message)
-
-
-class Environment(StrEnum):
-    DEV = "dev"
-    STAGING = "staging"
-    PROD = "prod"
 
 
 class VolumePolicy(StrEnum):
@@ -99,33 +94,6 @@ class ScrapeTarget(SettingsModel):
     instance: Name
 
 
-class PostgresExporterSettings(ScrapeTarget):
-    """A PostgreSQL server for which the stack runs an exporter; its password is the secret `postgres_password`."""
-
-    user: Role
-    database: Role
-    sslmode: Sslmode = "require"
-
-
-class RedisExporterSettings(ScrapeTarget):
-    """A Redis server for which the stack runs an exporter; its password is the secret `redis_password`."""
-
-
-class ElasticsearchExporterSettings(SettingsModel):
-    """An Elasticsearch server for which the stack runs an exporter."""
-
-    url: Url
-    instance: Name
-
-
-class Servers(SettingsModel):
-    """The servers that the stack's own exporters ask; none where an environment has no such server."""
-
-    postgres: PostgresExporterSettings | None = None
-    redis: RedisExporterSettings | None = None
-    elasticsearch: ElasticsearchExporterSettings | None = None
-
-
 class AlertOverride(SettingsModel):
     """What an environment changes of one alert: threshold (in the signal's unit), hold time, or whether it is on."""
 
@@ -151,7 +119,12 @@ class ExistingGrafana(SettingsModel):
 class Settings(SettingsModel):
     """All values of one environment."""
 
-    environment: Annotated[Environment, expect("an environment", "dev, staging or prod")]
+    environment: Name
+    """The environment's name, free to choose: a label on every series, alert, container and volume."""
+
+    production: Switch = False
+    """Whether people are paged for this environment: true turns on the rules in validation/production.py."""
+
     name_prefix: Name = "softfactory"
     docker_host: EngineHost | None = None  # unset: DOCKER_HOST or the local engine
     bind_address: BindAddress = IPv4Address("127.0.0.1")
@@ -161,7 +134,7 @@ class Settings(SettingsModel):
     volume_policy: Annotated[VolumePolicy, expect("a volume policy", "retain or delete")] = VolumePolicy.RETAIN
     verification: Annotated[ReadinessGate, expect("a readiness gate", "all, stack or warn")] = ReadinessGate.ALL
     demo: Switch = False
-    servers: Servers = Servers()
+    exporters: Exporters = Exporters()
     scrape_targets: Mapping[Key, tuple[ScrapeTarget, ...]] = Field(default_factory=dict)
     notifications: Notifications = Notifications()
     alert_overrides: Mapping[Key, AlertOverride] = Field(default_factory=dict)
@@ -189,12 +162,26 @@ class Settings(SettingsModel):
         """The address at which people reach Prometheus, Alertmanager or Grafana."""
         return str(getattr(self.external_urls, part) or self.published(part)).rstrip("/")
 
+    @property
+    def demo_servers(self) -> dict[str, ExporterSettings]:
+        """The servers that the demo runs, by service: those that an entry of `exporters` has at the demo's address."""
+        if not self.demo:
+            return {}
+        at_demo = [one for one in self.exporters.servers() if DEMO_SERVERS.get(one.service) == one.server]
+        return {server.service: server for server in reversed(at_demo)}
+
     @field_validator("demo")
     @classmethod
-    def _only_in_dev(cls, demo: bool, info: ValidationInfo) -> bool:
-        if demo and info.data.get("environment", Environment.DEV) is not Environment.DEV:
-            raise ValueError("only a dev environment runs the demo system; remove it, or write false")
+    def _not_in_production(cls, demo: bool, info: ValidationInfo) -> bool:
+        if demo and info.data.get("production"):
+            raise ValueError("production does not run the demo system; remove it, or write false")
         return demo
+
+
+def stacks(folder: Path = FOLDER) -> list[str]:
+    """The names of the stacks that have a settings file in the folder, sorted."""
+    files = (path for path in folder.glob("*.yaml") if path.is_file() and not path.stem.startswith("Pulumi."))
+    return sorted(path.stem for path in files)
 
 
 def load_settings(stack: str, images: Mapping[str, str] | None = None, folder: Path = FOLDER) -> Settings:
@@ -204,8 +191,7 @@ def load_settings(stack: str, images: Mapping[str, str] | None = None, folder: P
     Raises SettingsError, which lists every problem of the file.
     """
     where = f"stacks/{printable(stack)}.yaml"
-    files = [path for path in folder.glob("*.yaml") if path.is_file() and not path.stem.startswith("Pulumi.")]
-    known = sorted(path.stem for path in files)
+    known = stacks(folder)
     if stack not in known:
         raise SettingsError(f"stack {shown(stack)} has no settings file {where}; there are: {', '.join(known)}")
     values, problems = _read(folder / f"{stack}.yaml", where)
@@ -290,22 +276,24 @@ def _with_images(values: dict[Any, Any], overrides: Mapping[str, str]) -> dict[A
 def _valid_subset(values: dict[Any, Any], places: Iterable[tuple[int | str, ...]]) -> Settings | None:
     """The settings without what is wrong, made so that nothing else is blamed for what is left out."""
     blameless: dict[str, dict[str, Any]] = {
-        "environment": {"environment": "dev"},
+        "environment": {"environment": "unnamed"},
         "scrape_interval": {"scrape_interval": "1s"},
         "existing_grafana": {"existing_grafana": {"url": "http://grafana.invalid"}},  # an own one would be scraped
     }
     kept = {key: value for key, value in values.items() if key in Settings.model_fields}
     for section, *inner in places:
         if (
-            section in ("servers", "scrape_targets", "alert_overrides")
+            section in ("exporters", "scrape_targets", "alert_overrides")
             and inner
             and isinstance(kept.get(section), dict)
         ):
             kept[section] = {key: value for key, value in kept[section].items() if key != inner[0]}
         else:
             kept.pop(section, None)
-        if section == "servers":
+        if section == "exporters":
             kept["demo"] = False  # it would miss the server
+        if section in ("external_urls", "runbook_base_url", "volume_policy", "images"):
+            kept["production"] = False  # it would miss them too
         kept |= blameless.get(str(section), {})
     try:
         return Settings.model_validate(kept)

@@ -160,6 +160,11 @@ Role = Annotated[
     StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=63),  # PostgreSQL's limit
     expect("a PostgreSQL name", "up to 63 letters, digits, _ and -, a letter first, such as monitoring"),
 ]
+RedisUser = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=63),
+    expect("a Redis user", "up to 63 letters, digits, _, . and -, such as monitoring"),
+]
 Sslmode = Annotated[
     str,
     StringConstraints(pattern="^(disable|require|verify-ca|verify-full)$"),

@@ -7,7 +7,7 @@ from typing import Final
 from routing.routes import CRITICAL, MAX_OVERLAPPING_WINDOWS, NULL, WARNING, RoutingTree, paced, together
 from rules.model import Alert, Severity
 from stacks.matchers import LabelSet, all_hold, matcher
-from stacks.settings import AlertOverride, Environment, Settings
+from stacks.settings import AlertOverride, Settings
 from stacks.types import printable, seconds
 
 WATCHDOG: Final = "Watchdog"
@@ -56,16 +56,16 @@ def _missing_receivers(settings: Settings) -> Iterator[str]:
 
 
 def _missing_dead_mans_switch(settings: Settings) -> Iterator[str]:
-    """In prod the Watchdog must be there and somebody wait for it, or nobody learns that nothing can be told."""
-    if settings.environment is Environment.PROD and not settings.notifications.heartbeat:
+    """In production the Watchdog must be there and somebody wait for it, or nobody learns that nothing can be told."""
+    if settings.production and not settings.notifications.heartbeat:
         yield (
-            "notifications.heartbeat: prod needs what waits for the Watchdog; give a heartbeat_url, or remove this "
-            "line and set the secret heartbeat_url"
+            "notifications.heartbeat: production needs what waits for the Watchdog; give a heartbeat_url, or remove"
+            " this line and set the secret heartbeat_url"
         )
-    if settings.environment is Environment.PROD and not settings.alert_overrides.get(WATCHDOG, AlertOverride()).enabled:
+    if settings.production and not settings.alert_overrides.get(WATCHDOG, AlertOverride()).enabled:
         yield (
-            f"alert_overrides.{WATCHDOG}.enabled: prod needs it, or nobody learns that nothing can be told; remove this"
-            " line"
+            f"alert_overrides.{WATCHDOG}.enabled: production needs it, or nobody learns that nothing can be told;"
+            " remove this line"
         )
 
 

@@ -15,7 +15,7 @@ import yaml
 from rules.metrics import ALERT_META_METRICS, SCRAPE_META_METRICS, TARGET_LABELS, MetricsInventory
 from rules.model import Alert, Condition, RecordingRule, ScrapeJob, Signal, Unit
 from rules.promql import ANY, Labels, Series, listed, read
-from stacks.settings import Environment, Settings
+from stacks.settings import Settings
 from stacks.types import seconds
 
 ROOT: Final = Path(__file__).parents[1]
@@ -79,7 +79,7 @@ def validate_overrides(alerts: Iterable[Alert], defined: Iterable[Alert], settin
     return [
         *_override_thresholds(defined, settings),
         *_for_shorter_than_two_scrapes(alerts, settings),
-        *_prod_for_shortened(defined, settings),
+        *_production_for_shortened(defined, settings),
     ]
 
 
@@ -251,9 +251,9 @@ def _for_shorter_than_two_scrapes(alerts: Iterable[Alert], settings: Settings) -
                 yield f"{where}: {alert.for_} is shorter than two scrapes ({least:g}s by scrape_interval)"
 
 
-def _prod_for_shortened(defined: Iterable[Alert], settings: Settings) -> Iterator[str]:
+def _production_for_shortened(defined: Iterable[Alert], settings: Settings) -> Iterator[str]:
     """Where people are paged, an alert holds at least as long as it was tried with; a test stack may be quicker."""
-    if settings.environment is not Environment.PROD:
+    if not settings.production:
         return
     for alert in defined:
         tuning = settings.alert_overrides.get(alert.name)
@@ -261,4 +261,4 @@ def _prod_for_shortened(defined: Iterable[Alert], settings: Settings) -> Iterato
             with suppress(ValueError):  # told already
                 if seconds(tuning.for_) < seconds(alert.for_):
                     where = f"alert_overrides.{alert.name}.for"
-                    yield f"{where}: {tuning.for_} is shorter than the rule's {alert.for_}, which prod refuses"
+                    yield f"{where}: {tuning.for_} is shorter than the rule's {alert.for_}, which production refuses"

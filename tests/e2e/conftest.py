@@ -19,6 +19,7 @@ import yaml
 
 from clients import probes
 from clients.probes import GrafanaAuth
+from desired_state import load_desired_state
 from ops.health import WATCHDOG
 from rules import ALERTS
 from rules.model import CHECKLIST_GROUP, Alert
@@ -66,7 +67,7 @@ NEVER_TOLD = [
 HOLDS = {"RedisDown": {"for": "10s"}, **{name: {"for": "1d"} for name in NEVER_TOLD}}
 # What the make that runs the tests, and its user, would otherwise tell the copy.
 NOT_INHERITED = ("PULUMI_CONFIG_PASSPHRASE_FILE", "STACK", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-SECRETS = ("grafana_admin_password", "postgres_password", "redis_password")
+SECRETS = load_desired_state("dev").secret_names
 
 
 @dataclass

@@ -13,7 +13,7 @@ from tests.e2e.rejected_update import assert_refused, nothing_changes
 
 pytestmark = pytest.mark.engine
 
-PAGES = "overview, api, postgres, redis, elasticsearch, node, prometheus, alertmanager,"  # in dashboards/__init__.py
+PAGE = "    redis,\n"  # in PAGES of dashboards/__init__.py
 TITLES: dict[str, str] = {uid: json.loads(text)["title"] for uid, text in load_desired_state("dev").dashboards.items()}
 SOURCE = "http://prometheus:9090"
 
@@ -112,11 +112,11 @@ def test_what_changes_in_grafana_or_in_the_code_is_put_right_by_one_update(stack
         assert any(f"{name} {what}" in line for line in lines), seen
 
     with (
-        stack.changed("dashboards/__init__.py", PAGES, PAGES.replace(" redis,", "")),
+        stack.changed("dashboards/__init__.py", PAGE, ""),
         stack.changed("dashboards/elasticsearch.py", 'draw.page("Elasticsearch",', 'draw.page("The search",'),
     ):
         verified = stack.up().stdout
-        assert "7 dashboards: live" in verified
+        assert f"{len(TITLES) - 1} dashboards: live" in verified
         desired = {uid: title for uid, title in TITLES.items() if uid != "redis"}
         assert titles(stack) == {**desired, "elasticsearch": "The search"}
         assert model(stack, "elasticsearch")["id"] == before["elasticsearch"]["id"]

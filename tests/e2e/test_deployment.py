@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clients import probes
+from desired_state import load_desired_state
 from rules import ALERTS
 from tests.e2e.conftest import FULL, NAME, PREFIX, ROOT, Stack, eventually
 
@@ -108,16 +109,9 @@ def test_the_nine_rules_are_loaded_and_healthy(stack: Stack) -> None:
 
 
 def test_grafana_shows_the_dashboards_and_reaches_its_data_sources(stack: Stack) -> None:
-    assert set(probes.dashboards(stack.http, stack.url("grafana"), stack.grafana_auth)) == {
-        "overview",
-        "api",
-        "postgres",
-        "redis",
-        "elasticsearch",
-        "node",
-        "prometheus",
-        "alertmanager",
-    }
+    assert set(probes.dashboards(stack.http, stack.url("grafana"), stack.grafana_auth)) == set(
+        load_desired_state("dev").dashboards
+    )
     sources = probes.datasources(stack.http, stack.url("grafana"), stack.grafana_auth)
     assert sources == {"prometheus": "prometheus", "alertmanager": "alertmanager"}
     for uid, kind in sources.items():

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from clients import probes
+from stacks.settings import DEMO_SERVICES, load_settings
 from tests.e2e import data_loss, persisted_state
 from tests.e2e.conftest import FULL, NAME, PREFIX, Stack, Survived, client, eventually
 from tests.e2e.data_loss import Outage
@@ -95,8 +96,9 @@ KEPT = {
     "postgres": persisted_state.user,
 }
 # At once those that do not need each other to come back; what Prometheus would lose is lost by no other.
-EXPORTERS = ("node-exporter", "postgres-exporter", "redis-exporter", "elasticsearch-exporter")
-DEMO = ("redis", "postgres", "elasticsearch", "api", "inbox")
+DEV = load_settings("dev")
+EXPORTERS = ("node-exporter", *(server.container for server in DEV.exporters.servers()))
+DEMO = (*DEV.demo_servers, *DEMO_SERVICES)
 TOGETHER = [("prometheus",), ("alertmanager", "grafana"), EXPORTERS, DEMO]
 ALONE = [(service,) for services in TOGETHER for service in services]
 

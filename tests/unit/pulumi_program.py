@@ -14,6 +14,7 @@ from clients import probes
 from desired_state import DesiredState, build_desired_state, load_desired_state
 from readiness.load import prepare
 from stacks.settings import Settings, load_settings
+from tests.checkers import STACKS
 from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, TOKEN, FakeStack
 from tests.unit.pulumi_recorder import Computed, Run, run
@@ -22,20 +23,24 @@ ROOT: Final = Path(__file__).parents[2]
 SECRETS: Final = {
     "grafana_admin_password": PASSWORD,
     "grafana_token": TOKEN,
-    "postgres_password": "planted-postgres-password",
-    "redis_password": "planted-redis-password",
     "webhook_url": "https://hooks.invalid/planted-token",
     "heartbeat_url": "https://heartbeats.invalid/planted-check",
     "slack_url": "https://slack.invalid/planted-hook",
     "smtp_password": "planted-smtp-password",
     "pagerduty_routing_key": "planted-routing-key",
+    **{
+        server.secret: f"planted-{server.secret}"
+        for stack in STACKS
+        for server in load_settings(stack).exporters.servers()
+        if server.secret
+    },
 }
 
 
 class Program:
     """The program of one environment. `stack` is what it finds deployed; `run` runs it."""
 
-    def __init__(self, environment: str, patch: pytest.MonkeyPatch, **changed: Any) -> None:
+    def __init__(self, environment: str, patch: pytest.MonkeyPatch, /, **changed: Any) -> None:
         self.environment = environment
         self.settings: Settings = load_settings(environment).model_copy(update=changed)
         self.desired: DesiredState = build_desired_state(self.settings) if changed else planned(environment)

@@ -18,14 +18,11 @@ from stacks.images import OFFICIAL
 
 URL = "http://127.0.0.1:9090"
 GRAFANA = "http://127.0.0.1:3000"
-IMAGES = {  # whose image says which version is catalogued
-    "postgres": "postgres-exporter",
-    "redis": "redis-exporter",
-    "elasticsearch": "elasticsearch-exporter",
-    "node": "node-exporter",
-    "prometheus": "prometheus",
-    "alertmanager": "alertmanager",
-    "grafana": "grafana",
+# The image whose version is that of a service's metrics: of its exporter, or its own. The API is no image of these.
+IMAGES = {
+    job.service: next(key for key in (f"{job.service}-exporter", job.service) if key in OFFICIAL)
+    for job in JOBS
+    if {f"{job.service}-exporter", job.service} & OFFICIAL.keys()
 }
 UP = MetricFamily(type="gauge", help="Whether it answers.", labels=frozenset())
 HITS = MetricFamily(type="counter", help="Hits.", labels=frozenset({"db", "node"}), optional=frozenset({"node"}))

@@ -477,7 +477,9 @@ def test_a_test_stack_may_hold_shorter_and_prod_may_not() -> None:
         return checks.validate_overrides((replace(ALERT, for_=hold),), (ALERT,), tuned)
 
     assert said("dev", "1m") == said("staging", "1m") == []
-    assert said("prod", "1m") == ["alert_overrides.ThingBusy.for: 1m is shorter than the rule's 5m, which prod refuses"]
+    assert said("prod", "1m") == [
+        "alert_overrides.ThingBusy.for: 1m is shorter than the rule's 5m, which production refuses"
+    ]
     assert said("prod", "5m") == said("prod", "10m") == []
 
 

@@ -94,9 +94,9 @@ def test_an_image_that_nobody_pinned_is_refused() -> None:
 
 def test_a_demo_without_its_servers_is_refused() -> None:
     settings = load_settings("dev").model_copy(
-        update={"servers": load_settings("dev").servers.model_copy(update={"redis": None})}
+        update={"exporters": load_settings("dev").exporters.model_copy(update={"redis": ()})}
     )
-    with pytest.raises(ValueError, match=r"servers\.postgres and servers\.redis"):
+    with pytest.raises(ValueError, match=r"exporters\.postgres and exporters\.redis"):
         DemoArgs(engine=engine(settings), secrets={})
 
 

@@ -144,8 +144,8 @@ def test_a_stopped_container_fails_the_line_of_its_part(
 
 
 def test_a_part_without_a_line_gets_one(stack: FakeStack, desired: DesiredState) -> None:
-    stack.containers["redis-exporter"]["State"].update(Paused=True)
-    assert "Checking redis-exporter... ✗ FAILED" in examine(stack, desired).text()
+    stack.containers["redis-exporter-redis"]["State"].update(Paused=True)
+    assert "Checking redis-exporter-redis... ✗ FAILED" in examine(stack, desired).text()
 
 
 def test_an_alert_that_fires_is_named_and_the_stack_not_healthy(stack: FakeStack, desired: DesiredState) -> None:

@@ -5,26 +5,21 @@ import re
 import pytest
 from pydantic import ValidationError
 
+from stacks.exporters import Exporters
 from stacks.images import OFFICIAL, Images
+from tests.checkers import STACKS
+from tests.unit.factories import planned
 
-KEYS = {
-    "prometheus",
-    "alertmanager",
-    "grafana",
-    "node-exporter",
-    "postgres-exporter",
-    "redis-exporter",
-    "elasticsearch-exporter",
-    "postgres",
-    "redis",
-    "elasticsearch",
-    "python",
-}
+KEYS = set(OFFICIAL)
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
-def test_every_part_of_the_stack_has_an_official_image() -> None:
-    assert set(OFFICIAL) == KEYS
+def test_the_official_images_are_those_that_the_environments_run() -> None:
+    assert set().union(*(planned(stack).images for stack in STACKS)) == KEYS
+
+
+def test_each_kind_of_server_has_an_exporters_image() -> None:
+    assert {f"{service}-exporter" for service in Exporters.model_fields} <= KEYS
 
 
 @pytest.mark.parametrize("key", sorted(KEYS))

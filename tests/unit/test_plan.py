@@ -15,6 +15,7 @@ import yaml
 
 import desired_state
 import routing.render
+from dashboards import PAGES
 from desired_state import (
     DesiredState,
     InvalidStackError,
@@ -118,7 +119,10 @@ def test_prometheus_knows_its_alertmanager_rules_and_environment() -> None:
 def test_a_targets_instance_is_what_is_watched_and_not_its_exporter() -> None:
     jobs = {job["job_name"]: job for job in prometheus(planned("prod"))["scrape_configs"]}
     assert jobs["postgres"]["static_configs"] == [
-        {"targets": ["postgres-exporter:9187"], "labels": {"instance": "prod-postgres", "service": "postgres"}}
+        {
+            "targets": ["postgres-exporter-prod-postgres:9187"],
+            "labels": {"instance": "prod-postgres", "service": "postgres"},
+        }
     ]
     assert [c["labels"]["instance"] for c in jobs["softfactory-api"]["static_configs"]] == ["prod-api-1", "prod-api-2"]
 
@@ -139,25 +143,12 @@ def test_what_must_be_live_in_dev() -> None:
         "alertmanager",
         "grafana",
         "node-exporter",
-        "postgres-exporter",
-        "redis-exporter",
-        "elasticsearch-exporter",
-        "postgres",
-        "redis",
-        "elasticsearch",
         "api",
         "inbox",
+        *(server.container for server in planned().settings.exporters.servers()),
+        *planned().settings.demo_servers,
     }
-    assert expected.dashboards == {
-        "overview",
-        "api",
-        "postgres",
-        "redis",
-        "elasticsearch",
-        "node",
-        "prometheus",
-        "alertmanager",
-    }
+    assert expected.dashboards == {name.__name__.rpartition(".")[2] for name in PAGES}
     assert expected.scrape_interval == 5
     assert expected.targets - set(expected.stack_targets) == {("softfactory-api", "api")}
     assert expected.stack_targets["node", "engine-host"] == "node-exporter"
@@ -170,15 +161,13 @@ def test_without_a_demo_its_parts_are_not_expected() -> None:
         "alertmanager",
         "grafana",
         "node-exporter",
-        "postgres-exporter",
-        "redis-exporter",
-        "elasticsearch-exporter",
+        *(server.container for server in planned("prod").settings.exporters.servers()),
     }
 
 
 def test_a_stack_without_elasticsearch_loses_its_target_its_alert_and_its_exporter() -> None:
-    servers = {name: server for name, server in values()["servers"].items() if name != "elasticsearch"}
-    made = build_desired_state(settings(servers=servers))
+    exporters = {name: servers for name, servers in values()["exporters"].items() if name != "elasticsearch"}
+    made = build_desired_state(settings(exporters=exporters))
     assert {job for job, _ in made.expected.targets} == EIGHT - {"elasticsearch"}
     names = {alert.name for alert in ALERTS if alert.service != "elasticsearch"}
     assert {name for _, name in made.expected.rules} == names
@@ -192,32 +181,23 @@ def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stack", "secrets"),
+    ("stack", "servers", "receivers"),
     [
-        ("dev", ("grafana_admin_password", "postgres_password", "redis_password")),
-        (
-            "staging",
-            ("grafana_admin_password", "heartbeat_url", "postgres_password", "redis_password", "webhook_url"),
-        ),
+        ("dev", {"postgres_password", "redis_password"}, ()),
+        ("staging", {"staging_postgres_password", "staging_redis_password"}, ("heartbeat_url", "webhook_url")),
         (
             "prod",
-            (
-                "grafana_admin_password",
-                "heartbeat_url",
-                "pagerduty_routing_key",
-                "postgres_password",
-                "redis_password",
-                "slack_url",
-                "smtp_password",
-            ),
+            {"prod_postgres_password", "prod_redis_password"},
+            ("heartbeat_url", "pagerduty_routing_key", "slack_url", "smtp_password"),
         ),
     ],
 )
-def test_the_secrets_are_those_that_the_services_read(stack: str, secrets: tuple[str, ...]) -> None:
+def test_the_secrets_are_those_that_the_services_read(
+    stack: str, servers: set[str], receivers: tuple[str, ...]
+) -> None:
     made = planned(stack)
-    assert made.secret_names == secrets
-    others = {"grafana_admin_password", "postgres_password", "redis_password"}
-    assert made.secrets["alertmanager"] == tuple(name for name in secrets if name not in others)
+    assert made.secret_names == tuple(sorted({"grafana_admin_password", *servers, *receivers}))
+    assert made.secrets["alertmanager"] == receivers
 
 
 # --- releases --------------------------------------------------------------------------------------------------------
@@ -383,14 +363,15 @@ def test_a_hold_that_prod_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidStackError) as caught:
         build_desired_state(settings("prod", alert_overrides={"RedisDown": {"for": "30s"}}))
     assert caught.value.problems == (
-        "alert_overrides.RedisDown.for: 30s is shorter than the rule's 1m, which prod refuses",
+        "alert_overrides.RedisDown.for: 30s is shorter than the rule's 1m, which production refuses",
     )
 
 
 def test_a_demo_without_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(monkeypatch, servers={}) == (
-        "servers.postgres: is missing; the demo needs it",
-        "servers.redis: is missing; the demo needs it",
+    elsewhere = {"redis": [{"address": "redis.internal:6379", "instance": "redis"}]}
+    assert problems(monkeypatch, exporters=elsewhere) == (
+        "exporters.postgres: the demo needs an entry with its own server's address; write postgres:5432",
+        "exporters.redis: the demo needs an entry with its own server's address; write redis:6379",
     )
 
 
@@ -516,10 +497,13 @@ def test_what_does_not_fit_the_model_is_told_together_with_wrong_values(tmp_path
 @pytest.mark.parametrize(
     "changes",
     [
-        {"environment": "live"},  # dev's demo is not blamed
+        {"environment": "my qa"},
+        {"production": "perhaps"},  # the demo is not blamed
         {"scrape_interval": "1 m", "alert_overrides": {"ApiDown": {"for": "20s"}}},
-        {"servers": {**values()["servers"], "postgres": {"address": "p"}}},  # the demo's server is there, if wrong
-        {"servers": None},
+        {
+            "exporters": {**values()["exporters"], "postgres": [{"address": "p"}]}
+        },  # the demo's server is there, if wrong
+        {"exporters": None},
         {"alert_overrides": 5},
         {5: 5},
     ],

@@ -327,7 +327,7 @@ def test_an_own_grafana_that_is_just_starting_is_the_updates_business(
 def test_any_other_stopped_container_is_the_business_of_the_updates_end(
     stack: FakeStack, desired: DesiredState
 ) -> None:
-    stack.containers["redis-exporter"]["State"] = {"Running": False}
+    stack.containers["redis-exporter-redis"]["State"] = {"Running": False}
     assert problems(stack, desired) == []
 
 

@@ -206,7 +206,8 @@ def test_images_are_pinned_and_containers_run_exactly_those(environment: str, do
         else {f"image-{key}" for key in planned(environment).images}
     )
     for container in services(done):
-        of = {"api": "demo", "inbox": "demo"}.get(container.name, container.name)
+        exporters = {server.container: server.image for server in planned(environment).settings.exporters.servers()}
+        of = {"api": "demo", "inbox": "demo", **exporters}.get(container.name, container.name)
         assert ids[container.inputs["image"]].name == f"image-{of}"
 
 
@@ -245,8 +246,11 @@ def test_no_secret_is_anywhere_but_where_it_is_needed_and_marked(environment: st
     upload = ".uploads.content"
     expected = {
         "grafana_admin_password": {("grafana-secrets", upload, True), ("grafana-api", ".auth", True)},
-        "postgres_password": {("postgres-exporter-secrets", upload, True)},
-        "redis_password": {("redis-exporter-secrets", upload, True)},
+        **{
+            server.secret: {(f"{server.container}-secrets", upload, True)}
+            for server in planned(environment).settings.exporters.servers()
+            if server.secret
+        },
     }
     if environment == "dev":
         expected["postgres_password"] |= {("postgres-secrets", upload, True), ("api-secrets", upload, True)}
@@ -307,7 +311,8 @@ def test_services_that_read_their_secrets_only_as_they_start_start_anew_with_new
     environment: str, done: Run
 ) -> None:
     found = {c.name: labels(c)["softfactory.secrets"] for c in services(done) if "softfactory.secrets" in labels(c)}
-    readers = {"postgres-exporter", "redis-exporter"} | ({"redis", "api"} if environment == "dev" else set())
+    exporters = {server.container for server in planned(environment).settings.exporters.servers() if server.secret}
+    readers = exporters | ({"redis", "api"} if environment == "dev" else set())
     assert set(found) == readers
     assert len(set(found.values())) == len(readers), "each has a stager of its own"
 
@@ -472,7 +477,7 @@ def test_no_state_or_key_of_prod_lies_in_this_folder(
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", passphrase)
     if lost:
         done = prod.run()
-        assert "prod is a prod environment: set PULUMI_BACKEND_URL" in str(done.error) and done.resources == []
+        assert "prod is a production environment: set PULUMI_BACKEND_URL" in str(done.error) and done.resources == []
     else:
         prod.prepare().succeeded()
     dev = Program("dev", monkeypatch)
@@ -482,8 +487,8 @@ def test_no_state_or_key_of_prod_lies_in_this_folder(
 
 def test_prometheus_looks_once_there_is_something_to_see() -> None:
     prometheus = deployed("dev").one(CONTAINER, "prometheus")
-    exporters = {f"Container {name}-exporter" for name in ("node", "postgres", "redis", "elasticsearch")}
-    assert exporters | {"Container api"} <= set(prometheus.depends_on)
+    exporters = {f"Container {server.container}" for server in planned().settings.exporters.servers()}
+    assert exporters | {"Container node-exporter", "Container api"} <= set(prometheus.depends_on)
 
 
 @pytest.mark.parametrize("value", ["planted-token", "hooks.invalid/planted", "https://u:planted@hooks.invalid/"])
@@ -516,18 +521,18 @@ def test_preview_verifies_nothing_and_registers_the_same(monkeypatch: pytest.Mon
     assert program.stack.paths() == ["/api/org", "/api/v1/rules", "/metrics"]
     assert program.stack.slept == 0
     assert {resource.urn for resource in preview.resources} == {resource.urn for resource in deployed("dev").resources}
-    assert preview.one(CONTAINER, "redis-exporter").inputs["image"] is UNKNOWN
+    assert preview.one(CONTAINER, "redis-exporter-redis").inputs["image"] is UNKNOWN
 
 
 def test_a_stack_that_is_not_as_declared_fails_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
     program = Program("staging", monkeypatch)
     program.stack.dashboards.remove("api")
-    program.stack.containers["redis-exporter"]["State"]["Health"]["Status"] = "unhealthy"
+    program.stack.containers["redis-exporter-staging-redis"]["State"]["Health"]["Status"] = "unhealthy"
     done = program.run()
     assert isinstance(done.error, pulumi.RunError)
     assert "deployed, but not as declared (2 problems)" in str(done.error)
     assert "dashboard api: Grafana does not have it" in str(done.error)
-    assert "redis-exporter: its container is unhealthy" in str(done.error)
+    assert "redis-exporter-staging-redis: its container is unhealthy" in str(done.error)
 
 
 def test_what_is_only_watched_does_not_block_an_update(monkeypatch: pytest.MonkeyPatch) -> None:

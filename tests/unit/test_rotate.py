@@ -9,12 +9,14 @@ from base64 import b64decode
 import pytest
 
 from clients.probes import ClientError
-from desired_state import GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, build_desired_state
+from desired_state import GRAFANA_PASSWORD, build_desired_state
 from ops import rotate_secret
 from stacks.settings import load_settings
+from tests.checkers import STACKS
 from tests.unit.factories import planned
 from tests.unit.fake_stack import Call, FakeCommands, main
 
+POSTGRES_PASSWORD, REDIS_PASSWORD = "postgres_password", "redis_password"  # of dev, whose servers are the demo's
 NEW = "planted-new-value"
 OLD = "planted-old-value"
 FIRST_STEPS = ["pulumi config get {name} {stack}", "pulumi config set {name} {stack}"]
@@ -27,9 +29,7 @@ class Rotation:
         self._patch, self._capsys = patch, capsys
         self.commands = FakeCommands()
         self.commands.install(patch)
-        self.commands.config = dict.fromkeys(
-            (GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, "webhook_url", "heartbeat_url"), OLD
-        )
+        self.commands.config = {name: OLD for stack in STACKS for name in planned(stack).secret_names}
         self.shown = ""  # on both streams
         self.standard_input = io.StringIO()
 
@@ -66,8 +66,10 @@ def test_a_secret_that_the_stack_does_not_have_is_refused_with_those_that_it_has
     assert rotation.commands.calls == []
 
 
-@pytest.mark.parametrize("name", ["heartbeat_url", POSTGRES_PASSWORD, REDIS_PASSWORD])
-@pytest.mark.parametrize("stack", ["staging", "prod"])
+@pytest.mark.parametrize(
+    ("name", "stack"),
+    [("heartbeat_url", "prod"), ("prod_redis_password", "prod"), ("staging_postgres_password", "staging")],
+)
 def test_a_secret_of_a_server_elsewhere_is_not_made_up(name: str, stack: str, rotation: Rotation) -> None:
     assert rotation.run(name, stack) == 2
     assert rotation.shown.startswith(f"{name} belongs to a server that is not of stack {stack}: change it there")
@@ -139,7 +141,12 @@ def test_postgresql_gets_a_verifier_of_the_new_password(rotation: Rotation) -> N
 
 @pytest.mark.parametrize(
     ("name", "stack"),
-    [(REDIS_PASSWORD, "dev"), (POSTGRES_PASSWORD, "staging"), (REDIS_PASSWORD, "prod"), ("heartbeat_url", "prod")],
+    [
+        (REDIS_PASSWORD, "dev"),
+        ("staging_postgres_password", "staging"),
+        ("prod_redis_password", "prod"),
+        ("heartbeat_url", "prod"),
+    ],
 )
 def test_a_secret_that_no_server_of_ours_keeps_only_changes_in_the_stack(
     name: str, stack: str, rotation: Rotation
@@ -160,7 +167,7 @@ def test_a_stack_that_is_not_dev_is_left_to_an_update_of_its_own(stack: str, rot
     assert f"now: make up STACK={stack}" in rotation.shown
 
 
-@pytest.mark.parametrize(("name", "stack"), [("webhook_url", "staging"), (POSTGRES_PASSWORD, "staging")])
+@pytest.mark.parametrize(("name", "stack"), [("webhook_url", "staging"), ("staging_postgres_password", "staging")])
 def test_what_cannot_be_made_up_is_read_without_being_asked_to(name: str, stack: str, rotation: Rotation) -> None:
     rotation.standard_input = io.StringIO(f"{NEW}\n")
     assert rotation.run(name, stack) == 0

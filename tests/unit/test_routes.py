@@ -9,12 +9,12 @@ import ops.__main__ as commands
 from desired_state import DesiredState, build_desired_state
 from ops import routes
 from rules import ALERTS
-from stacks.settings import Environment
+from stacks.settings import stacks
 from tests.unit.factories import planned, settings
 
 
 def plans() -> dict[str, DesiredState]:
-    return {environment.value: planned(environment.value) for environment in Environment}
+    return {name: planned(name) for name in stacks()}
 
 
 def test_the_table_is_the_one_that_was_reviewed() -> None:
@@ -26,7 +26,7 @@ def test_the_table_is_the_one_that_was_reviewed() -> None:
 def test_every_alert_has_its_line_and_every_line_names_receivers() -> None:
     rows = [line.strip("| ").split(" | ") for line in routes.table(plans()).splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows[1:]] == [alert.name for alert in ALERTS]
-    assert rows[0][2:] == ["dev", "staging", "prod"]
+    assert rows[0][2:] == stacks()
     assert all(cell.strip() and "null" not in cell for row in rows[1:] for cell in row)
 
 

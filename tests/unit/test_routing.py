@@ -228,7 +228,7 @@ def test_a_way_leads_to_receivers_that_there_are(to: list[str], said: str) -> No
 
 def test_prod_is_not_without_a_heartbeat_and_a_test_stack_may_be() -> None:
     assert refused("prod", heartbeat=False).startswith(
-        "notifications.heartbeat: prod needs what waits for the Watchdog"
+        "notifications.heartbeat: production needs what waits for the Watchdog"
     )
     silent = made("staging", heartbeat=False)
     assert silent.told({"severity": "none"}) == ("null",) and silent.receivers["null"] is None
@@ -241,7 +241,10 @@ def test_prod_is_not_without_the_watchdog_and_a_test_stack_may_be() -> None:
     with pytest.raises(InvalidStackError) as caught:
         build_desired_state(settings("prod", alert_overrides=off))
     assert caught.value.problems == (
-        "alert_overrides.Watchdog.enabled: prod needs it, or nobody learns that nothing can be told; remove this line",
+        (
+            "alert_overrides.Watchdog.enabled: production needs it, or nobody learns that nothing can be told; remove"
+            " this line"
+        ),
     )
     assert build_desired_state(settings("staging", alert_overrides=off))
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from stacks.exporters import Exporters
 from stacks.settings import Settings, SettingsError, load_settings
 from stacks.types import Folder, seconds
 from tests.checkers import STACKS
@@ -42,7 +43,7 @@ def test_every_stacks_file_is_valid(stack: str) -> None:
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
 def test_the_tracked_stacks_are_of_their_environment_and_publish_on_loopback(stack: str) -> None:
     settings = load_settings(stack)
-    assert settings.environment.value == stack
+    assert settings.environment == stack
     assert settings.bind_address.is_loopback
 
 
@@ -64,7 +65,7 @@ def test_the_defaults_are_the_checklists() -> None:
 def test_every_problem_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) -> None:
     message = problem(
         tmp_path,
-        environment="production",
+        environment="my qa",
         retention="15 days",
         ports={"prometheus": 70000, "grafana": "3000"},
         colour="blue",
@@ -90,10 +91,14 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("changes", "place", "known"),
     [
-        ({"portz": {}}, "portz", "environment, name_prefix, docker_host, bind_address, ports, "),
+        ({"portz": {}}, "portz", "environment, production, name_prefix, docker_host, bind_address, ports, "),
         ({"ports": {"prometheus": 9090, "loki": 3100}}, "ports.loki", "prometheus, alertmanager, grafana, api, inbox"),
-        ({"servers": {"mysql": {}}}, "servers.mysql", "postgres, redis, elasticsearch"),
-        ({"servers": {"redis": {"address": "r:1", "instance": "redis", "tls": True}}}, "servers.redis.tls", "address,"),
+        ({"exporters": {"mysql": []}}, "exporters.mysql", ", ".join(Exporters.model_fields)),
+        (
+            {"exporters": {"redis": [{"address": "r:1", "instance": "redis", "colour": 1}]}},
+            "exporters.redis.0.colour",
+            "instance, address, username",
+        ),
         (
             {"scrape_targets": {"node": [{"address": "n:1", "instance": "n1", "job": 1}]}},
             "scrape_targets.node.0.job",
@@ -231,13 +236,13 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path) ->
     message = problem(
         tmp_path,
         notifications={"webhook_url": "https://me:s3cret@hooks.internal/"},
-        servers={"elasticsearch": {"url": "https://me:s3cret@search.internal:9200", "instance": "search"}},
+        exporters={"elasticsearch": [{"url": "https://me:s3cret@search.internal:9200", "instance": "search"}]},
     )
     assert (
         "notifications.webhook_url: this is not an address; write http:// or https:// and a host, without user"
         in message
     )
-    assert "servers.elasticsearch.url: " in message
+    assert "exporters.elasticsearch.0.url: " in message
     assert "s3cret" not in message
 
 
@@ -263,14 +268,14 @@ def test_an_engine_host_may_be_far_or_near(tmp_path: Path, host: str) -> None:
 
 @pytest.mark.parametrize("name", ["soft_factory", "_x", "Monitoring"])
 def test_a_postgresql_role_may_have_the_characters_of_postgresql(tmp_path: Path, name: str) -> None:
-    server = {"address": "p:5432", "instance": "postgres", "user": name, "database": name}
-    found = load(tmp_path, yaml.safe_dump(values(servers={"postgres": server}))).servers.postgres
-    assert found is not None
-    assert found.user == found.database == name
+    server = {"address": "p:5432", "instance": "postgres", "username": name, "database": name}
+    (found,) = load(tmp_path, yaml.safe_dump(values(exporters={"postgres": [server]}))).exporters.postgres
+    assert found.username == found.database == name
 
 
-def test_only_a_dev_environment_runs_the_demo(tmp_path: Path) -> None:
-    assert "demo: only a dev environment" in problem(tmp_path, environment="prod")
+def test_production_does_not_run_the_demo_and_any_other_environment_may(tmp_path: Path) -> None:
+    assert "demo: production does not run the demo system; remove it" in problem(tmp_path, production=True)
+    assert load(tmp_path, yaml.safe_dump(values(environment="qa"))).demo
 
 
 def test_an_unknown_stack_is_told_with_those_that_there_are() -> None:
@@ -383,8 +388,13 @@ def test_yamls_anchors_and_merges_are_understood(tmp_path: Path) -> None:
         ("no: 1", "settings: the key false must be text; put it in quotes"),
         ('"a\\e[31m\\nb": 1', r"'a\x1b[31m\nb': no such setting"),
         ('"": 1', "'': no such setting"),
-        ("servers: {redis: {address: 'r:1'}}", "servers.redis.instance: is missing"),
-        ("servers: {redis: {address: 'r:1', instance: no}}", "servers.redis.instance: false is not a name; write 2 to"),
+        ("exporters: {redis: [{address: 'r:1'}]}", "exporters.redis.0.instance: is missing"),
+        (
+            "exporters: {redis: [{address: 'r:1', instance: no}]}",
+            "exporters.redis.0.instance: false is not a name; write 2 to",
+        ),
+        ("exporters: {redis: {address: 'r:1'}}", "exporters.redis: must be a list (- item), not a mapping"),
+        ("production: yes please", "production: 'yes please' is not a switch; write true or false"),
         ("name_prefix: 0x" + "f" * 5000, "name_prefix: a number of more than 20 digits is not a name"),
         ("name_prefix: " + "x" * 5000, "name_prefix: 'xxx"),
         ("volume_policy: forget", "volume_policy: 'forget' is not a volume policy; write retain or delete"),

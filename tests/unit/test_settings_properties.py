@@ -271,7 +271,8 @@ ADDRESSES = ("host", "host:", ":1", "host:0", "host:70000", "http://host:1", "a 
 URLS = ("host:80", "ftp://host/", "http://", "http://u:p@host/", "http://a b/", "http://host:99999/", 80)
 NAMES = ("", "x", "X1", "1x", "a_b", "a" * 41, "a-", "ä1", 5, None, "no\n")
 FAULTS: dict[Place, tuple[Any, ...]] = {
-    ("environment",): ("live", "DEV", "", None, 1, ["dev"]),
+    ("environment",): ("DEV", "my qa", "", None, 1, ["dev"]),
+    ("production",): ("true", 1, None, {}),
     ("name_prefix",): NAMES,
     ("docker_host",): ("engine", "ssh://", "http//x", 2375, ""),
     ("bind_address",): ("localhost", "::1", "127.0.0.1:80", "1.2.3", 5, True),
@@ -291,12 +292,12 @@ FAULTS: dict[Place, tuple[Any, ...]] = {
     ("ports", "grafana"): PORTS,
     ("ports", "inbox"): (8000, *PORTS),  # 8000 is the API's
     ("ports", "loki"): (3100, None),
-    ("servers", "postgres", "address"): ADDRESSES,
-    ("servers", "postgres", "user"): ("", "1a", "a b", "a" * 64, None),
-    ("servers", "postgres", "sslmode"): ("off", True, None),
-    ("servers", "redis", "instance"): NAMES,
-    ("servers", "elasticsearch", "url"): URLS,
-    ("servers", "mysql"): ({}, None),
+    ("exporters", "postgres", 0, "address"): ADDRESSES,
+    ("exporters", "postgres", 0, "username"): ("", "1a", "a b", "a" * 64, None),
+    ("exporters", "postgres", 0, "sslmode"): ("off", True, None),
+    ("exporters", "redis", 0, "instance"): NAMES,
+    ("exporters", "elasticsearch", 0, "url"): URLS,
+    ("exporters", "mysql"): ({}, None),
     ("scrape_targets", "softfactory-api", 0, "address"): ADDRESSES,
     ("scrape_targets", "softfactory-api", 0, "labels"): ({}, 1),
     ("scrape_targets", "node"): ("a:1", {}, None),
@@ -340,11 +341,12 @@ def test_every_fault_of_a_file_is_named_at_once_by_its_place_and_nothing_else_is
     assert sorted(told) == sorted(".".join(map(str, place)) for place in planted)
 
 
-@pytest.mark.parametrize("lost", ["address", "instance", "user", "database"])
+@pytest.mark.parametrize("lost", ["address", "instance", "username", "database"])
 def test_what_is_missing_is_named_by_its_place(folder: Path, lost: str) -> None:
     tree = values()
-    del tree["servers"]["postgres"][lost]
-    assert outcome(folder, dumped(tree)) == f"stacks/mine.yaml cannot be used:\n  servers.postgres.{lost}: is missing"
+    del tree["exporters"]["postgres"][0][lost]
+    said = f"stacks/mine.yaml cannot be used:\n  exporters.postgres.0.{lost}: is missing"
+    assert outcome(folder, dumped(tree)) == said
 
 
 @bounded(50)

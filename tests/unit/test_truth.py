@@ -124,7 +124,7 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
         True,
     ),
     "scrape by the exporter's predecessor": (
-        started_after_the_scrape("redis-exporter"),
+        started_after_the_scrape("redis-exporter-redis"),
         "target redis/redis",
         "not scraped",
         True,
@@ -275,7 +275,10 @@ def test_who_is_to_mend_a_target_depends_on_whose_it_is(
     assert (
         found.remediation
         == {
-            REDIS: "see `docker logs softfactory-redis-exporter`, then `docker restart softfactory-redis-exporter`",
+            REDIS: (
+                "see `docker logs softfactory-redis-exporter-redis`, then `docker restart"
+                " softfactory-redis-exporter-redis`"
+            ),
             API: (
                 "see that http://api:8000/metrics serves metrics, or correct scrape_targets.softfactory-api in the"
                 " settings"
@@ -285,7 +288,7 @@ def test_who_is_to_mend_a_target_depends_on_whose_it_is(
 
 
 @pytest.mark.parametrize("state", [{"Running": False, "ExitCode": 1}, {"Paused": True}, None])
-@pytest.mark.parametrize("service", ["prometheus", "alertmanager", "grafana", "redis-exporter"])
+@pytest.mark.parametrize("service", ["prometheus", "alertmanager", "grafana", "redis-exporter-redis"])
 def test_what_follows_from_a_container_that_does_not_run_is_not_told_besides(
     service: str, state: dict[str, Any] | None, stack: FakeStack, desired: DesiredState
 ) -> None:
