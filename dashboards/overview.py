@@ -30,9 +30,7 @@ def build(draw: PanelFactory) -> Dashboard:
         page = page.with_row(Row("Grafana errors"))
         page = page.with_panel(draw.timeseries(grafana.ERROR_RATIO, title="Grafana: error rate"))
     full = [
-        (module, signal)
-        for module in SERVICES
-        for signal in filter(draw.watches, getattr(module, "SATURATION", ()))
+        (module, signal) for module in SERVICES for signal in filter(draw.watches, getattr(module, "SATURATION", ()))
     ]
     if full:
         page = page.with_row(Row("Saturation"))
