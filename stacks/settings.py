@@ -135,6 +135,8 @@ class Settings(SettingsModel):
     verification: Annotated[ReadinessGate, expect("a readiness gate", "all, stack or warn")] = ReadinessGate.ALL
     demo: Switch = False
     exporters: Exporters = Exporters()
+    """The servers for which the stack runs exporters, a list for each kind; by default none."""
+
     scrape_targets: Mapping[Key, tuple[ScrapeTarget, ...]] = Field(default_factory=dict)
     notifications: Notifications = Notifications()
     alert_overrides: Mapping[Key, AlertOverride] = Field(default_factory=dict)

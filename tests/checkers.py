@@ -17,7 +17,7 @@ import docker.errors
 import requests.exceptions
 from docker.models.containers import Container
 
-from desired_state import build_desired_state, scrape_targets
+from desired_state import DesiredState, build_desired_state, scrape_targets
 from rules import JOBS
 from stacks.settings import FOLDER, ScrapeTarget, load_settings
 from stacks.types import seconds
@@ -153,19 +153,24 @@ def rendered(stack: str) -> dict[str, str]:
     return {f"out/{stack}/{path}": text for path, text in build_desired_state(load_settings(stack)).files().items()}
 
 
-def rendered_rules() -> dict[str, str]:
-    """The rule files of `make render STACK=dev`, if dev had a target of every job and tuned nothing: the cases are
-    about every alert, as it is written.
+def complete() -> DesiredState:
+    """The dev stack, if it had a target of every job and tuned nothing: it has every alert, as it is written, and every
+    dashboard.
     """
     settings = load_settings("dev")
     there = scrape_targets(settings)
     nowhere = {
         j.name: (ScrapeTarget(address=f"nowhere:{j.port}", instance="nowhere"),) for j in JOBS if j.name not in there
     }
-    whole = build_desired_state(
-        settings.model_copy(update={"scrape_targets": {**settings.scrape_targets, **nowhere}, "alerts": {}})
+    return build_desired_state(
+        settings.model_copy(update={"scrape_targets": {**settings.scrape_targets, **nowhere}, "alert_overrides": {}})
     )
-    return {f"out/dev/prometheus/{path}": text for path, text in whole.prometheus.files.items() if "rules/" in path}
+
+
+def rendered_rules() -> dict[str, str]:
+    """The rule files of `make render STACK=dev`, if dev were complete: the cases are about every alert."""
+    files = complete().prometheus.files
+    return {f"out/dev/prometheus/{path}": text for path, text in files.items() if "rules/" in path}
 
 
 def evaluation_interval(content: Mapping[str, Any], case: Mapping[str, Any]) -> float:

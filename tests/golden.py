@@ -1,8 +1,8 @@
-"""The dev stack's dashboards as they were last reviewed: `make update-snapshots` renews them, a unit test compares."""
+"""All dashboards, on the dev stack, as they were last reviewed: `make update-snapshots` renews them, a unit test compares."""
 
 from pathlib import Path
 
-from desired_state import load_desired_state
+from tests.checkers import complete
 
 FOLDER = Path(__file__).parent / "golden"
 PLACE = "grafana/dashboards/"
@@ -10,7 +10,7 @@ PLACE = "grafana/dashboards/"
 
 def rendered() -> dict[str, str]:
     """File name to text, as it is rendered now."""
-    files = load_desired_state("dev").files()
+    files = complete().files()
     return {path.removeprefix(PLACE): text for path, text in files.items() if path.startswith(PLACE)}
 
 

@@ -18,10 +18,12 @@ from rules.model import Severity, Signal, Unit
 from rules.render import tune
 from stacks.settings import AlertOverride
 from tests import golden
+from tests.checkers import complete
 from tests.unit.factories import planned, settings, values
 from validation.dashboards import panels, queries
 
-MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in planned().dashboards.items()}
+COMPLETE = complete()
+MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in COMPLETE.dashboards.items()}
 NO_PAGE = {"__init__", "panels"}
 # Alerts that show something else on the page that they link to, or nothing, and why.
 BURNS = "the page draws the errors of an hour and of a day, and what is left of the budget"
@@ -85,7 +87,7 @@ def test_an_environment_without_a_service_has_no_page_and_no_panel_of_it() -> No
     """They could only be empty."""
     exporters = {name: servers for name, servers in values()["exporters"].items() if name != "elasticsearch"}
     without = build_desired_state(settings(exporters=exporters, alert_overrides={}))
-    assert set(MODELS) - set(without.dashboards) == {"elasticsearch"}
+    assert set(planned().dashboards) - set(without.dashboards) == {"elasticsearch"}
     asked = json.dumps([panels(json.loads(text)) for text in without.dashboards.values()])
     assert "redis_up" in asked and "elasticsearch_" not in asked
 
@@ -120,7 +122,7 @@ def test_the_ids_of_a_pages_panels_are_unique(uid: str) -> None:
 
 def test_an_alert_leads_to_a_page_that_shows_what_fired() -> None:
     """Each of its conditions, on the page of the link in its message."""
-    files = planned().files()
+    files = COMPLETE.files()
     groups = [group for path, text in files.items() if "/rules/" in path for group in yaml.safe_load(text)["groups"]]
     rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
     links = {rule["alert"]: rule["annotations"]["dashboard_url"] for rule in rules}

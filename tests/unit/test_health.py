@@ -13,7 +13,6 @@ from desired_state import DesiredState, build_desired_state
 from ops import __main__ as commands
 from ops import health
 from ops.health import HealthReport
-from rules import ALERTS
 from stacks.settings import AlertOverride, load_settings
 from tests.unit.factories import planned
 from tests.unit.fake_stack import PASSWORD, FakeStack
@@ -56,7 +55,7 @@ def test_the_report_of_a_stack_in_which_all_is_well(stack: FakeStack, desired: D
         "Checking API Metrics... ✓ OK",
         "",
         "Prometheus targets: 8 active targets",
-        f"Alert rules: {len(ALERTS)} rules defined",
+        f"Alert rules: {len(desired.alerts)} rules defined",
         "Alertmanager alerts: 0 alerts",
         "Grafana datasources: 2 datasources",
         "",
@@ -71,7 +70,7 @@ def test_the_report_for_a_program(stack: FakeStack, desired: DesiredState) -> No
     assert json.loads(json.dumps(facts)) == {
         "healthy": False,
         "targets": 8,
-        "rules": len(ALERTS),
+        "rules": len(desired.alerts),
         "firing": ["RedisDown"],
         "datasources": 2,
         "grafana_mock": False,
@@ -172,7 +171,7 @@ def test_counts_are_of_what_is_up_and_what_alerts(stack: FakeStack, desired: Des
     stack.targets[("redis", "redis")].update(health="down", lastError="refused")
     stack.rules.append(("recordings", {"name": "ratio", "type": "recording", "health": "ok", "labels": {}}))
     found = examine(stack, desired)
-    assert (found.targets, found.rules) == (7, len(ALERTS))
+    assert (found.targets, found.rules) == (7, len(desired.alerts))
 
 
 def test_a_stand_in_is_told_in_one_line(stack: FakeStack, desired: DesiredState) -> None:
@@ -320,7 +319,7 @@ def test_the_alerts_are_listed_as_the_settings_tune_them(monkeypatch: pytest.Mon
     off = load_settings("prod").model_copy(update={"alert_overrides": tuning})
     monkeypatch.setattr(commands, "load_desired_state", lambda _: build_desired_state(off))
     rows = {line.split()[1]: line.split()[:3] for line in call("alerts", "--stack", "prod").output.splitlines()}
-    assert len(rows) == len(ALERTS) - 1
+    assert len(rows) == len(planned("prod").alerts) - 1
     assert rows["RedisDown"] == ["critical", "RedisDown", "3m"]
     assert "SlowQueries" not in rows
 

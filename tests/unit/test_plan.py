@@ -24,7 +24,7 @@ from desired_state import (
     load_desired_state,
 )
 from routing.routes import RoutingTree, tree
-from rules import ALERTS, RECORDING_RULES, redis
+from rules import ALERTS, JOBS, RECORDING_RULES, redis
 from rules.model import Alert, Severity
 from stacks.matchers import Matcher
 from stacks.settings import SettingsError, load_settings
@@ -85,13 +85,18 @@ def test_every_stack_can_be_planned(stack: str) -> None:
 
 
 @pytest.mark.parametrize("stack", TRACKED)
-def test_the_eight_jobs_are_scraped(stack: str) -> None:
+def test_what_is_scraped_is_expected_and_all_that_the_settings_name(stack: str) -> None:
     made = planned(stack)
     jobs = prometheus(made)["scrape_configs"]
-    assert {job["job_name"] for job in jobs} == EIGHT
     scraped = {(j["job_name"], c["labels"]["instance"]) for j in jobs for c in j["static_configs"]}
     assert made.expected.targets == scraped
-    assert len(scraped) == (9 if stack == "prod" else 8)  # prod runs two API servers
+    given = {(job, target.instance) for job, there in made.settings.scrape_targets.items() for target in there}
+    assert given | {(server.service, server.instance) for server in made.settings.exporters.servers()} <= scraped
+
+
+def test_dev_has_the_checklists_eight_targets() -> None:
+    assert {job for job, _ in planned().expected.targets} == EIGHT
+    assert len(planned().expected.targets) == 8
 
 
 @pytest.mark.parametrize("stack", TRACKED)
@@ -148,7 +153,8 @@ def test_what_must_be_live_in_dev() -> None:
         *(server.container for server in planned().settings.exporters.servers()),
         *planned().settings.demo_servers,
     }
-    assert expected.dashboards == {name.__name__.rpartition(".")[2] for name in PAGES}
+    pages = {page.__name__.rpartition(".")[2] for page in PAGES}
+    assert expected.dashboards == pages & {"overview", *(job.service for job in JOBS if job.name in EIGHT)}
     assert expected.scrape_interval == 5
     assert expected.targets - set(expected.stack_targets) == {("softfactory-api", "api")}
     assert expected.stack_targets["node", "engine-host"] == "node-exporter"
@@ -169,7 +175,7 @@ def test_a_stack_without_elasticsearch_loses_its_target_its_alert_and_its_export
     exporters = {name: servers for name, servers in values()["exporters"].items() if name != "elasticsearch"}
     made = build_desired_state(settings(exporters=exporters))
     assert {job for job, _ in made.expected.targets} == EIGHT - {"elasticsearch"}
-    names = {alert.name for alert in ALERTS if alert.service != "elasticsearch"}
+    names = {alert.name for alert in planned().alerts if alert.service != "elasticsearch"}
     assert {name for _, name in made.expected.rules} == names
     assert not any(service.startswith("elasticsearch") for service in made.expected.services)
 
@@ -181,21 +187,17 @@ def test_an_alert_that_is_off_is_neither_written_nor_expected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stack", "servers", "receivers"),
+    ("stack", "receivers"),
     [
-        ("dev", {"postgres_password", "redis_password"}, ()),
-        ("staging", {"staging_postgres_password", "staging_redis_password"}, ("heartbeat_url", "webhook_url")),
-        (
-            "prod",
-            {"prod_postgres_password", "prod_redis_password"},
-            ("heartbeat_url", "pagerduty_routing_key", "slack_url", "smtp_password"),
-        ),
+        ("dev", ()),
+        ("staging", ("heartbeat_url", "webhook_url")),
+        ("prod", ("heartbeat_url", "pagerduty_routing_key", "slack_url", "smtp_password")),
     ],
 )
-def test_the_secrets_are_those_that_the_services_read(
-    stack: str, servers: set[str], receivers: tuple[str, ...]
-) -> None:
+def test_the_secrets_are_those_that_the_services_read(stack: str, receivers: tuple[str, ...]) -> None:
     made = planned(stack)
+    servers = {server.secret for server in made.settings.exporters.servers() if server.secret}
+    assert len(servers) > 1
     assert made.secret_names == tuple(sorted({"grafana_admin_password", *servers, *receivers}))
     assert made.secrets["alertmanager"] == receivers
 
@@ -410,7 +412,9 @@ def test_recordings_are_those_of_the_jobs_that_there_are() -> None:
 
 def test_a_scrape_interval_that_makes_holds_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems(monkeypatch, scrape_interval="1m")
-    assert {problem.split(": ")[1] for problem in found} == {alert.name for alert in ALERTS if alert.for_ == "1m"}
+    assert {problem.split(": ")[1] for problem in found} == {
+        alert.name for alert in planned().alerts if alert.for_ == "1m"
+    }
 
 
 def test_a_hold_that_is_no_duration(monkeypatch: pytest.MonkeyPatch) -> None:
