@@ -99,7 +99,7 @@ def show_routes(
     stack: Stack = "dev",
     renew: Annotated[bool, typer.Option("--renew", help="Write docs/routes.md anew, for all environments.")] = False,
 ) -> None:
-    """Print who is told of each alert of the stack, how soon and how often."""
+    """Print the receivers of each alert of the stack, how soon they are notified and how often."""
     if renew:
         plans = {environment.value: _plan(environment.value)[1] for environment in Environment}
         routes.ROUTES_MD.write_text(routes.table(plans), encoding="utf-8")
@@ -111,19 +111,21 @@ def show_routes(
 @app.command("test-alert")
 def send_test_alert(
     stack: Stack = "dev",
-    severity: Annotated[Severity, typer.Option(help="Whose way it goes.")] = Severity.CRITICAL,
+    severity: Annotated[Severity, typer.Option(help="The severity of the alert.")] = Severity.CRITICAL,
 ) -> None:
-    """Send an alert the real way, say what each receiver accepted; exit code 1 where one did not, or none was told."""
+    """Send a test alert, say what each receiver accepted; exit code 1 if one did not, or none was notified."""
+    if severity is Severity.NONE:
+        _fail("severity none notifies nobody; write critical or warning. The Watchdog tests the dead man's switch")
     settings, desired = _plan(stack)
     with client() as http:
         silences.check_environment(http, settings.published("alertmanager"), settings.environment)
         outcomes = test_alert.send(http, desired, severity)
     for outcome in outcomes:
-        typer.echo(f"{'✓' if outcome.well else '✗'} {outcome}")
-    raise typer.Exit(0 if outcomes and all(outcome.well for outcome in outcomes) else 1)
+        typer.echo(f"{'✓' if outcome.ok else '✗'} {outcome}")
+    raise typer.Exit(0 if outcomes and all(outcome.ok for outcome in outcomes) else 1)
 
 
-silence = typer.Typer(no_args_is_help=True, help="Silence what nobody planned, over Alertmanager alone.")
+silence = typer.Typer(no_args_is_help=True, help="Silence alerts during unplanned work, over Alertmanager alone.")
 app.add_typer(silence, name="silence")
 
 
@@ -136,7 +138,7 @@ def add_silence(
     length: Annotated[str, typer.Option("--for", help="How long from now on, such as 2h.")] = "",
     end: Annotated[str, typer.Option("--until", help="Until when, such as 2027-01-16T22:00+01:00.")] = "",
 ) -> None:
-    """Tell nobody of the alerts that all matchers fit, until an end; print the silence's id."""
+    """Silence the alerts that all matchers match, until an end; print the silence's id."""
     try:
         desired, ends = silences.read_matchers(matchers), silences.until(length, end, datetime.now(UTC))
         with client() as http:

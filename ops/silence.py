@@ -1,4 +1,4 @@
-"""Silences for what nobody planned: made, listed and ended over Alertmanager's API, so that Grafana may be down."""
+"""Silences for unplanned work: added, listed and expired over Alertmanager's API, so that Grafana may be down."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from clients.probes import ClientError
 from stacks.matchers import Matcher, check_narrow, matcher
 from stacks.types import seconds, shown
 
-LONGEST: Final = timedelta(days=31)  # what lasts longer is no accident: turn the alert off in the settings
+MAX_DURATION: Final = timedelta(days=31)  # what lasts longer is no accident: turn the alert off in the settings
 PART: Final = "Alertmanager"
 
 
@@ -60,7 +60,7 @@ def until(length: str, end: str, now: datetime) -> datetime:
         raise ValueError("a silence needs one end: --for 2h, or --until 2027-01-16T22:00+01:00")
     if length:
         # Cut to what is refused all the same: no date is later than the year 9999.
-        found = now + timedelta(seconds=min(seconds(length), 2 * LONGEST.total_seconds()))
+        found = now + timedelta(seconds=min(seconds(length), 2 * MAX_DURATION.total_seconds()))
     else:
         try:
             found = datetime.fromisoformat(end)
@@ -72,8 +72,10 @@ def until(length: str, end: str, now: datetime) -> datetime:
             raise ValueError(f"{shown(end)} has no time zone; write {end}Z for UTC, or +01:00 behind it")
     if found <= now:
         raise ValueError(f"it would end at {found.isoformat()}, which is over")
-    if found > now + LONGEST:
-        raise ValueError(f"it would last longer than {LONGEST.days} days; turn the alert off in the settings instead")
+    if found > now + MAX_DURATION:
+        raise ValueError(
+            f"it would last longer than {MAX_DURATION.days} days; turn the alert off in the settings instead"
+        )
     return found
 
 

@@ -56,7 +56,7 @@ NOTIFICATIONS = Signal(
     by=("instance", "receiver_name"),
     window="15m",
     panel_window="15m",
-    description="Notifications of the last 15 minutes, by receiver. Good: the three of the Watchdog to the heartbeat.",
+    description="Notifications of the last 15 minutes, by receiver. Good: three of the Watchdog.",
     expr="sum by ($by) (increase(alertmanager_notifications_total{$scope}[$window])) > 0",
 )
 
@@ -107,14 +107,14 @@ ALERTS = (
     ),
     Alert(
         # As long as the window: one that failed, while a receiver started anew, is out of it by then.
-        # Critical: a warning would wait for office hours, and may go to the very receiver that fails.
+        # Critical: a warning may wait for business hours, and may go to the very receiver that fails.
         name="AlertmanagerFailedToSendAlerts",
         severity=Severity.CRITICAL,
         for_="15m",
         when=FAILED_NOTIFICATIONS.above(0.1),  # a tenth is no lost packet: a receiver takes none of its own
         summary="{{ $labels.instance }}: {{ $value | humanizePercentage }} of the notifications to "
         "{{ $labels.receiver_name }} by {{ $labels.integration }} fail",
-        description="A receiver does not take its notifications: people or the Watchdog's keeper are not told.",
+        description="A receiver does not accept its notifications: people, or the dead man's switch, are not notified.",
     ),
     Alert(
         name="AlertmanagerAlertsDropped",

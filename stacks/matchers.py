@@ -1,4 +1,4 @@
-"""Alertmanager's matchers: which alerts a route, an inhibition, planned work or a silence is about."""
+"""Alertmanager's matchers: which alerts a route, an inhibit rule, a maintenance window or a silence is about."""
 
 import re
 from collections.abc import Iterable, Mapping

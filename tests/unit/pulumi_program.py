@@ -25,10 +25,10 @@ SECRETS: Final = {
     "postgres_password": "planted-postgres-password",
     "redis_password": "planted-redis-password",
     "webhook_url": "https://hooks.invalid/planted-token",
-    "heartbeat_url": "https://heartbeats.invalid/planted-check",
-    "slack_url": "https://slack.invalid/planted-hook",
-    "smtp_password": "planted-smtp-password",
-    "pagerduty_routing_key": "planted-routing-key",
+    "dead_mans_switch_url": "https://heartbeats.invalid/planted-check",
+    "alerts_slack_webhook_url": "https://slack.invalid/planted-hook",
+    "operations_smtp_password": "planted-smtp-password",
+    "oncall_pagerduty_routing_key": "planted-routing-key",
 }
 
 

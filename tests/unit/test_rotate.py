@@ -28,7 +28,7 @@ class Rotation:
         self.commands = FakeCommands()
         self.commands.install(patch)
         self.commands.config = dict.fromkeys(
-            (GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, "webhook_url", "heartbeat_url"), OLD
+            (GRAFANA_PASSWORD, POSTGRES_PASSWORD, REDIS_PASSWORD, "webhook_url", "dead_mans_switch_url"), OLD
         )
         self.shown = ""  # on both streams
         self.standard_input = io.StringIO()
@@ -66,7 +66,7 @@ def test_a_secret_that_the_stack_does_not_have_is_refused_with_those_that_it_has
     assert rotation.commands.calls == []
 
 
-@pytest.mark.parametrize("name", ["heartbeat_url", POSTGRES_PASSWORD, REDIS_PASSWORD])
+@pytest.mark.parametrize("name", ["dead_mans_switch_url", POSTGRES_PASSWORD, REDIS_PASSWORD])
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_a_secret_of_a_server_elsewhere_is_not_made_up(name: str, stack: str, rotation: Rotation) -> None:
     assert rotation.run(name, stack) == 2
@@ -139,7 +139,12 @@ def test_postgresql_gets_a_verifier_of_the_new_password(rotation: Rotation) -> N
 
 @pytest.mark.parametrize(
     ("name", "stack"),
-    [(REDIS_PASSWORD, "dev"), (POSTGRES_PASSWORD, "staging"), (REDIS_PASSWORD, "prod"), ("heartbeat_url", "prod")],
+    [
+        (REDIS_PASSWORD, "dev"),
+        (POSTGRES_PASSWORD, "staging"),
+        (REDIS_PASSWORD, "prod"),
+        ("dead_mans_switch_url", "prod"),
+    ],
 )
 def test_a_secret_that_no_server_of_ours_keeps_only_changes_in_the_stack(
     name: str, stack: str, rotation: Rotation
