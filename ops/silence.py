@@ -11,7 +11,7 @@ import httpx
 
 from clients import probes
 from clients.probes import ClientError
-from stacks.matchers import Matcher, check_narrow, matcher
+from stacks.matchers import Matcher, parse_matcher, require_selective_matchers
 from stacks.types import seconds, shown
 
 MAX_DURATION: Final = timedelta(days=31)  # what lasts longer is no accident: turn the alert off in the settings
@@ -44,10 +44,10 @@ def read_matchers(words: Iterable[str]) -> tuple[Matcher, ...]:
     found = []
     for number, word in enumerate(words):
         plain = number == 0 and not re.search(r"[=~]", word)
-        found.append(Matcher("alertname", "=", word) if plain else matcher(word))
+        found.append(Matcher("alertname", "=", word) if plain else parse_matcher(word))
     if not found:
         raise ValueError("nothing to silence; write matchers, such as ApiDown or service=redis")
-    check_narrow(found)  # Alertmanager refuses it too, in other words
+    require_selective_matchers(found)  # Alertmanager refuses it too, in other words
     return tuple(found)
 
 

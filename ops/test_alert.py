@@ -14,7 +14,7 @@ from clients import probes
 from desired_state import DesiredState
 from routing.routes import Route
 from rules.model import Severity
-from stacks.matchers import all_hold, matcher
+from stacks.matchers import all_match, parse_matcher
 from stacks.types import seconds
 
 NAME: Final = "SyntheticAlert"
@@ -135,7 +135,7 @@ def _open_windows(desired: DesiredState, alert_labels: Mapping[str, str], now: d
         name
         for name, window in sorted(desired.settings.notifications.maintenance_windows.items())
         if window.bounds[0] <= now.timestamp() < window.bounds[1]
-        and all_hold(map(matcher, window.matchers), alert_labels)
+        and all_match(map(parse_matcher, window.matchers), alert_labels)
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rules import maintenance
 from rules.model import Severity
-from stacks.matchers import LabelSet, Matcher, all_hold, matcher
+from stacks.matchers import LabelSet, Matcher, all_match, parse_matcher
 from stacks.notifications import DEAD_MANS_SWITCH, Notifications, RouteSettings
 from stacks.receivers import DeadMansSwitch, Receiver
 from stacks.settings import Settings
@@ -76,13 +76,15 @@ class InhibitRule:
 
 @dataclass(frozen=True, kw_only=True)
 class RoutingTree:
-    """Alertmanager's routing. `default_receiver` takes what no route matches: an alert that is not of this project.
-    `time_intervals` are Alertmanager's, by name. `maintenance` are the inhibit rules of the maintenance windows.
+    """Alertmanager's routing. `default_receiver` takes what no route matches: an alert that is not of this project. The
+    first `internal` routes are the stack's own, the others are those of the settings. `time_intervals` are
+    Alertmanager's, by name. `maintenance` are the inhibit rules of the maintenance windows.
     """
 
     receivers: Mapping[str, Receiver | None]  # None notifies nobody
     default_receiver: str
     routes: tuple[Route, ...]
+    internal: int
     inhibit_rules: tuple[InhibitRule, ...]
     maintenance: tuple[InhibitRule, ...]
     time_intervals: Mapping[str, list[dict[str, Any]]]
@@ -121,7 +123,7 @@ class RoutingTree:
 
 def _match(routes: Iterable[Route], labels: LabelSet) -> Iterator[Route]:
     for route in routes:
-        if all_hold(route.matchers, labels):
+        if all_match(route.matchers, labels):
             yield route
             if not route.continue_ and route.is_certain(labels):
                 return
@@ -131,6 +133,7 @@ def routing_tree(settings: Settings) -> RoutingTree:
     """One environment's routing tree."""
     notifications = settings.notifications
     switch = notifications.dead_mans_switch
+    internal = _internal_routes(notifications)
     return RoutingTree(
         receivers={
             **notifications.kinds,
@@ -138,9 +141,8 @@ def routing_tree(settings: Settings) -> RoutingTree:
             NULL: None,
         },
         default_receiver=notifications.effective_routes[0].receivers[0],
-        routes=tuple(
-            route for routes in (_internal_routes(notifications), *settings_routes(notifications)) for route in routes
-        ),
+        routes=(*internal, *_settings_routes(notifications)),
+        internal=len(internal),
         inhibit_rules=_inhibit_rules(settings),
         maintenance=_maintenance(notifications),
         time_intervals={
@@ -167,11 +169,11 @@ def _internal_routes(notifications: Notifications) -> tuple[Route, ...]:
     return (Route(matchers=watchdog, receiver=DEAD_MANS_SWITCH, timing=WATCHDOG_TIMING), rest)
 
 
-def settings_routes(notifications: Notifications) -> tuple[tuple[Route, ...], ...]:
-    """For each route of the settings its Alertmanager routes: one for each receiver, all but the last going on."""
-    return tuple(
-        tuple(
-            Route(
+def _settings_routes(notifications: Notifications) -> Iterator[Route]:
+    """For each route of the settings one Alertmanager route per receiver, all but the last going on."""
+    for route in notifications.effective_routes:
+        for number, receiver in enumerate(route.receivers, start=1):
+            yield Route(
                 matchers=route.all_matchers,
                 receiver=receiver,
                 timing=timing(route),
@@ -179,16 +181,12 @@ def settings_routes(notifications: Notifications) -> tuple[tuple[Route, ...], ..
                 active_time_intervals=route.active_time_intervals,
                 mute_time_intervals=route.mute_time_intervals,
             )
-            for number, receiver in enumerate(route.receivers, start=1)
-        )
-        for route in notifications.effective_routes
-    )
 
 
 def timing(route: RouteSettings) -> GroupTiming:
     """The durations of a route: the critical alerts' defaults, unless none of them matches."""
     critical = {"severity": Severity.CRITICAL.value}
-    may_be_critical = all_hold((one for one in route.all_matchers if one.label == "severity"), critical)
+    may_be_critical = all_match((one for one in route.all_matchers if one.label == "severity"), critical)
     default = CRITICAL_TIMING if may_be_critical else WARNING_TIMING
     return GroupTiming(
         group_wait=route.group_wait or default.group_wait,
@@ -242,7 +240,7 @@ def _maintenance(notifications: Notifications) -> tuple[InhibitRule, ...]:
     return tuple(
         InhibitRule(
             source_matchers=(Matcher("alertname", "=", maintenance.ALERT_NAME), Matcher("window", "=", name)),
-            target_matchers=(*map(matcher, window.matchers), Matcher("severity", "!=", Severity.NONE.value)),
+            target_matchers=(*map(parse_matcher, window.matchers), Matcher("severity", "!=", Severity.NONE.value)),
             equal=(),
         )
         for name, window in sorted(notifications.maintenance_windows.items())

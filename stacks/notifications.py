@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from stacks.matchers import Matcher, check_narrow, matcher
+from stacks.matchers import Matcher, parse_matcher, require_selective_matchers
 from stacks.receivers import DeadMansSwitch, Receiver, ReceiverSettings, Webhook
 from stacks.types import SOME, GroupInterval, GroupWait, Key, Name, RepeatInterval, SettingsModel, Switch, expect
 
@@ -34,7 +34,7 @@ def _valid_datetime(text: str) -> str:
 
 
 def _matcher(text: str) -> str:
-    return str(matcher(text))
+    return str(parse_matcher(text))
 
 
 TimeZone = Annotated[
@@ -116,7 +116,7 @@ class RouteSettings(SettingsModel):
     def all_matchers(self) -> tuple[Matcher, ...]:
         """`match` and `matchers` together."""
         equal = (Matcher(label, "=", value) for label, value in self.match.items())
-        return (*equal, *map(matcher, self.matchers))
+        return (*equal, *map(parse_matcher, self.matchers))
 
 
 class TimeInterval(SettingsModel):
@@ -185,7 +185,7 @@ class MaintenanceWindow(SettingsModel):
 
     @model_validator(mode="after")
     def _matchers_are_selective(self) -> Self:
-        check_narrow([matcher(text) for text in self.matchers])
+        require_selective_matchers([parse_matcher(text) for text in self.matchers])
         return self
 
     @model_validator(mode="after")

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from routing.routes import NULL, WATCHDOG, RoutingTree, settings_routes, timing
+from routing.routes import NULL, WATCHDOG, RoutingTree, timing
 from rules.model import Alert, Severity
-from stacks.matchers import LabelSet, Matcher, all_hold, matcher
+from stacks.matchers import LabelSet, Matcher, all_match, parse_matcher
 from stacks.notifications import DEAD_MANS_SWITCH, RouteSettings
 from stacks.settings import AlertOverride, Environment, Settings
 from stacks.types import printable, seconds
@@ -176,11 +176,10 @@ def _unmatched_routes(tree: RoutingTree, settings: Settings, label_sets: LabelSe
     it take all that it matches.
     """
     every = [labels for _, labels in _notifying(label_sets)]
-    taken = {route for labels in every for route in tree.match(labels)}
-    if settings.notifications.routes is None:
-        return
-    for (place, route), routes in zip(_given_routes(settings), settings_routes(settings.notifications), strict=True):
-        if taken.isdisjoint(routes):
+    taken = {id(route) for labels in every for route in tree.match(labels)}  # two routes may be equal
+    routes = iter(tree.routes[tree.internal :])
+    for place, route in _given_routes(settings):
+        if taken.isdisjoint(id(next(routes)) for _ in route.receivers):
             nothing = _no_such_alert(route.all_matchers, every)
             yield f"{place}: {nothing or 'the routes before it take every alert that it matches; move it before them'}"
 
@@ -189,7 +188,7 @@ def _unmatched_maintenance_windows(settings: Settings, label_sets: LabelSetsByAl
     """A maintenance window must match alerts that the environment has; it never mutes the Watchdog."""
     every = [labels for _, labels in _notifying(label_sets)]
     for name, window in sorted(settings.notifications.maintenance_windows.items()):
-        nothing = _no_such_alert([matcher(text) for text in window.matchers], every)
+        nothing = _no_such_alert([parse_matcher(text) for text in window.matchers], every)
         if nothing:
             yield f"notifications.maintenance_windows.{name}.matchers: {nothing}"
 
@@ -200,7 +199,7 @@ def _no_such_alert(matchers: Collection[Matcher], every: Collection[LabelSet]) -
     for one in matchers:
         if one.label not in labels:
             return f"no alert of this environment has a label {one.label}; {_did_you_mean(one.label, labels)}"
-    if any(all_hold(matchers, labels) for labels in every):
+    if any(all_match(matchers, labels) for labels in every):
         return ""
     return f"no alert of this environment matches {', '.join(map(str, matchers))}; `make alerts` lists the alerts"
 
@@ -211,12 +210,12 @@ def _inhibit_rules(tree: RoutingTree, label_sets: LabelSetsByAlert, all_label_se
     """
     for rule in tree.inhibit_rules:
         for side, matchers in (("source", rule.source_matchers), ("target", rule.target_matchers)):
-            if not any(all_hold(matchers, labels) for sets in all_label_sets.values() for labels in sets):
+            if not any(all_match(matchers, labels) for sets in all_label_sets.values() for labels in sets):
                 yield f"routing/routes.py: inhibit rule {rule}: no alert is a {side}"
             reported = set()
             for alert, sets in label_sets.items():
                 for labels in sets:
                     lacking = [label for label in rule.equal if label not in labels]
-                    if lacking and all_hold(matchers, labels) and alert.name not in reported:
+                    if lacking and all_match(matchers, labels) and alert.name not in reported:
                         reported.add(alert.name)
                         yield f"routing/routes.py: inhibit rule {rule}: {side} {alert.name} has no label {lacking[0]}"

@@ -16,7 +16,7 @@ from routing.render import alertmanager_files, template_problems
 from routing.routes import InhibitRule, RoutingTree
 from rules import ALERTS
 from rules.model import Alert, Severity
-from stacks.matchers import Matcher, all_hold, matcher
+from stacks.matchers import Matcher, all_match, parse_matcher
 from stacks.notifications import MaintenanceWindow
 from stacks.receivers import ReceiverSettings
 from stacks.types import seconds
@@ -343,6 +343,7 @@ def test_a_route_that_matches_by_a_label_whose_value_is_not_known_is_not_enough(
         ({"match": {"service": "mysql"}}, 'no alert of this environment matches service="mysql"; `make alerts` lists '),
         ({"match": {"severity": "none"}}, 'no alert of this environment matches severity="none"; `make alerts` lists '),
         ({"match": {"service": "redis"}}, "the routes before it take every alert that it matches; move it before them"),
+        (route("warning"), "the routes before it take every alert that it matches"),  # the same again
     ],
     ids=str,
 )
@@ -475,8 +476,8 @@ def inhibiting(whole: RoutingTree, target: Mapping[str, str | None], by: Mapping
     return [
         rule
         for rule in whole.inhibit_rules
-        if all_hold(rule.source_matchers, by)
-        and all_hold(rule.target_matchers, target)
+        if all_match(rule.source_matchers, by)
+        and all_match(rule.target_matchers, target)
         and all(by.get(label, "") == target.get(label, "") for label in rule.equal)
     ]
 
@@ -529,7 +530,7 @@ def test_no_critical_alert_is_ever_inhibited() -> None:
     for stack in STACKS:
         whole = planned(stack)
         critical = [one for alert, sets in whole.labels.items() for one in sets if one["severity"] != "warning"]
-        assert not any(all_hold(rule.target_matchers, one) for rule in whole.routes.inhibit_rules for one in critical)
+        assert not any(all_match(rule.target_matchers, one) for rule in whole.routes.inhibit_rules for one in critical)
 
 
 @pytest.mark.parametrize(
@@ -537,32 +538,32 @@ def test_no_critical_alert_is_ever_inhibited() -> None:
     [
         (
             InhibitRule(
-                source_matchers=(matcher("severity=critical"),),
-                target_matchers=(matcher("alertname=SlowQueries"),),
+                source_matchers=(parse_matcher("severity=critical"),),
+                target_matchers=(parse_matcher("alertname=SlowQueries"),),
                 equal=("service", "instance"),
             ),
             "source ApiAvailabilityFastBurn has no label instance",
         ),
         (
             InhibitRule(
-                source_matchers=(matcher("alertname=ApiDown"),),
-                target_matchers=(matcher("alertname=SlowQueries"),),
+                source_matchers=(parse_matcher("alertname=ApiDown"),),
+                target_matchers=(parse_matcher("alertname=SlowQueries"),),
                 equal=("job",),
             ),
             "source ApiDown has no label job",
         ),
         (
             InhibitRule(
-                source_matchers=(matcher("alertname=ApiDwon"),),
-                target_matchers=(matcher("alertname=SlowQueries"),),
+                source_matchers=(parse_matcher("alertname=ApiDwon"),),
+                target_matchers=(parse_matcher("alertname=SlowQueries"),),
                 equal=("instance",),
             ),
             "no alert is a source",
         ),
         (
             InhibitRule(
-                source_matchers=(matcher("alertname=ApiDown"),),
-                target_matchers=(matcher("service=mysql"),),
+                source_matchers=(parse_matcher("alertname=ApiDown"),),
+                target_matchers=(parse_matcher("service=mysql"),),
                 equal=("instance",),
             ),
             "no alert is a target",
@@ -642,12 +643,12 @@ def test_an_open_window_inhibits_what_it_matches_and_nothing_else() -> None:
     (window,) = rules(desired)
     source = {"alertname": "MaintenanceWindow", "environment": "dev", **window["labels"]}
     (rule,) = desired.routes.maintenance
-    assert all_hold(rule.source_matchers, source) and rule.equal == ()
+    assert all_match(rule.source_matchers, source) and rule.equal == ()
     for alert, sets in desired.labels.items():
         for labels in sets:
             expected = labels["service"] == "postgres" and alert.severity is not Severity.NONE
-            assert all_hold(rule.target_matchers, labels) is expected, alert.name
-    assert not all_hold(rule.source_matchers, {**source, "window": "another"})
+            assert all_match(rule.target_matchers, labels) is expected, alert.name
+    assert not all_match(rule.source_matchers, {**source, "window": "another"})
 
 
 def test_no_window_inhibits_the_watchdog_or_a_window_and_its_alert_notifies_nobody() -> None:
@@ -656,10 +657,10 @@ def test_no_window_inhibits_the_watchdog_or_a_window_and_its_alert_notifies_nobo
     for rule in rules(desired):
         labels = {"alertname": rule["alert"], "environment": "dev", **rule["labels"]}
         assert desired.routes.receivers_for(labels) == ("null",)
-        assert not any(all_hold(one.target_matchers, labels) for one in desired.routes.maintenance)
-        assert not any(all_hold(one.source_matchers, labels) for one in desired.routes.inhibit_rules)
+        assert not any(all_match(one.target_matchers, labels) for one in desired.routes.maintenance)
+        assert not any(all_match(one.source_matchers, labels) for one in desired.routes.inhibit_rules)
     watchdog = {"alertname": "Watchdog", "severity": "none", "environment": "dev"}
-    assert not any(all_hold(rule.target_matchers, watchdog) for rule in desired.routes.maintenance)
+    assert not any(all_match(rule.target_matchers, watchdog) for rule in desired.routes.maintenance)
 
 
 def test_each_window_is_one_rule_and_one_inhibit_rule_however_many_overlap() -> None:
@@ -774,8 +775,8 @@ def test_an_alerts_value_is_in_its_summary() -> None:
     ],
 )
 def test_a_matcher_is_read_as_alertmanager_writes_it(text: str, found: Matcher) -> None:
-    assert matcher(text) == found
-    assert matcher(str(found)) == found
+    assert parse_matcher(text) == found
+    assert parse_matcher(str(found)) == found
 
 
 @pytest.mark.parametrize(
@@ -783,7 +784,7 @@ def test_a_matcher_is_read_as_alertmanager_writes_it(text: str, found: Matcher) 
 )
 def test_what_is_no_matcher_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a matcher|regular expression"):
-        matcher(text)
+        parse_matcher(text)
 
 
 @pytest.mark.parametrize(
@@ -811,7 +812,7 @@ def test_what_is_no_matcher_is_refused(text: str) -> None:
     ],
 )
 def test_what_a_matcher_holds_for(text: str, labels: dict[str, str | None], holds: bool) -> None:
-    assert matcher(text).holds(labels) is holds
+    assert parse_matcher(text).matches(labels) is holds
 
 
 def test_every_severity_has_a_route() -> None:

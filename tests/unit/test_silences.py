@@ -334,7 +334,7 @@ def test_no_inhibit_rule_of_this_project_matches_the_test_alert() -> None:
         assert marked["service"] not in services
         for rule in made.routes.inhibit_rules:
             known = {m.label for m in rule.target_matchers} <= {"severity", "instance", "alertname", "service", "job"}
-            assert known and ("service" in rule.equal or not all(m.holds(marked) for m in rule.target_matchers)), str(
+            assert known and ("service" in rule.equal or not all(m.matches(marked) for m in rule.target_matchers)), str(
                 rule
             )
 
