@@ -39,7 +39,7 @@ class Silence:
 def read_matchers(words: Iterable[str]) -> tuple[Matcher, ...]:
     """Matchers as amtool reads them: a first word without an operator is the value of alertname.
 
-    ValueError where there are none, one is wrong, or they fit every alert that there is.
+    ValueError if there are none, one is invalid, or they match every alert.
     """
     found = []
     for number, word in enumerate(words):
@@ -54,7 +54,7 @@ def read_matchers(words: Iterable[str]) -> tuple[Matcher, ...]:
 def until(length: str, end: str, now: datetime) -> datetime:
     """The end of a silence: `length` from now on (2h), or the moment `end` (ISO 8601 with its zone).
 
-    ValueError where it is neither, not ahead, or further away than a month.
+    ValueError if it is neither, in the past, or more than a month away.
     """
     if bool(length) == bool(end):
         raise ValueError("a silence needs one end: --for 2h, or --until 2027-01-16T22:00+01:00")
@@ -126,7 +126,7 @@ def listed(http: httpx.Client, alertmanager: str, expired: bool = False) -> list
 
 
 def expire(http: httpx.Client, alertmanager: str, name: str) -> None:
-    """Ends a silence now. ClientError where there is none with that id."""
+    """Expires a silence now. ClientError if no silence has that id."""
     if not re.fullmatch(r"[0-9a-f-]{36}", name):
         raise ClientError(f"{shown(name)} is not the id of a silence; `python -m ops silence list` shows them")
     probes.send(http, PART, "DELETE", f"{alertmanager}/api/v2/silence/{name}", None)

@@ -9,7 +9,7 @@ import re2
 
 from stacks.types import shown
 
-# A label's value, or None where it is known to be there but not what it is: a disk's device, a database's name.
+# A label's value, or None if the label is known to exist but its value is not: a disk's device, a database's name.
 LabelSet = Mapping[str, str | None]
 _MATCHER_RE: Final = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", flags=re.DOTALL)
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', flags=re.DOTALL)
@@ -40,7 +40,7 @@ class Matcher:
         return f'{self.label}{self.operator}"{escaped}"'
 
     def matches(self, labels: LabelSet) -> bool:
-        """Whether an alert with these labels may be meant; certain where the label's value is known."""
+        """Whether an alert with these labels may match; certain if the label's value is known."""
         value = labels.get(self.label, "")
         if value is None:
             # Any value but none at all.
@@ -54,8 +54,8 @@ def all_match(matchers: Iterable[Matcher], labels: LabelSet) -> bool:
 
 
 def require_selective_matchers(matchers: Iterable[Matcher]) -> None:
-    """ValueError where all would hold for an alert without any label: `service!=redis` is nearly everything, and with a
-    slip in the label's name it is everything.
+    """ValueError if all match an alert without any label: `service!=redis` matches nearly everything, and with a slip
+    in the label's name it matches everything.
     """
     if all(one.matches({}) for one in matchers):
         about = ", ".join(map(str, matchers))
@@ -65,7 +65,7 @@ def require_selective_matchers(matchers: Iterable[Matcher]) -> None:
 def parse_matcher(text: str) -> Matcher:
     """A matcher as Alertmanager writes it: `service="postgres"`, `alertname=~Slow.*`; quotes may be left out.
 
-    Raises ValueError where it is none.
+    Raises ValueError if it is invalid.
     """
     form = _MATCHER_RE.fullmatch(text)
     if form is None:

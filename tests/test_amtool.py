@@ -35,7 +35,7 @@ FULL = {
         {
             "match": {"severity": "warning"},
             "matchers": ['alertname=~"Postgres.*|Redis.*"', "instance!=nothing"],
-            "receivers": ["dba", "office"],
+            "receivers": ["dba", "teams"],
             "mute_time_intervals": ["night"],
         },
         {
@@ -209,7 +209,7 @@ def _data(*alerts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(amtool: Checker, data: Mapping[str, Any], *names: str) -> list[str]:
-    """What the templates of these names (all that take a message, where none is given) make of it."""
+    """What the templates of these names make of a message."""
     parts = "\x1f".join(f'{{{{ template "softfactory.{name}" . }}}}' for name in names)
     done = _render(amtool, data, parts)
     assert done.exit_code == 0, done.output

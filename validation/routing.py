@@ -46,7 +46,9 @@ def problems(
 
 def _did_you_mean(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"expected one of: {', '.join(known) or 'none is defined'}"
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"expected one of: {', '.join(known)}" if known else "none is defined"
 
 
 def _given_routes(settings: Settings) -> Iterator[tuple[str, RouteSettings]]:

@@ -41,7 +41,7 @@ EVERY_KIND: dict[str, Any] = {
     "oncall": {"pagerduty": {}},
     "second-line": {"pagerduty": {}},
     "incidents": {"incidentio": {"url": "https://incidents.internal/alertmanager/1"}},
-    "office": {"teams": {}},
+    "teams": {"teams": {}},
 }
 
 

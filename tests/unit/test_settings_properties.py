@@ -285,7 +285,7 @@ FAULTS: dict[Place, tuple[Any, ...]] = {
     ("notifications", "receivers", "oncall", "pagerduty", "url"): URLS,
     ("notifications", "routes", 0, "group_wait"): ("0s", "soon", 5, "1y"),
     ("notifications", "routes", 0, "match", "severity"): (5, True, ["critical"]),
-    ("notifications", "routes", 0, "ways"): ({}, None),
+    ("notifications", "routes", 0, "receiver"): ("inbox", None),
     ("notifications", "dead_mans_switch"): ("no", 0, None, "disable"),
     ("notifications", "time_intervals", "hours", "time_zone"): ("Berlin", 5),
     ("ports", "prometheus"): PORTS,
