@@ -1,7 +1,7 @@
 """Alerts from end to end: from a condition to the message at each receiver, and what groups or inhibits them.
 
-The inbox is the mail server and takes the place of Slack, PagerDuty and incident.io: it refuses what has not the shape
-that the service documents (demo/services.py).
+The inbox is the mail server and takes the place of Slack, PagerDuty, incident.io and Teams: it refuses what has not the
+shape that the service documents (demo/services.py).
 """
 
 import json
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.engine
 log = logging.getLogger(__name__)
 Record = Callable[[str, object], None]
 INBOX = "http://inbox:8025"
-RECEIVERS = ("webhook", "slack", "email", "pagerduty", "incidentio")
+RECEIVERS = ("webhook", "slack", "email", "pagerduty", "incidentio", "teams")
 EMAIL = {
     "smarthost": "inbox:1025",
     "from": "alertmanager@softfactory.example",
@@ -39,6 +39,7 @@ NOTIFICATIONS: dict[str, Any] = {
         "email": {"email": EMAIL},
         "pagerduty": {"pagerduty": {"url": f"{INBOX}/pagerduty/v2/enqueue"}},
         "incidentio": {"incidentio": {"url": f"{INBOX}/incidentio/v2/alert_events/alertmanager/1"}},
+        "teams": {"teams": {}},
     },
     # Sooner than the defaults: these tests are about the delivery, not about anybody's patience.
     "routes": [
@@ -56,6 +57,7 @@ SECRETS = {
     "slack_slack_webhook_url": f"{INBOX}/slack?token={{}}",
     "pagerduty_pagerduty_routing_key": "{}",
     "incidentio_incidentio_token": "{}",
+    "teams_teams_webhook_url": f"{INBOX}/teams?token={{}}",
 }
 
 
@@ -97,6 +99,7 @@ def about(stack: Stack, alert: str, resolved: bool = False) -> dict[str, tuple[d
         ("mails", "email"),
         ("pagerduty", "pagerduty"),
         ("incidentio", "incidentio"),
+        ("teams", "teams"),
     ):
         for one in kept[place]:
             body = one if place == "mails" else one["body"]
@@ -111,6 +114,8 @@ def _status(receiver: str, body: Mapping[str, Any]) -> str:
             title = body["attachments"][0]["title"]
         case "email":
             title = body["subject"]
+        case "teams":
+            title = body["attachments"][0]["content"]["body"][0]["text"]
         case "pagerduty":
             return "resolved" if body["event_action"] == "resolve" else "firing"
         case _:
@@ -171,6 +176,8 @@ def test_an_outage_reaches_every_receiver_and_so_does_its_end(told: Stack, recor
     assert page["dedup_key"] == resolved["pagerduty"][1]["dedup_key"]
     for text in (attachment["text"], mail["body"], page["payload"]["custom_details"]["firing"], str(page["links"])):
         assert link in text.replace("\n", "")
+    _, teams_text = (block["text"] for block in fired["teams"][1]["attachments"][0]["content"]["body"])
+    assert "RedisDown" in fired["teams"][1]["attachments"][0]["content"]["body"][0]["text"] and link in teams_text
     assert fired["incidentio"][1]["alerts"][0]["annotations"]["summary"] in attachment["text"]
 
 
