@@ -11,8 +11,9 @@ from typing import Any, Final
 from dashboards import dashboard_models, to_text
 from routing.alert_labels import label_sets
 from routing.render import alertmanager_files, template_problems
-from routing.routes import RoutingTree, tree
-from rules import ALERTS, JOBS, RECORDING_RULES, SLOS, alertmanager, grafana, node, prometheus
+from routing.routes import RoutingTree, routing_tree
+from rules import ALERTS, JOBS, RECORDING_RULES, SLOS, alertmanager, grafana, maintenance, node, prometheus
+from rules.maintenance import maintenance_files
 from rules.metrics import catalogues
 from rules.model import Alert, ScrapeJob
 from rules.render import OVERVIEW, digest, rule_files, to_yaml, tune
@@ -180,7 +181,12 @@ def build_desired_state(settings: Settings) -> DesiredState:
         },
         expected=ReadinessSpec(
             targets=frozenset((job, target.instance) for job, there in targets.items() for target in there),
-            rules=frozenset((alert.group or alert.service, alert.name) for alert in alerts),
+            rules=frozenset(
+                {
+                    *((alert.group or alert.service, alert.name) for alert in alerts),
+                    *((maintenance.GROUP, maintenance.ALERT_NAME) for _ in settings.notifications.maintenance_windows),
+                }
+            ),
             datasources=frozenset(source.uid for source in sources),
             dashboards=frozenset(pages),
             home="" if settings.existing_grafana else OVERVIEW,
@@ -225,10 +231,10 @@ def _resolve_and_validate(settings: Settings) -> Fitting:
         *retention_shorter_than_slo_window(SLOS, alerts, settings.retention),
     ]
     labels = _labels(alerts, targets, settings)
-    nowhere = routing_checks.validate_settings(settings, labels)
+    nowhere = routing_checks.validate_settings(settings)
     if nowhere:
         raise InvalidStackError([*problems, *nowhere])
-    routes = tree(settings, [one for sets in labels.values() for one in sets])
+    routes = routing_tree(settings)
     somewhere = {job.name: targets.get(job.name) or (_own(job, "nowhere", "nowhere"),) for job in JOBS}
     problems += secret_collisions(settings, (*routes.secrets, _grafana_secret(settings)))
     problems += routing_checks.problems(routes, settings, labels, _labels(ALERTS, somewhere, settings))
@@ -336,7 +342,11 @@ def _prometheus_release(
         ],
     }
     recordings = [recording for recording in RECORDING_RULES if recording.job.name in targets]
-    rules = rule_files(alerts, str(settings.runbook_base_url or ""), settings.link("grafana"), pages, recordings)
+    runbooks, grafana_url = str(settings.runbook_base_url or ""), settings.link("grafana")
+    rules = {
+        **rule_files(alerts, runbooks, grafana_url, pages, recordings),
+        **maintenance_files(settings.notifications.maintenance_windows, runbooks, grafana_url),
+    }
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     release = digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.

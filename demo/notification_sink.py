@@ -1,8 +1,8 @@
 """`python -m demo.notification_sink`: receives what the stack sends out, so that it can be seen and tested.
 
 Mail by SMTP on port 1025, Alertmanager's webhooks on HTTP port 8025: `/webhook` for people, `/heartbeat` for what waits
-for the Watchdog, and what takes the place of Slack, PagerDuty and incident.io (services.py). Kept in memory, the last
-500 of each.
+for the Watchdog, and what takes the place of Slack, PagerDuty, incident.io and Teams (services.py). Kept in memory, the
+last 500 of each.
 """
 
 import signal

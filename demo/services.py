@@ -1,6 +1,6 @@
-"""Stand-ins for Slack, PagerDuty and incident.io in the inbox: each checks a request against the documented shape of
-its service, answers as that does, and keeps what it took.
+"""Stand-ins for Slack, PagerDuty, incident.io and Teams in the inbox.
 
+Each checks a request against the documented shape of its service, answers as that does, and keeps what it took.
 `answers` makes one of them answer otherwise (`{"slack": 500}`), so that a failing receiver can be seen.
 """
 
@@ -16,14 +16,16 @@ ACTIONS = ("trigger", "acknowledge", "resolve")
 SLACK_TEXT, SLACK_ATTACHMENTS = 40_000, 100
 PAGERDUTY_SUMMARY, PAGERDUTY_EVENT, PAGERDUTY_KEY = 1024, 512_000, 255
 INCIDENT_IO_BODY = 512 * 1024
+TEAMS_MESSAGE = 28 * 1024
+ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
 
 
 class Services:
-    """What the three took, newest first, each {received, body}; `refused` says what was wrong with the others."""
+    """What they took, newest first, each {received, body}; `refused` says what was wrong with the others."""
 
     def __init__(self, keep: int = 500) -> None:
         self.kept: dict[str, deque[dict[str, Any]]] = {
-            name: deque(maxlen=keep) for name in ("slack", "pagerduty", "incidentio")
+            name: deque(maxlen=keep) for name in ("slack", "pagerduty", "incidentio", "teams")
         }
         self.refused: deque[dict[str, Any]] = deque(maxlen=keep)
         self.answers: dict[str, int] = {}
@@ -109,13 +111,32 @@ def incidentio_faults(body: Any, length: int, token: str) -> list[str]:
     return faults
 
 
+def teams_faults(body: Any, length: int) -> list[str]:
+    """A message with one adaptive card of text blocks (Microsoft's reference of the Teams webhook connector)."""
+    if not isinstance(body, dict):
+        return ["no JSON object"]
+    faults = [] if body.get("type") == "message" else ["type is not message"]
+    cards = [card for card in body.get("attachments") or () if card.get("contentType") == ADAPTIVE_CARD]
+    if len(cards) != 1:
+        return [*faults, "not one adaptive card"]
+    content = cards[0].get("content") or {}
+    blocks = content.get("body") or []
+    if content.get("type") != "AdaptiveCard" or not content.get("version"):
+        faults.append("content is no AdaptiveCard with a version")
+    if not blocks or not all(block.get("type") == "TextBlock" and block.get("text") for block in blocks):
+        faults.append("a block of the card is none of text")
+    if length > TEAMS_MESSAGE:
+        faults.append("longer than 28 KB")
+    return faults
+
+
 def _is_url(text: Any) -> bool:
     parts = urlsplit(str(text))
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def blueprint(services: Services, now: Any) -> Blueprint:
-    """The three services' addresses, and `PUT /api/answers`; `now` gives the time of a request."""
+    """The services' addresses, and `PUT /api/answers`; `now` gives the time of a request."""
     app = Blueprint("services", __name__)
 
     @app.post("/slack")
@@ -139,6 +160,12 @@ def blueprint(services: Services, now: Any) -> Blueprint:
         if status is not None:
             return {"type": "validation_error", "status": status}, status
         return {"status": "success", "message": "Event accepted for processing", "deduplication_key": source}, 202
+
+    @app.post("/teams")
+    def teams() -> ResponseReturnValue:
+        body = request.get_json(silent=True)
+        status = services.take("teams", now(), teams_faults(body, request.content_length or 0))
+        return ("", 202) if status is None else ({"error": "see refused"}, status)
 
     @app.put("/api/answers")
     def answers() -> ResponseReturnValue:

@@ -106,7 +106,7 @@ def show_routes(
     stack: Stack = "dev",
     write: Annotated[bool, typer.Option("--write", help="Write docs/routes.md, for all environments.")] = False,
 ) -> None:
-    """Print who is told of each alert of the stack, how soon and how often."""
+    """Print the receivers of each alert of the stack, how soon they are notified and how often."""
     if write:
         plans = {name: _plan(name)[1] for name in stacks()}
         routes.ROUTES_MD.write_text(routes.table(plans), encoding="utf-8")
@@ -118,19 +118,21 @@ def show_routes(
 @app.command("test-alert")
 def send_test_alert(
     stack: Stack = "dev",
-    severity: Annotated[Severity, typer.Option(help="Whose way it goes.")] = Severity.CRITICAL,
+    severity: Annotated[Severity, typer.Option(help="The severity of the alert.")] = Severity.CRITICAL,
 ) -> None:
-    """Send an alert the real way, say what each receiver accepted; exit code 1 where one did not, or none was told."""
+    """Send a test alert, say what each receiver accepted; exit code 1 if one did not, or none was notified."""
+    if severity is Severity.NONE:
+        _fail("severity none notifies nobody; write critical or warning. The Watchdog tests the dead man's switch")
     settings, desired = _plan(stack)
     with client() as http:
         silences.check_environment(http, settings.published("alertmanager"), settings.environment)
         outcomes = test_alert.send(http, desired, severity)
     for outcome in outcomes:
-        typer.echo(f"{'✓' if outcome.well else '✗'} {outcome}")
-    raise typer.Exit(0 if outcomes and all(outcome.well for outcome in outcomes) else 1)
+        typer.echo(f"{'✓' if outcome.ok else '✗'} {outcome}")
+    raise typer.Exit(0 if outcomes and all(outcome.ok for outcome in outcomes) else 1)
 
 
-silence = typer.Typer(no_args_is_help=True, help="Silence what nobody planned, over Alertmanager alone.")
+silence = typer.Typer(no_args_is_help=True, help="Silence alerts during unplanned work, over Alertmanager alone.")
 app.add_typer(silence, name="silence")
 
 
@@ -143,7 +145,7 @@ def add_silence(
     duration: Annotated[str, typer.Option(help="How long from now on, such as 2h.")] = "",
     end: Annotated[str, typer.Option(help="Until when, such as 2027-01-16T22:00+01:00.")] = "",
 ) -> None:
-    """Tell nobody of the alerts that all matchers fit, until an end; print the silence's id."""
+    """Silence the alerts that all matchers match, until an end; print the silence's id."""
     try:
         desired, ends = silences.read_matchers(matchers), silences.parse_end(duration, end, datetime.now(UTC))
         with client() as http:

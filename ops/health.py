@@ -10,10 +10,13 @@ from clients import probes
 from clients.probes import ClientError
 from desired_state import ReadinessSpec
 from readiness.checks import Endpoints, Finding, find_problems
+from routing.routes import WATCHDOG
+from rules.maintenance import ALERT_NAME
 
 TITLE: Final = "=== SoftFactory Monitoring Stack Health Check ==="
 T = TypeVar("T")
-WATCHDOG: Final = "Watchdog"  # always fires, by design: the dead-man's switch
+# These fire by design and tell of no problem: the Watchdog always, a maintenance window while it is open.
+EXPECTED_ALERTS: Final = frozenset({WATCHDOG, ALERT_NAME})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +114,7 @@ def _report_line(problem: Finding) -> str:
 
 
 def _firing(http: httpx.Client, alertmanager: str) -> tuple[str, ...]:
-    return tuple(sorted(name for name in probes.alerts(http, alertmanager) if name != WATCHDOG))
+    return tuple(sorted(name for name in probes.alerts(http, alertmanager) if name not in EXPECTED_ALERTS))
 
 
 def _or_none(question: Callable[[], T]) -> T | None:

@@ -1,4 +1,4 @@
-"""Silences for what nobody planned: made, listed and ended over Alertmanager's API, so that Grafana may be down."""
+"""Silences for unplanned work: added, listed and expired over Alertmanager's API, so that Grafana may be down."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import httpx
 
 from clients import probes
 from clients.probes import ClientError
-from stacks.matchers import Matcher, check_narrow, matcher
+from stacks.matchers import Matcher, parse_matcher, require_selective_matchers
 from stacks.types import seconds, shown
 
 MAX_DURATION: Final = timedelta(days=31)  # what lasts longer is no accident: turn the alert off in the settings
@@ -39,22 +39,22 @@ class Silence:
 def read_matchers(words: Iterable[str]) -> tuple[Matcher, ...]:
     """Matchers as amtool reads them: a first word without an operator is the value of alertname.
 
-    ValueError where there are none, one is wrong, or they fit every alert that there is.
+    ValueError if there are none, one is invalid, or they match every alert.
     """
     found = []
     for number, word in enumerate(words):
         plain = number == 0 and not re.search(r"[=~]", word)
-        found.append(Matcher("alertname", "=", word) if plain else matcher(word))
+        found.append(Matcher("alertname", "=", word) if plain else parse_matcher(word))
     if not found:
         raise ValueError("nothing to silence; write matchers, such as ApiDown or service=redis")
-    check_narrow(found)  # Alertmanager refuses it too, in other words
+    require_selective_matchers(found)  # Alertmanager refuses it too, in other words
     return tuple(found)
 
 
 def parse_end(duration: str, end: str, now: datetime) -> datetime:
     """The end of a silence: `duration` from now on (2h), or the moment `end` (ISO 8601 with its zone).
 
-    ValueError where it is neither, not ahead, or further away than a month.
+    ValueError if it is neither, in the past, or more than a month away.
     """
     if bool(duration) == bool(end):
         raise ValueError("a silence needs one end: --duration 2h, or --end 2027-01-16T22:00+01:00")
@@ -126,7 +126,7 @@ def list_silences(http: httpx.Client, alertmanager: str, expired: bool = False) 
 
 
 def expire(http: httpx.Client, alertmanager: str, name: str) -> None:
-    """Ends a silence now. ClientError where there is none with that id."""
+    """Expires a silence now. ClientError if no silence has that id."""
     if not re.fullmatch(r"[0-9a-f-]{36}", name):
         raise ClientError(f"{shown(name)} is not the id of a silence; `python -m ops silence list` shows them")
     probes.send(http, SERVICE_NAME, "DELETE", f"{alertmanager}/api/v2/silence/{name}", None)

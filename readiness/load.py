@@ -44,7 +44,7 @@ def prepare(
     if missing:
         lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in missing)
         raise pulumi.RunError(f"stack {stack} lacks secrets; set each with:\n{lines}")
-    wrong = [name for name in desired.routes.addresses if not _is_url(config.require(name))]
+    wrong = [name for name in desired.routes.url_secrets if not _is_url(config.require(name))]
     if wrong:
         lines = "\n".join(f"  pulumi config set --stack {stack} --secret {name}" for name in wrong)
         raise pulumi.RunError(

@@ -1,1 +1,1 @@
-"""Who is told: receivers, the route tree and Alertmanager's configuration."""
+"""Alert routing: the routing tree, and Alertmanager's configuration from it."""

@@ -1,11 +1,11 @@
-"""Alertmanager's configuration from a route tree."""
+"""Alertmanager's configuration from a routing tree."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from routing.routes import GROUP_BY, Route, RoutingTree
+from routing.routes import CRITICAL_TIMING, GROUP_BY, GroupTiming, Route, RoutingTree
 from rules.render import digest, to_yaml
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -44,30 +44,35 @@ def template_problems(files: Mapping[str, str]) -> list[str]:
 
 
 def _configuration(tree: RoutingTree) -> dict[str, Any]:
-    first = tree.routes[0].pace
-    intervals = [{"name": name, "time_intervals": there} for name, there in tree.intervals.items()]
+    intervals = [{"name": name, "time_intervals": interval} for name, interval in tree.time_intervals.items()]
     return {
         "route": {
-            "receiver": tree.default,
+            "receiver": tree.default_receiver,
             "group_by": list(GROUP_BY),
-            "group_wait": first.wait,
-            "group_interval": first.interval,
-            "repeat_interval": first.repeat,
+            **_timing(CRITICAL_TIMING),
             "routes": [_route(route) for route in tree.routes],
         },
         "inhibit_rules": [
             {
-                "source_matchers": [str(matcher) for matcher in rule.source],
-                "target_matchers": [str(matcher) for matcher in rule.target],
+                "source_matchers": [str(matcher) for matcher in rule.source_matchers],
+                "target_matchers": [str(matcher) for matcher in rule.target_matchers],
                 "equal": list(rule.equal),
             }
-            for rule in tree.inhibitions
+            for rule in (*tree.inhibit_rules, *tree.maintenance)
         ],
         **({"time_intervals": intervals} if intervals else {}),
         "receivers": [
-            {"name": name, **(receiver.render() if receiver else {})} for name, receiver in tree.receivers.items()
+            {"name": name, **(receiver.render(name) if receiver else {})} for name, receiver in tree.receivers.items()
         ],
         "templates": ["/etc/alertmanager/current/templates/*.tmpl"],
+    }
+
+
+def _timing(timing: GroupTiming) -> dict[str, str]:
+    return {
+        "group_wait": timing.group_wait,
+        "group_interval": timing.group_interval,
+        "repeat_interval": timing.repeat_interval,
     }
 
 
@@ -75,11 +80,8 @@ def _route(route: Route) -> dict[str, Any]:
     return {
         "receiver": route.receiver,
         "matchers": [str(matcher) for matcher in route.matchers],
-        "group_wait": route.pace.wait,
-        "group_interval": route.pace.interval,
-        "repeat_interval": route.pace.repeat,
-        **({"continue": True} if route.more else {}),
-        **({"active_time_intervals": list(route.active)} if route.active else {}),
-        **({"mute_time_intervals": list(route.mute)} if route.mute else {}),
-        **({"routes": [_route(inner) for inner in route.routes]} if route.routes else {}),
+        **_timing(route.timing),
+        **({"continue": True} if route.continue_ else {}),
+        **({"active_time_intervals": list(route.active_time_intervals)} if route.active_time_intervals else {}),
+        **({"mute_time_intervals": list(route.mute_time_intervals)} if route.mute_time_intervals else {}),
     }

@@ -1,135 +1,197 @@
-"""The route tree: which severity goes to whom and when, what holds back what, and when nobody is told."""
+"""The routing tree: which alerts go to which receivers and when, and which alerts inhibit which."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
 from typing import Any, Final
 
+from rules import maintenance
 from rules.model import Severity
-from stacks.matchers import LabelSet, Matcher, all_hold, matcher
-from stacks.notifications import HEARTBEAT, HEARTBEAT_SECRET, MaintenanceWindow, Way
-from stacks.receivers import Receiver, Webhook
+from stacks.matchers import LabelSet, Matcher, all_match, parse_matcher
+from stacks.notifications import DEAD_MANS_SWITCH, Notifications, RouteSettings
+from stacks.receivers import DeadMansSwitch, Receiver
 from stacks.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupTiming:
-    """`wait` gathers what breaks together, `interval` what joins it later; `repeat` tells an unsolved alert again."""
+    """Alertmanager's three durations of a route: `group_wait` collects the alerts that fire at once into one
+    notification, `group_interval` those that join the group later, and a firing alert is repeated after
+    `repeat_interval`.
+    """
 
-    wait: str
-    interval: str
-    repeat: str
+    group_wait: str
+    group_interval: str
+    repeat_interval: str
 
 
-NULL: Final = "null"  # the receiver that tells nobody
-OFFICE_HOURS: Final = "office-hours"
-# Alerts of one name about one service are one message: ten disks that fill up are one piece of news.
+NULL: Final = "null"  # the receiver that notifies nobody
+WATCHDOG: Final = "Watchdog"
+# Alerts of one name about one service are one notification: ten disks that fill up are one piece of news.
 GROUP_BY: Final = ("alertname", "service")
-# Ten seconds gather what breaks together; an hour reminds without wearing out.
-CRITICAL: Final = GroupTiming(wait="10s", interval="1m", repeat="1h")
-# A warning waits for working hours, so half a day is soon enough to be told again.
-WARNING: Final = GroupTiming(wait="1m", interval="5m", repeat="12h")
-# Told again every five minutes: what waits for it may miss one, and still call within a quarter of an hour.
-BEAT: Final = GroupTiming(wait="0s", interval="1m", repeat="5m")
-# Where these fire, the figures of what they measure are old or missing, and so is what would be said of them.
+# Ten seconds collect what one failure sets off; an hour reminds without wearing out.
+CRITICAL_TIMING: Final = GroupTiming(group_wait="10s", group_interval="1m", repeat_interval="1h")
+# A warning is for working hours, so half a day is soon enough to repeat it.
+WARNING_TIMING: Final = GroupTiming(group_wait="1m", group_interval="5m", repeat_interval="12h")
+# Every five minutes: the dead man's switch may miss one, and still page within a quarter of an hour.
+WATCHDOG_TIMING: Final = GroupTiming(group_wait="0s", group_interval="1m", repeat_interval="5m")
+# If one of these fires, the metrics that the exporter gives are old or missing, and so are the warnings about them.
 EXPORTER_ALERTS: Final = ("TargetDown", "PostgresExporterFailing")
-HOST: Final = "engine-host"  # the instance of the node under the engine
+HOST_INSTANCE: Final = "engine-host"  # the instance of the node under the Docker engine
 COMPONENTS_ON_HOST: Final = ("alertmanager", "grafana", "prometheus")  # the services that always run there
-MAX_OVERLAPPING_WINDOWS: Final = 6  # with different matchers about one alert: 63 routes for each receiver
-Planned = tuple[tuple[tuple[str, ...], tuple[Matcher, ...]], ...]  # the names of works, and what they are about
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """Alerts that fit all `matchers` go to `receiver`, and further routes are asked too where `more`.
+    """Alerts that match all `matchers` go to `receiver`; with `continue_` the routes after it are asked too.
 
-    `active` and `mute` name time intervals: told in those alone, and never in these. `routes` are special cases, of
-    which the first that fits counts instead.
+    `active_time_intervals` and `mute_time_intervals` name time intervals: it notifies in the former alone, and not in
+    the latter.
     """
 
     matchers: tuple[Matcher, ...]
     receiver: str
-    pace: GroupTiming
-    more: bool = False
-    active: tuple[str, ...] = ()
-    mute: tuple[str, ...] = ()
-    routes: tuple["Route", ...] = ()
+    timing: GroupTiming
+    continue_: bool = False
+    active_time_intervals: tuple[str, ...] = ()
+    mute_time_intervals: tuple[str, ...] = ()
+
+    def is_certain(self, labels: LabelSet) -> bool:
+        """Whether an alert with these labels, if it matches, does so whatever the values are that are not known."""
+        return all(labels.get(matcher.label, "") is not None for matcher in self.matchers)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InhibitRule:
-    """An alert that fits `source` holds back those that fit `target` and have the same values in `equal`."""
+    """An alert that matches `source_matchers` inhibits those that match `target_matchers` and have the same values in
+    `equal`.
+    """
 
-    source: tuple[Matcher, ...]
-    target: tuple[Matcher, ...]
+    source_matchers: tuple[Matcher, ...]
+    target_matchers: tuple[Matcher, ...]
     equal: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{{{', '.join(map(str, self.source))}}} over {{{', '.join(map(str, self.target))}}}"
+        return f"{{{', '.join(map(str, self.source_matchers))}}} over {{{', '.join(map(str, self.target_matchers))}}}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoutingTree:
-    """`default` takes what no route does: an alert that is not of this project. `intervals` are Alertmanager's time
-    intervals, by name.
+    """Alertmanager's routing. `default_receiver` takes what no route matches: an alert that is not of this project. The
+    first `internal` routes are the stack's own, the others are those of the settings. `time_intervals` are
+    Alertmanager's, by name. `maintenance` are the inhibit rules of the maintenance windows.
     """
 
-    receivers: Mapping[str, Receiver | None]  # None tells nobody
-    default: str
+    receivers: Mapping[str, Receiver | None]  # None notifies nobody
+    default_receiver: str
     routes: tuple[Route, ...]
-    inhibitions: tuple[InhibitRule, ...]
-    intervals: Mapping[str, list[dict[str, Any]]]
+    internal: int
+    inhibit_rules: tuple[InhibitRule, ...]
+    maintenance: tuple[InhibitRule, ...]
+    time_intervals: Mapping[str, list[dict[str, Any]]]
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that the receivers read, sorted."""
         return tuple(
-            sorted({secret for receiver in self.receivers.values() if receiver for secret in receiver.secrets})
+            sorted(secret for name, receiver in self.receivers.items() if receiver for secret in receiver.secrets(name))
         )
 
     @property
-    def addresses(self) -> tuple[str, ...]:
+    def url_secrets(self) -> tuple[str, ...]:
         """The names of those secrets that hold a URL, sorted."""
-        return tuple(sorted({name for receiver in self.receivers.values() if receiver for name in receiver.addresses}))
+        return tuple(
+            sorted(
+                secret for name, receiver in self.receivers.items() if receiver for secret in receiver.url_secrets(name)
+            )
+        )
 
-    def taken(self, labels: LabelSet) -> tuple[Route, ...]:
-        """The routes that an alert with these labels takes, as Alertmanager finds them; none where the default does."""
-        return tuple(_taken(self.routes, labels))
+    @property
+    def default_route(self) -> Route:
+        """The route of what no other one matches."""
+        return Route(matchers=(), receiver=self.default_receiver, timing=CRITICAL_TIMING)
 
-    def told(self, labels: LabelSet) -> tuple[str, ...]:
+    def match(self, labels: LabelSet) -> tuple[Route, ...]:
+        """The routes that an alert with these labels takes, as Alertmanager finds them; none if it is left to the
+        default receiver. If the value of a label decides and is not known, the routes of either case.
+        """
+        return tuple(_match(self.routes, labels))
+
+    def receivers_for(self, labels: LabelSet) -> tuple[str, ...]:
         """The receivers of an alert with these labels."""
-        return tuple(route.receiver for route in self.taken(labels)) or (self.default,)
+        return tuple(route.receiver for route in self.match(labels)) or (self.default_receiver,)
 
 
-def _taken(routes: Iterable[Route], labels: LabelSet) -> Iterator[Route]:
+def _match(routes: Iterable[Route], labels: LabelSet) -> Iterator[Route]:
     for route in routes:
-        if all_hold(route.matchers, labels):
-            yield from tuple(_taken(route.routes, labels)) or (route,)
-            if not route.more:
+        if all_match(route.matchers, labels):
+            yield route
+            if not route.continue_ and route.is_certain(labels):
                 return
 
 
-def tree(settings: Settings, alerts: Iterable[LabelSet]) -> RoutingTree:
-    """One environment's tree; `alerts` are the labels of those that it has."""
+def routing_tree(settings: Settings) -> RoutingTree:
+    """One environment's routing tree."""
     notifications = settings.notifications
-    people = notifications.receivers
-    # The end of a heartbeat is its silence: a message about it would pass for one more.
-    heart = Webhook(url=notifications.heartbeat_url, secret=HEARTBEAT_SECRET, send_resolved=False)
-    beat = HEARTBEAT if notifications.heartbeat else NULL
-    about = tuple(alerts)
-    office = (OFFICE_HOURS,) if notifications.office_hours else ()
-    ways = notifications.ways
-    planned = together(notifications.planned_work)
+    switch = notifications.dead_mans_switch
+    internal = _internal_routes(notifications)
     return RoutingTree(
-        receivers={**people, beat: heart if notifications.heartbeat else None},
-        default=next(iter(ways.critical.to or people)),
-        routes=(
-            *_routes(Severity.CRITICAL, ways.critical, CRITICAL, people, (), planned, about),
-            *_routes(Severity.WARNING, ways.warning, WARNING, people, office, planned, about),
-            Route(matchers=(_severity(Severity.NONE),), receiver=beat, pace=BEAT),
-        ),
-        inhibitions=_inhibitions(settings),
-        intervals=_intervals(settings),
+        receivers={
+            **notifications.kinds,
+            **({DEAD_MANS_SWITCH: switch} if isinstance(switch, DeadMansSwitch) else {}),
+            NULL: None,
+        },
+        default_receiver=notifications.effective_routes[0].receivers[0],
+        routes=(*internal, *_settings_routes(notifications)),
+        internal=len(internal),
+        inhibit_rules=_inhibit_rules(settings),
+        maintenance=_maintenance(notifications),
+        time_intervals={
+            name: [
+                {
+                    "times": [{"start_time": interval.start_time, "end_time": interval.end_time}],
+                    "weekdays": list(interval.days),
+                    "location": interval.time_zone,
+                }
+                for interval in notifications.intervals(name)
+            ]
+            for name in notifications.time_intervals
+        },
+    )
+
+
+def _internal_routes(notifications: Notifications) -> tuple[Route, ...]:
+    """Severity none comes first, so that no route of the settings takes the Watchdog, or a maintenance window."""
+    none = _severity(Severity.NONE)
+    rest = Route(matchers=(none,), receiver=NULL, timing=WATCHDOG_TIMING)
+    if notifications.dead_mans_switch == "disabled":
+        return (rest,)
+    watchdog = (none, Matcher("alertname", "=", WATCHDOG))
+    return (Route(matchers=watchdog, receiver=DEAD_MANS_SWITCH, timing=WATCHDOG_TIMING), rest)
+
+
+def _settings_routes(notifications: Notifications) -> Iterator[Route]:
+    """For each route of the settings one Alertmanager route per receiver, all but the last going on."""
+    for route in notifications.effective_routes:
+        for number, receiver in enumerate(route.receivers, start=1):
+            yield Route(
+                matchers=route.all_matchers,
+                receiver=receiver,
+                timing=timing(route),
+                continue_=route.continue_ or number < len(route.receivers),
+                active_time_intervals=route.active_time_intervals,
+                mute_time_intervals=route.mute_time_intervals,
+            )
+
+
+def timing(route: RouteSettings) -> GroupTiming:
+    """The durations of a route: the critical alerts' defaults, unless none of them matches."""
+    critical = {"severity": Severity.CRITICAL.value}
+    may_be_critical = all_match((one for one in route.all_matchers if one.label == "severity"), critical)
+    default = CRITICAL_TIMING if may_be_critical else WARNING_TIMING
+    return GroupTiming(
+        group_wait=route.group_wait or default.group_wait,
+        group_interval=route.group_interval or default.group_interval,
+        repeat_interval=route.repeat_interval or default.repeat_interval,
     )
 
 
@@ -137,129 +199,49 @@ def _severity(severity: Severity) -> Matcher:
     return Matcher("severity", "=", severity.value)
 
 
-def _routes(
-    severity: Severity,
-    way: Way,
-    usual: GroupTiming,
-    people: Iterable[str],
-    active: tuple[str, ...],
-    planned: Planned,
-    about: tuple[LabelSet, ...],
-) -> Iterator[Route]:
-    """One route for each receiver of a severity."""
-    mine = tuple(labels for labels in about if labels.get("severity") == severity.value)
-    names = tuple(way.to or people)
-    pace = paced(way, usual)
-    for name in names:
-        yield Route(
-            matchers=(_severity(severity),),
-            receiver=name,
-            pace=pace,
-            more=name != names[-1],
-            active=active,
-            routes=_muted(name, pace, active, planned, mine),
-        )
-
-
-def paced(way: Way, usual: GroupTiming) -> GroupTiming:
-    """The pace of a way, as usual where it says nothing else."""
-    return GroupTiming(
-        wait=way.wait or usual.wait, interval=way.interval or usual.interval, repeat=way.repeat or usual.repeat
-    )
-
-
-def together(works: Mapping[str, MaintenanceWindow]) -> Planned:
-    """The planned works, sorted by name, those with the same matchers as one."""
-    same: dict[frozenset[Matcher], tuple[list[str], tuple[Matcher, ...]]] = {}
-    for name, work in sorted(works.items()):
-        matchers = tuple(map(matcher, work.matchers))
-        same.setdefault(frozenset(matchers), ([], matchers))[0].append(name)
-    return tuple((tuple(names), matchers) for names, matchers in same.values())
-
-
-def _muted(
-    receiver: str,
-    pace: GroupTiming,
-    active: tuple[str, ...],
-    planned: Planned,
-    about: tuple[LabelSet, ...],
-    already: tuple[str, ...] = (),
-) -> tuple[Route, ...]:
-    """A route for each planned work, and in it one for each later work that is about the same alerts: 2^n for n
-    works on one alert, which is why their number has a bound (`MAX_OVERLAPPING_WINDOWS`).
-
-    Of several routes that fit, Alertmanager takes the first, and a route inherits no time intervals.
-    """
-    made = []
-    for number, (names, matchers) in enumerate(planned):
-        mine = tuple(labels for labels in about if all_hold(matchers, labels))
-        if mine:
-            mute = (*already, *map(interval_name, names))
-            inner = _muted(receiver, pace, active, planned[number + 1 :], mine, mute)
-            made.append(Route(matchers=matchers, receiver=receiver, pace=pace, active=active, mute=mute, routes=inner))
-    return tuple(made)
-
-
-def interval_name(name: str) -> str:
-    """A planned work's name among the time intervals."""
-    return f"planned-{name}"
-
-
-def _inhibitions(settings: Settings) -> tuple[InhibitRule, ...]:
+def _inhibit_rules(settings: Settings) -> tuple[InhibitRule, ...]:
     critical, warning = _severity(Severity.CRITICAL), _severity(Severity.WARNING)
-    somewhere = Matcher("instance", "!=", "")
-    of_a_job = (Matcher("instance", "=", ""), Matcher("job", "!=", ""))
+    has_instance = Matcher("instance", "!=", "")
+    job_level = (Matcher("instance", "=", ""), Matcher("job", "!=", ""))
     hosted = (*COMPONENTS_ON_HOST, *(_demo_services(settings) if settings.demo else ()))
     return (
-        # Who comes for the outage sees the rest.
-        InhibitRule(source=(critical, somewhere), target=(warning, somewhere), equal=("service", "instance")),
-        # An objective's alert is about a job as a whole: the fast burn over the slow one.
-        InhibitRule(source=(critical, *of_a_job), target=(warning, *of_a_job), equal=("service", "job")),
+        # Whoever comes for the outage sees the rest.
         InhibitRule(
-            source=(Matcher("alertname", "=~", "|".join(EXPORTER_ALERTS)), somewhere),
-            target=(warning, somewhere, Matcher("alertname", "!~", "|".join(EXPORTER_ALERTS))),
+            source_matchers=(critical, has_instance),
+            target_matchers=(warning, has_instance),
             equal=("service", "instance"),
         ),
-        # Its services fail with the host, and share nothing with it but the environment. What is critical is told
+        # An SLO's alert is about a job as a whole: the fast burn over the slow one.
+        InhibitRule(
+            source_matchers=(critical, *job_level), target_matchers=(warning, *job_level), equal=("service", "job")
+        ),
+        InhibitRule(
+            source_matchers=(Matcher("alertname", "=~", "|".join(EXPORTER_ALERTS)), has_instance),
+            target_matchers=(warning, has_instance, Matcher("alertname", "!~", "|".join(EXPORTER_ALERTS))),
+            equal=("service", "instance"),
+        ),
+        # The services on a host fail with it, and share no label with it but the environment. Critical alerts notify
         # nevertheless.
         InhibitRule(
-            source=(critical, Matcher("service", "=", "node"), Matcher("instance", "=", HOST)),
-            target=(warning, Matcher("service", "=~", "|".join(sorted(hosted)))),
+            source_matchers=(critical, Matcher("service", "=", "node"), Matcher("instance", "=", HOST_INSTANCE)),
+            target_matchers=(warning, Matcher("service", "=~", "|".join(sorted(hosted)))),
             equal=("environment",),
         ),
     )
 
 
 def _demo_services(settings: Settings) -> tuple[str, ...]:
-    """The services that a demo runs on the engine's host too."""
+    """The services that a demo runs on the host of the Docker engine too."""
     return ("api", *settings.demo_servers)
 
 
-def _intervals(settings: Settings) -> dict[str, list[dict[str, Any]]]:
-    notifications = settings.notifications
-    hours = notifications.office_hours
-    intervals: dict[str, list[dict[str, Any]]] = {}
-    if hours:
-        times = [{"start_time": hours.start, "end_time": hours.end}]
-        intervals[OFFICE_HOURS] = [{"times": times, "weekdays": list(hours.days), "location": hours.time_zone}]
-    for name, work in sorted(notifications.planned_work.items()):
-        intervals[interval_name(name)] = list(_time_intervals_by_day(work))
-    return intervals
-
-
-def _time_intervals_by_day(work: MaintenanceWindow) -> Iterator[dict[str, Any]]:
-    """Alertmanager's intervals come again, so a span of time is written as its days, each of one year."""
-    first, last = work.span
-    day = first.date()
-    while day <= last.date():
-        start = first.time() if day == first.date() else time.min
-        if datetime.combine(day, start) < last:
-            end = work.end.partition(" ")[2] if day == last.date() else "24:00"
-            yield {
-                "times": [{"start_time": f"{start:%H:%M}", "end_time": end}],
-                "days_of_month": [str(day.day)],
-                "months": [str(day.month)],
-                "years": [str(day.year)],
-                "location": work.time_zone,
-            }
-        day += timedelta(days=1)
+def _maintenance(notifications: Notifications) -> tuple[InhibitRule, ...]:
+    """While a window is open, its alert inhibits those that it is about; never the Watchdog, or another window."""
+    return tuple(
+        InhibitRule(
+            source_matchers=(Matcher("alertname", "=", maintenance.ALERT_NAME), Matcher("window", "=", name)),
+            target_matchers=(*map(parse_matcher, window.matchers), Matcher("severity", "!=", Severity.NONE.value)),
+            equal=(),
+        )
+        for name, window in sorted(notifications.maintenance_windows.items())
+    )

@@ -31,7 +31,8 @@ class Unit(StrEnum):
 class Severity(StrEnum):
     """How soon a person must act: now, or in working hours.
 
-    None is for the Watchdog alone, which always fires: its silence is the news.
+    None is for what fires by design and notifies nobody: the Watchdog, whose absence is the news, and an open
+    maintenance window.
     """
 
     CRITICAL = "critical"

@@ -85,8 +85,12 @@ def _page(alert: Alert, pages: Container[str]) -> str:
     return f"{alert.service}?var-instance={instance}" if chosen else alert.service
 
 
+def runbook_url(base: str, service: str, alert: str) -> str:
+    """The link to an alert's heading in its service's runbook; without `base` a path in this repository."""
+    return f"{base.rstrip('/')}/{RUNBOOK_PATH.format(service=service)}#{alert.lower()}".lstrip("/")
+
+
 def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:
-    runbook = RUNBOOK_PATH.format(service=alert.service)
     return {
         "alert": alert.name,
         "expr": alert.expr(),
@@ -95,7 +99,7 @@ def _rule(alert: Alert, runbooks: str, dashboard: str) -> dict[str, Any]:
         "annotations": {
             "summary": alert.summary,
             "description": alert.description,
-            "runbook_url": f"{runbooks.rstrip('/')}/{runbook}#{alert.name.lower()}".lstrip("/"),
+            "runbook_url": runbook_url(runbooks, alert.service, alert.name),
             "dashboard_url": dashboard,
         },
     }

@@ -1,4 +1,4 @@
-"""Alertmanager's matchers: which alerts a route, an inhibition, planned work or a silence is about."""
+"""Alertmanager's matchers: which alerts a route, an inhibit rule, a maintenance window or a silence is about."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,9 @@ import re2
 
 from stacks.types import shown
 
-# A label's value, or None where it is known to be there but not what it is: a disk's device, a database's name.
+# A label's value, or None if the label is known to exist but its value is not: a disk's device, a database's name.
 LabelSet = Mapping[str, str | None]
-_FORM: Final = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", flags=re.DOTALL)
+_MATCHER_RE: Final = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", flags=re.DOTALL)
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', flags=re.DOTALL)
 # Alertmanager is written in Go, whose regular expressions are RE2's and know no lookahead.
 _RE2: Final = re2.Options()
@@ -39,8 +39,8 @@ class Matcher:
         escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         return f'{self.label}{self.operator}"{escaped}"'
 
-    def holds(self, labels: LabelSet) -> bool:
-        """Whether an alert with these labels may be meant; certain where the label's value is known."""
+    def matches(self, labels: LabelSet) -> bool:
+        """Whether an alert with these labels may match; certain if the label's value is known."""
         value = labels.get(self.label, "")
         if value is None:
             # Any value but none at all.
@@ -49,25 +49,25 @@ class Matcher:
         return met is self.is_equal
 
 
-def all_hold(matchers: Iterable[Matcher], labels: LabelSet) -> bool:
-    return all(matcher.holds(labels) for matcher in matchers)
+def all_match(matchers: Iterable[Matcher], labels: LabelSet) -> bool:
+    return all(matcher.matches(labels) for matcher in matchers)
 
 
-def check_narrow(matchers: Iterable[Matcher]) -> None:
-    """ValueError where all would hold for an alert without any label: `service!=redis` is nearly everything, and with a
-    slip in the label's name it is everything.
+def require_selective_matchers(matchers: Iterable[Matcher]) -> None:
+    """ValueError if all match an alert without any label: `service!=redis` matches nearly everything, and with a slip
+    in the label's name it matches everything.
     """
-    if all(one.holds({}) for one in matchers):
+    if all(one.matches({}) for one in matchers):
         about = ", ".join(map(str, matchers))
         raise ValueError(f"{about} would silence alerts that lack the label; add one with a value")
 
 
-def matcher(text: str) -> Matcher:
+def parse_matcher(text: str) -> Matcher:
     """A matcher as Alertmanager writes it: `service="postgres"`, `alertname=~Slow.*`; quotes may be left out.
 
-    Raises ValueError where it is none.
+    Raises ValueError if it is invalid.
     """
-    form = _FORM.fullmatch(text)
+    form = _MATCHER_RE.fullmatch(text)
     if form is None:
         raise ValueError(
             f'{shown(text)} is not a matcher; write a label, =, !=, =~ or !~, and a value: service="redis"'

@@ -1,14 +1,15 @@
-"""The ways in which an alert reaches a person: one class each, with what the settings say of it, the secrets that it
-needs, and what Alertmanager is told.
+"""The kinds of receivers, one class each: its settings, the secrets that it reads, and its Alertmanager configuration.
 
-A secret is read from its file at each message, so a rotated one counts at once. Words come from routing/templates/.
+A receiver's secrets are named `<receiver>_<what>`, with hyphens as underscores, so that two receivers of one kind have
+one each: the Slack receiver `dba` reads `dba_slack_webhook_url`. Alertmanager reads the secret's file for each
+notification, so a rotated secret counts at once. The text of a message comes from routing/templates/.
 """
 
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from stacks.types import SOME, Address, SettingsModel, Switch, Url, expect, shown
+from stacks.types import SOME, Address, SettingsModel, Url, expect, shown
 
 SECRETS: Final = "/run/secrets"  # where every service finds its secrets, one file each
 TITLE: Final = '{{ template "softfactory.title" . }}'
@@ -30,71 +31,93 @@ Tls = Annotated[
     expect("a kind of TLS", "starttls, implicit or none"),
 ]
 MailUser = Annotated[
-    str, StringConstraints(pattern=r"^\S{1,200}$"), expect("a user", "the mail server's, without blanks")
+    str, StringConstraints(pattern=r"^\S{1,200}$"), expect("a user name", "the mail server's, without blanks")
+]
+SlackAuth = Annotated[
+    str,
+    StringConstraints(pattern="^(webhook|bot_token)$"),
+    expect("a way to log in to Slack", "webhook or bot_token"),
 ]
 
 
+def secret_name(receiver: str, what: str) -> str:
+    """The name of a receiver's secret: `<receiver>_<what>`, such as dba_slack_webhook_url."""
+    return f"{receiver}_{what}".replace("-", "_")
+
+
+def _file(secret: str) -> str:
+    return f"{SECRETS}/{secret}"
+
+
 class Receiver(SettingsModel):
-    """`secrets` are the names of those that it reads, `addresses` those of them that hold a URL."""
+    """One kind of receiver. Its methods take the receiver's own name, which its secrets carry."""
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
+    def secrets(self, name: str) -> tuple[str, ...]:
+        """The names of the secrets that it reads."""
         return ()
 
-    @property
-    def addresses(self) -> tuple[str, ...]:
+    def url_secrets(self, name: str) -> tuple[str, ...]:
+        """Those of its secrets that hold a URL; they are checked to be one before anything is deployed."""
         return ()
 
-    def render(self) -> dict[str, Any]:
-        """Alertmanager's configuration of it, without the name."""
+    def render(self, name: str) -> dict[str, Any]:
+        """Its Alertmanager configuration, without the name."""
         raise NotImplementedError
 
 
 class Webhook(Receiver):
-    """A POST of Alertmanager's own JSON to `url`, or to the address in the secret `secret` where there is none.
+    """A POST of Alertmanager's own JSON to a URL; without `url` that is the secret `<receiver>_url`."""
 
-    `send_resolved` says whether an alert's end is told too.
-    """
+    send_resolved: ClassVar[bool] = True
 
     url: Url | None = None
-    secret: str
-    send_resolved: bool = True
+    """Where to post; unset, the URL is the secret `<receiver>_url`, because most webhook URLs hold a token."""
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return () if self.url else (self.secret,)
+    def secrets(self, name: str) -> tuple[str, ...]:
+        return () if self.url else (secret_name(name, "url"),)
 
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        return self.secrets
+    def url_secrets(self, name: str) -> tuple[str, ...]:
+        return self.secrets(name)
 
-    def render(self) -> dict[str, Any]:
-        address = {"url": str(self.url)} if self.url else {"url_file": f"{SECRETS}/{self.secret}"}
-        return {"webhook_configs": [{**address, "send_resolved": self.send_resolved}]}
+    def render(self, name: str) -> dict[str, Any]:
+        url = {"url": str(self.url)} if self.url else {"url_file": _file(secret_name(name, "url"))}
+        return {"webhook_configs": [{**url, "send_resolved": self.send_resolved}]}
+
+
+class DeadMansSwitch(Webhook):
+    """The external service that receives the Watchdog every five minutes and pages if it stops arriving.
+
+    It gets no resolved notification: that would pass for one more sign of life.
+    """
+
+    send_resolved: ClassVar[bool] = False
+
+    url: Url | None = None
+    """Where to post the Watchdog; unset, the URL is the secret `dead_mans_switch_url`."""
 
 
 class Slack(Receiver):
-    """A message in a channel, by an incoming webhook (its address is the secret `slack_url`), or by a bot (its token is
-    the secret `slack_bot_token`).
-    """
+    """A message in a Slack channel, by an incoming webhook or as a bot."""
 
     channel: SlackChannel
-    bot: Switch = False
+    """The channel's #name in quotes, or its ID."""
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return ("slack_bot_token",) if self.bot else ("slack_url",)
+    auth: SlackAuth = "webhook"
+    """webhook: an incoming webhook, whose URL is the secret `<receiver>_slack_webhook_url`. bot_token: a bot, whose
+    token is the secret `<receiver>_slack_bot_token`."""
 
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        return () if self.bot else self.secrets
+    def secrets(self, name: str) -> tuple[str, ...]:
+        return (secret_name(name, "slack_bot_token" if self.auth == "bot_token" else "slack_webhook_url"),)
 
-    def render(self) -> dict[str, Any]:
-        (secret,) = self.secrets
+    def url_secrets(self, name: str) -> tuple[str, ...]:
+        return self.secrets(name) if self.auth == "webhook" else ()
+
+    def render(self, name: str) -> dict[str, Any]:
+        (secret,) = self.secrets(name)
         return {
             "slack_configs": [
                 {
-                    "app_token_file" if self.bot else "api_url_file": f"{SECRETS}/{secret}",
+                    "api_url_file" if self.auth == "webhook" else "app_token_file": _file(secret),
                     "channel": self.channel,
                     "send_resolved": True,
                     "color": '{{ template "softfactory.slack.color" . }}',
@@ -108,33 +131,38 @@ class Slack(Receiver):
 
 
 class Email(Receiver):
-    """A mail over the server `smarthost`. With a `user` it logs in; the password is the secret `smtp_password`.
-
-    `tls` is starttls (the usual, on port 587), implicit (on port 465) or none, which is
-    without a login.
-    """
+    """A mail, plain text. With `auth_username` it logs in; the password is the secret `<receiver>_smtp_password`."""
 
     smarthost: Address
+    """host:port of the mail server."""
+
     from_: MailAddress = Field(alias="from")
+    """The sender's address."""
+
     to: Annotated[tuple[MailAddress, ...], SOME]
-    user: MailUser | None = None
+    """The recipients' addresses."""
+
+    auth_username: MailUser | None = None
+    """The user name on the mail server; unset, Alertmanager does not log in."""
+
     tls: Tls = "starttls"
+    """starttls (usually port 587), implicit (port 465), or none, which excludes a login."""
 
     @model_validator(mode="after")
-    def _covered(self) -> Self:
-        if self.user and self.tls == "none":
+    def _no_plaintext_password(self) -> Self:
+        if self.auth_username and self.tls == "none":
             raise ValueError(
-                f"the password of user {shown(self.user)} would go in clear; write tls: starttls or implicit, or "
-                "remove the user"
+                f"the password of user {shown(self.auth_username)} would be sent unencrypted; write tls: starttls or "
+                "implicit, or remove auth_username"
             )
         return self
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return ("smtp_password",) if self.user else ()
+    def secrets(self, name: str) -> tuple[str, ...]:
+        return (secret_name(name, "smtp_password"),) if self.auth_username else ()
 
-    def render(self) -> dict[str, Any]:
-        login = {"auth_username": self.user, "auth_password_file": f"{SECRETS}/smtp_password"} if self.user else {}
+    def render(self, name: str) -> dict[str, Any]:
+        password_file = [_file(secret) for secret in self.secrets(name)]
+        login = {"auth_username": self.auth_username, "auth_password_file": password_file[0]} if password_file else {}
         return {
             "email_configs": [
                 {
@@ -146,7 +174,7 @@ class Email(Receiver):
                     "force_implicit_tls": self.tls == "implicit",
                     "send_resolved": True,
                     "headers": {"Subject": TITLE},
-                    "html": "",  # text alone: it reads the same on every phone
+                    "html": "",  # plain text reads the same on every phone
                     "text": '{{ template "softfactory.text" . }}',
                 }
             ]
@@ -154,24 +182,24 @@ class Email(Receiver):
 
 
 class PagerDuty(Receiver):
-    """An event of the Events API v2; the integration's key is the secret `pagerduty_routing_key`.
+    """An event of PagerDuty's Events API v2; the routing key is the secret `<receiver>_pagerduty_routing_key`.
 
-    `url` is the region's: the European one is https://events.eu.pagerduty.com/v2/enqueue. An alert group is one
-    incident, and its end resolves it.
+    An alert group is one incident, and the group's resolved notification resolves it.
     """
 
     url: Url = Field(default="https://events.pagerduty.com/v2/enqueue", validate_default=True)
+    """The region's endpoint; the European one is https://events.eu.pagerduty.com/v2/enqueue."""
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return ("pagerduty_routing_key",)
+    def secrets(self, name: str) -> tuple[str, ...]:
+        return (secret_name(name, "pagerduty_routing_key"),)
 
-    def render(self) -> dict[str, Any]:
+    def render(self, name: str) -> dict[str, Any]:
+        (secret,) = self.secrets(name)
         links = {"runbook_url": "Runbook", "dashboard_url": "Dashboard"}
         return {
             "pagerduty_configs": [
                 {
-                    "routing_key_file": f"{SECRETS}/pagerduty_routing_key",
+                    "routing_key_file": _file(secret),
                     "url": str(self.url),
                     "send_resolved": True,
                     "description": '{{ template "softfactory.pagerduty.summary" . }}',
@@ -192,7 +220,7 @@ class PagerDuty(Receiver):
                         ),
                         {"href": '{{ template "softfactory.pagerduty.silence" . }}', "text": "Silence"},
                     ],
-                    # Alertmanager's own two of these names would be as long as the alerts are many.
+                    # Alertmanager's defaults for these two grow with the number of alerts, without a bound.
                     "details": {
                         "firing": '{{ template "softfactory.pagerduty.firing" . }}',
                         "resolved": '{{ template "softfactory.pagerduty.resolved" . }}',
@@ -203,25 +231,86 @@ class PagerDuty(Receiver):
 
 
 class IncidentIo(Receiver):
-    """An alert in incident.io: `url` is that of its alert source of type Alertmanager, whose token is the secret
-    `incidentio_token`. It takes Alertmanager's own JSON, so its words are the alerts' labels and annotations.
+    """An alert in incident.io; the alert source's token is the secret `<receiver>_incidentio_token`.
+
+    incident.io takes Alertmanager's own JSON, so its texts are the alerts' labels and annotations.
     """
 
     url: Url
+    """The URL of the alert source, which is of type Alertmanager."""
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return ("incidentio_token",)
+    def secrets(self, name: str) -> tuple[str, ...]:
+        return (secret_name(name, "incidentio_token"),)
 
-    def render(self) -> dict[str, Any]:
+    def render(self, name: str) -> dict[str, Any]:
+        (secret,) = self.secrets(name)
         return {
             "incidentio_configs": [
                 {
                     "url": str(self.url),
-                    "alert_source_token_file": f"{SECRETS}/incidentio_token",
+                    "alert_source_token_file": _file(secret),
                     "send_resolved": True,
-                    # It takes 512 KB (its documentation); an alert of ours is about one.
+                    # incident.io takes 512 KB (its documentation); one of our alerts is about 1 KB.
                     "max_alerts": 100,
                 }
             ]
         }
+
+
+class Teams(Receiver):
+    """A message in a Microsoft Teams channel, by a workflow; its URL is the secret `<receiver>_teams_webhook_url`."""
+
+    def secrets(self, name: str) -> tuple[str, ...]:
+        return (secret_name(name, "teams_webhook_url"),)
+
+    def url_secrets(self, name: str) -> tuple[str, ...]:
+        return self.secrets(name)
+
+    def render(self, name: str) -> dict[str, Any]:
+        (secret,) = self.secrets(name)
+        return {
+            "msteamsv2_configs": [
+                {
+                    "webhook_url_file": _file(secret),
+                    "send_resolved": True,
+                    "title": TITLE,
+                    "text": '{{ template "softfactory.teams.text" . }}',
+                }
+            ]
+        }
+
+
+class ReceiverSettings(SettingsModel):
+    """One receiver: exactly one kind, with its settings. A new kind is one class above and one field here."""
+
+    webhook: Webhook | None = None
+    """Alertmanager's own JSON, posted to a URL."""
+
+    slack: Slack | None = None
+    """A message in a Slack channel."""
+
+    email: Email | None = None
+    """A mail."""
+
+    pagerduty: PagerDuty | None = None
+    """An incident in PagerDuty."""
+
+    incidentio: IncidentIo | None = None
+    """An alert in incident.io."""
+
+    teams: Teams | None = None
+    """A message in a Microsoft Teams channel."""
+
+    @model_validator(mode="after")
+    def _exactly_one_kind(self) -> Self:
+        kinds = [name for name, kind in self if kind is not None]
+        if len(kinds) != 1:
+            raise ValueError(
+                f"has {' and '.join(kinds) or 'no kind'}; write exactly one of: {', '.join(type(self).model_fields)}"
+            )
+        return self
+
+    @property
+    def kind(self) -> Receiver:
+        """The one kind that is given."""
+        return next(kind for _, kind in self if isinstance(kind, Receiver))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from stacks.exporters import Exporters
 from stacks.exporters.model import ExporterSettings
 from stacks.images import Images
-from stacks.notifications import Notifications
+from stacks.notifications import UNION_TAGS, Notifications
 from stacks.types import (
     Address,
     BindAddress,
@@ -329,10 +329,16 @@ def _is_about_a_key(error: ErrorDetails) -> bool:
 def _allowed_keys(location: tuple[int | str, ...]) -> Iterable[str]:
     """The keys that may stand where an unknown one does."""
     model: type[BaseModel] = Settings
+    is_name = False
     for part in location[:-1]:
-        # A part that is no field is a job, an alert or a number in a list: the model is the one that was found there.
-        field = model.model_fields.get(str(part))
-        model = (field and _model(field.annotation)) or model
+        # A name in a mapping (of a job, an alert, a receiver) or a number in a list: the model has been found already.
+        if is_name or isinstance(part, int) or part in UNION_TAGS:
+            is_name = False
+            continue
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        annotation = fields[part].annotation
+        is_name = get_origin(annotation) is Mapping
+        model = _model(annotation) or model
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -344,7 +350,7 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _place(error: ErrorDetails, overrides: Mapping[str, str]) -> str:
-    location = [part for part in error["loc"] if part != "[key]"]
+    location = [part for part in error["loc"] if part not in ("[key]", *UNION_TAGS)]
     if _is_about_a_key(error):
         location.pop()  # the key itself, which pydantic does not give as it stands there
     if location[:2] == ["images", "overrides"] and len(location) > 2 and location[2] in overrides:

@@ -133,12 +133,16 @@ Retention = Annotated[str, _between("2h", "10y"), expect("a retention", f"{_LENG
 # With longer gaps the alerts' windows of five minutes would hold too few samples.
 Interval = Annotated[str, _between("1s", "1m"), expect("a scrape interval", f"{_LENGTH} from 1s to 1m, such as 15s")]
 Hold = Annotated[str, _between("1s", "1w"), expect("a hold time", f"{_LENGTH} from 1s to 1w, such as 5m")]
-# What fires is told after them, so neither is longer than anybody may be left waiting.
-Wait = Annotated[str, _between("1s", "5m"), expect("a wait", f"{_LENGTH} from 1s to 5m, such as 30s")]
-# A failed notification is counted once in an interval, and AlertmanagerFailedToSendAlerts must not lose sight of it.
-Gap = Annotated[str, _between("1s", "10m"), expect("an interval", f"{_LENGTH} from 1s to 10m, such as 5m")]
-# After five days Alertmanager forgets what it has told.
-Repeat = Annotated[str, _between("1s", "4d"), expect("a time to repeat", f"{_LENGTH} from 1s to 4d, such as 12h")]
+# An alert is notified after these two, so neither is longer than anybody may be left waiting.
+GroupWait = Annotated[str, _between("1s", "5m"), expect("a group_wait", f"{_LENGTH} from 1s to 5m, such as 30s")]
+# Alertmanager counts a failed notification once in an interval, and AlertmanagerFailedToSendAlerts must not miss it.
+GroupInterval = Annotated[
+    str, _between("1s", "10m"), expect("a group_interval", f"{_LENGTH} from 1s to 10m, such as 5m")
+]
+# Alertmanager forgets what it has notified after five days.
+RepeatInterval = Annotated[
+    str, _between("1s", "4d"), expect("a repeat_interval", f"{_LENGTH} from 1s to 4d, such as 12h")
+]
 Switch = Annotated[bool, expect("a switch", "true or false, without quotes", of=bool)]
 Port = Annotated[
     int,

@@ -1,4 +1,4 @@
-"""All dashboards, on the dev stack, as they were last reviewed: `make update-snapshots` renews them, a unit test compares."""
+"""All dashboards of the dev stack as last reviewed: `make update-snapshots` renews them, and a unit test compares."""
 
 from pathlib import Path
 

@@ -16,28 +16,42 @@ import pytest
 from desired_state import DesiredState, build_desired_state
 from routing.render import TEMPLATES
 from rules.model import Severity
-from stacks import receivers
 from stacks.matchers import LabelSet
 from stacks.settings import load_settings
-from tests.checkers import ROOT, STACKS, Checker, Outcome, rendered
+from tests.checkers import STACKS, Checker, Outcome, rendered
 from tests.unit.factories import settings
-from tests.unit.test_guide import blocks
-from tests.unit.test_routing import EVERY, WORK
+from tests.unit.test_routing import EVERY_KIND, WINDOW
 
 pytestmark = pytest.mark.engine
 
 CONFIGURATION = "alertmanager.yml"
+HOURS = {"start_time": "09:00", "end_time": "17:00", "time_zone": "Europe/Berlin"}
 FULL = {
-    **EVERY,
-    "slack": {"channel": "#a", "bot": True},
-    "ways": {
-        "critical": {"to": ["pagerduty", "slack", "email"]},
-        "warning": {"to": ["slack", "incidentio", "webhook"]},
+    "receivers": EVERY_KIND,
+    "routes": [
+        {"matchers": ["severity=~warning|critical"], "receivers": ["inbox"], "continue": True},
+        {"match": {"severity": "critical"}, "receivers": ["oncall", "alerts", "operations"]},
+        {"match": {"service": "redis"}, "receivers": ["relay"], "continue": True},
+        {
+            "match": {"severity": "warning"},
+            "matchers": ['alertname=~"Postgres.*|Redis.*"', "instance!=nothing"],
+            "receivers": ["dba", "teams"],
+            "mute_time_intervals": ["night"],
+        },
+        {
+            "match": {"severity": "warning"},
+            "receivers": ["alerts", "incidents", "second-line"],
+            "active_time_intervals": ["business_hours"],
+            "repeat_interval": "1d",
+        },
+    ],
+    "time_intervals": {
+        "business_hours": {"weekdays": ["monday:friday"], **HOURS},
+        "night": [{"end_time": "06:00", "time_zone": "UTC"}, {"start_time": "22:00", "time_zone": "UTC"}],
     },
-    "office_hours": {"start": "09:00", "end": "17:00", "time_zone": "Europe/Berlin"},
-    "planned_work": {
-        "upgrade": WORK,
-        "writes": {**WORK, "matchers": ['alertname=~"Postgres.*|Redis.*"', "instance!=nothing"]},
+    "maintenance_windows": {
+        "upgrade": WINDOW,
+        "writes": {**WINDOW, "matchers": ['alertname=~"Postgres.*|Redis.*"', "instance!=nothing"]},
     },
 }
 
@@ -68,8 +82,8 @@ def test_amtool_accepts_the_configuration_and_finds_the_templates(amtool: Checke
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("receiver: webhook", "receiver: nobody", "nobody"),
-        ("- office-hours", "- holidays", "holidays"),
+        ("receiver: inbox", "receiver: nobody", "nobody"),
+        ("- business_hours", "- holidays", "holidays"),
         ("Europe/Berlin", "Europe/Bonn", "Bonn"),
         ("channel: ", "chanel: ", "chanel"),
     ],
@@ -83,12 +97,22 @@ def test_amtool_refuses_a_configuration_that_is_wrong(amtool: Checker, old: str,
     assert said in result.output
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [('window="upgrade"', 'window="'), ('severity!="none"', "severity!!none")], ids=["source", "target"]
+)
+def test_amtool_refuses_an_inhibit_rule_that_is_wrong(amtool: Checker, old: str, new: str) -> None:
+    files = _files(PLANS["everything"])
+    assert old in files[CONFIGURATION]
+    broken = {**files, CONFIGURATION: files[CONFIGURATION].replace(old, new)}
+    assert amtool.run("check-config", CONFIGURATION, files=broken).exit_code != 0
+
+
 def test_amtool_refuses_a_template_that_cannot_be_read(amtool: Checker) -> None:
     result = amtool.run("check-config", CONFIGURATION, files={**_files(PLANS["dev"]), "templates/x.tmpl": "{{ if }}"})
     assert result.exit_code != 0 and "x.tmpl" in result.output
 
 
-# --- who is told -----------------------------------------------------------------------------------------------------
+# --- routing -----------------------------------------------------------------------------------------------------
 
 
 def _combinations(made: DesiredState) -> Iterator[LabelSet]:
@@ -100,6 +124,9 @@ def _combinations(made: DesiredState) -> Iterator[LabelSet]:
     severities = ("", "critical", "warning", "none", "page", "Critical")
     for severity, service, instance in product(severities, ("", *services, "mysql"), ("", "nothing", "redis")):
         labels = {"severity": severity, "service": service, "instance": instance, "alertname": "RedisThing"}
+        yield {name: value for name, value in labels.items() if value}
+    for severity, alertname in product(severities, ("Watchdog", "MaintenanceWindow")):
+        labels = {"severity": severity, "alertname": alertname, "window": "upgrade"}
         yield {name: value for name, value in labels.items() if value}
 
 
@@ -118,7 +145,7 @@ def test_amtool_sends_every_alert_where_the_code_says(
     answers = done.stdout.splitlines()
     assert len(answers) == len(asked), done.output[-2000:]
     for labels, answer in zip(asked, answers, strict=True):
-        assert answer.split(",") == list(made.routes.told(labels)), labels
+        assert answer.split(",") == list(made.routes.receivers_for(labels)), labels
     record_property(f"label sets of {stack} compared with amtool", len(asked))
 
 
@@ -182,7 +209,7 @@ def _data(*alerts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(amtool: Checker, data: Mapping[str, Any], *names: str) -> list[str]:
-    """What the templates of these names (all that take a message, where none is given) make of it."""
+    """What the templates of these names make of a message."""
     parts = "\x1f".join(f'{{{{ template "softfactory.{name}" . }}}}' for name in names)
     done = _render(amtool, data, parts)
     assert done.exit_code == 0, done.output
@@ -211,30 +238,33 @@ MESSAGES = (
     "pagerduty.resolved",
     "pagerduty.silence",
     "group",
+    "teams.text",
 )
 
 
 def test_a_message_says_what_fires_since_when_and_where_to_look(amtool: Checker) -> None:
-    title, slack, text, summary, source, firing, resolved, silence, group = _texts(amtool, _data(_alert()), *MESSAGES)
+    title, slack, text, summary, source, firing, resolved, silence, group, teams = _texts(
+        amtool, _data(_alert()), *MESSAGES
+    )
     assert title == "[FIRING 1] RedisMemoryHigh redis (prod)"
     for part in ("redis uses 95.2% of its memory", "firing since 2027-01-16 21:04:05 UTC"):
-        assert part in slack and part in text and part in firing
+        assert part in slack and part in text and part in firing and part in teams
     for link in (
         "https://git.internal/docs/runbooks/redis.md#redismemoryhigh",
         "https://grafana.internal/d/redis",
         silence,
     ):
-        assert link in slack and link in text and link in firing
+        assert link in slack and link in text and link in firing and f"({link}" in teams
     assert f"<{silence}|Silence>" in slack
     assert (summary, source, resolved) == ("redis uses 95.2% of its memory", "redis", "")
     assert group == "https://alertmanager.internal/#/alerts?receiver=slack"
 
 
-def test_an_end_is_told_as_one(amtool: Checker) -> None:
+def test_a_resolved_alert_is_a_message_of_its_own(amtool: Checker) -> None:
     over = _data(_alert("resolved"))
-    title, slack, text, color = _texts(amtool, over, "title", "slack.text", "text", "slack.color")
+    title, slack, text, teams, color = _texts(amtool, over, "title", "slack.text", "text", "teams.text", "slack.color")
     assert title == "[RESOLVED] RedisMemoryHigh redis (prod)"
-    for message in (slack, text):
+    for message in (slack, text, teams):
         assert "resolved at 2027-01-16 21:14:05 UTC, after 10m 0s" in message
         assert "Silence" not in message  # there is nothing to silence any more
     assert color == "good"
@@ -312,7 +342,7 @@ def test_what_fires_is_told_before_what_is_over(amtool: Checker) -> None:
 
 # What each service accepts, in characters; the sources stand in the templates.
 BOUNDS = {"title": 250, "slack.text": 40_000, "pagerduty.summary": 1024, "pagerduty.source": 200, "text": 100_000}
-BOUNDS |= {"pagerduty.firing": 100_000, "pagerduty.silence": 400}
+BOUNDS |= {"pagerduty.firing": 100_000, "pagerduty.silence": 400, "teams.text": 10_000}
 
 
 @pytest.mark.parametrize("word", ["x" * 5000, "é" * 5000, "&<>" * 2000, '"\\' * 2000, "+ " * 2000])
@@ -355,12 +385,3 @@ def test_every_template_can_be_rendered(amtool: Checker) -> None:
 def test_the_files_are_those_that_are_rendered(stack: str) -> None:
     there = {path.partition("/alertmanager/")[2] for path in rendered(stack) if "/alertmanager/" in path}
     assert there == set(PLANS[stack].alertmanager.files)
-
-
-def test_amtool_knows_the_receiver_that_the_guide_shows(amtool: Checker) -> None:
-    (example,) = blocks(ROOT / "docs/guide.md", "py")
-    names: dict[str, Any] = {name: getattr(receivers, name) for name in ("Receiver", "SECRETS", "TITLE", "Any")}
-    exec(example, names)
-    text = json.dumps({"route": {"receiver": "teams"}, "receivers": [{"name": "teams", **names["Teams"]().render()}]})
-    result = amtool.run("check-config", "teams.yml", files={"teams.yml": text})
-    assert result.exit_code == 0, result.output

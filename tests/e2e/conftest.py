@@ -20,7 +20,7 @@ import yaml
 from clients import probes
 from clients.probes import GrafanaAuth
 from desired_state import load_desired_state
-from ops.health import WATCHDOG
+from ops.health import EXPECTED_ALERTS
 from rules import ALERTS
 from rules.model import CHECKLIST_GROUP, Alert
 from stacks.types import seconds
@@ -142,7 +142,7 @@ class Stack:
                 self.http.get(f"{self.url('api')}/api/articles/{article % 10 + 1}")
             loaded = probes.rules(self.http, self.url("prometheus"))
             pending = {rule.name for rule in loaded if rule.state not in ("", "inactive")} - set(NEVER_TOLD)
-            return (pending | set(probes.alerts(self.http, self.url("alertmanager")))) - {WATCHDOG}
+            return (pending | set(probes.alerts(self.http, self.url("alertmanager")))) - EXPECTED_ALERTS
 
         deadline = time.monotonic() + 180
         while (names := loud()) and time.monotonic() < deadline:
@@ -170,7 +170,7 @@ class Stack:
         assert answer.is_success, answer.text
 
     def told(self, alert: str) -> list[str]:
-        """What the webhook was told of an alert: firing or resolved, in the order of the messages."""
+        """The notifications that the webhook got of an alert: firing or resolved, in their order."""
         messages = self.http.get(self.url("inbox") + "/api/messages").json()["notifications"]
         return [
             told["status"]
@@ -300,8 +300,12 @@ def project(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactor
     with client() as http:
         made = Stack(folder=folder, environment=environment, passwords=passwords, engine=engine, http=http)
         values = yaml.safe_load((folder / "stacks" / "dev.yaml").read_text(encoding="utf-8"))
-        # What is critical, an outage's end above all, is told soon: usually its group is looked at once in a minute.
-        notifications = {**values["notifications"], "ways": {"critical": {"interval": "5s"}}}
+        # Critical alerts, the end of an outage above all, notify soon: usually their group is looked at once a minute.
+        routes = [
+            {"match": {"severity": "critical"}, "receivers": ["inbox"], "group_interval": "5s"},
+            {"match": {"severity": "warning"}, "receivers": ["inbox"]},
+        ]
+        notifications = {**values["notifications"], "routes": routes}
         made.write_settings(
             {**values, "name_prefix": PREFIX, "ports": PORTS, "alert_overrides": HOLDS, "notifications": notifications}
         )

@@ -1,7 +1,7 @@
-"""Alerts on their whole way: from a condition to the message at each receiver, and what groups or holds back on it.
+"""Alerts from end to end: from a condition to the message at each receiver, and what groups or inhibits them.
 
-The inbox is the mail server and takes the place of Slack, PagerDuty and incident.io: it refuses what has not the shape
-that the service documents (demo/services.py).
+The inbox is the mail server and takes the place of Slack, PagerDuty, incident.io and Teams: it refuses what has not the
+shape that the service documents (demo/services.py).
 """
 
 import json
@@ -24,23 +24,41 @@ pytestmark = pytest.mark.engine
 log = logging.getLogger(__name__)
 Record = Callable[[str, object], None]
 INBOX = "http://inbox:8025"
-RECEIVERS = ("webhook", "slack", "email", "pagerduty", "incidentio")
-NOTIFICATIONS: dict[str, Any] = {
-    "webhook_url": f"{INBOX}/webhook",
-    "heartbeat_url": f"{INBOX}/heartbeat",
-    "slack": {"channel": "#before"},
-    "email": {
-        "smarthost": "inbox:1025",
-        "from": "alertmanager@softfactory.example",
-        "to": ["to@softfactory.example"],
-        "tls": "none",
-    },
-    "pagerduty": {"url": f"{INBOX}/pagerduty/v2/enqueue"},
-    "incidentio": {"url": f"{INBOX}/incidentio/v2/alert_events/alertmanager/1"},
-    # Prod's order, but sooner: what is tried is the way, and not anybody's patience.
-    "ways": {severity: {"wait": "3s", "interval": "5s"} for severity in ("critical", "warning")},
+RECEIVERS = ("webhook", "slack", "email", "pagerduty", "incidentio", "teams")
+EMAIL = {
+    "smarthost": "inbox:1025",
+    "from": "alertmanager@softfactory.example",
+    "to": ["to@softfactory.example"],
+    "tls": "none",
 }
-SECRETS = {"slack_url": f"{INBOX}/slack?token={{}}", "pagerduty_routing_key": "{}", "incidentio_token": "{}"}
+NOTIFICATIONS: dict[str, Any] = {
+    # Each is named for its kind.
+    "receivers": {
+        "webhook": {"webhook": {"url": f"{INBOX}/webhook"}},
+        "slack": {"slack": {"channel": "#before"}},
+        "email": {"email": EMAIL},
+        "pagerduty": {"pagerduty": {"url": f"{INBOX}/pagerduty/v2/enqueue"}},
+        "incidentio": {"incidentio": {"url": f"{INBOX}/incidentio/v2/alert_events/alertmanager/1"}},
+        "teams": {"teams": {}},
+    },
+    # Sooner than the defaults: these tests are about the delivery, not about anybody's patience.
+    "routes": [
+        {
+            "match": {"severity": severity},
+            "receivers": list(RECEIVERS),
+            "group_wait": "3s",
+            "group_interval": "5s",
+        }
+        for severity in ("critical", "warning")
+    ],
+    "dead_mans_switch": {"url": f"{INBOX}/heartbeat"},
+}
+SECRETS = {
+    "slack_slack_webhook_url": f"{INBOX}/slack?token={{}}",
+    "pagerduty_pagerduty_routing_key": "{}",
+    "incidentio_incidentio_token": "{}",
+    "teams_teams_webhook_url": f"{INBOX}/teams?token={{}}",
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +99,7 @@ def about(stack: Stack, alert: str, resolved: bool = False) -> dict[str, tuple[d
         ("mails", "email"),
         ("pagerduty", "pagerduty"),
         ("incidentio", "incidentio"),
+        ("teams", "teams"),
     ):
         for one in kept[place]:
             body = one if place == "mails" else one["body"]
@@ -95,6 +114,8 @@ def _status(receiver: str, body: Mapping[str, Any]) -> str:
             title = body["attachments"][0]["title"]
         case "email":
             title = body["subject"]
+        case "teams":
+            title = body["attachments"][0]["content"]["body"][0]["text"]
         case "pagerduty":
             return "resolved" if body["event_action"] == "resolve" else "firing"
         case _:
@@ -155,6 +176,8 @@ def test_an_outage_reaches_every_receiver_and_so_does_its_end(told: Stack, recor
     assert page["dedup_key"] == resolved["pagerduty"][1]["dedup_key"]
     for text in (attachment["text"], mail["body"], page["payload"]["custom_details"]["firing"], str(page["links"])):
         assert link in text.replace("\n", "")
+    _, teams_text = (block["text"] for block in fired["teams"][1]["attachments"][0]["content"]["body"])
+    assert "RedisDown" in fired["teams"][1]["attachments"][0]["content"]["body"][0]["text"] and link in teams_text
     assert fired["incidentio"][1]["alerts"][0]["annotations"]["summary"] in attachment["text"]
 
 
@@ -170,7 +193,7 @@ def test_what_breaks_together_is_one_message(told: Stack) -> None:
     everybody(told, "Grouped", resolved=True)
 
 
-def test_a_critical_alert_holds_back_what_follows_from_it_and_nothing_else(told: Stack) -> None:
+def test_a_critical_alert_inhibits_what_follows_from_it_and_nothing_else(told: Stack) -> None:
     post(told, "Cause", "one")
     everybody(told, "Cause")
     post(told, "Symptom", "one", severity="warning")
@@ -178,7 +201,7 @@ def test_a_critical_alert_holds_back_what_follows_from_it_and_nothing_else(told:
     everybody(told, "Elsewhere")
     assert about(told, "Symptom") == {}
     post(told, "Cause", "one", ended=True)
-    everybody(told, "Symptom")  # it is told as soon as nothing holds it back
+    everybody(told, "Symptom")  # it notifies as soon as nothing inhibits it
     post(told, "Symptom", "one", ended=True, severity="warning")
     post(told, "Elsewhere", "two", ended=True, severity="warning")
 
@@ -237,13 +260,43 @@ def test_what_amtool_refuses_leaves_the_old_routing(told: Stack) -> None:
 def test_a_changed_channel_counts_at_once_and_without_a_restart(told: Stack) -> None:
     before, address = told.identity("alertmanager"), told.url("alertmanager")
     release = probes.alertmanager_hash(told.http, address)
-    told.change(notifications={**NOTIFICATIONS, "slack": {"channel": "#after"}})
+    receivers = {**NOTIFICATIONS["receivers"], "slack": {"slack": {"channel": "#after"}}}
+    told.change(notifications={**NOTIFICATIONS, "receivers": receivers})
     told.up()
     assert told.identity("alertmanager") == before
     assert probes.alertmanager_hash(told.http, address) != release
     post(told, "Channel", "one")
     assert everybody(told, "Channel")["slack"][1]["channel"] == "#after"
     post(told, "Channel", "one", ended=True)
+
+
+def test_a_maintenance_window_inhibits_what_it_matches_and_nothing_else(told: Stack) -> None:
+    before, now = told.identity("alertmanager"), datetime.now(UTC)
+    window = {
+        "matchers": ['service="redis"'],
+        "starts_at": f"{now - timedelta(hours=1):%Y-%m-%d %H:%M}",
+        "ends_at": f"{now + timedelta(hours=2):%Y-%m-%d %H:%M}",
+        "time_zone": "UTC",
+        "comment": "a test",
+    }
+    told.change(notifications={**NOTIFICATIONS, "maintenance_windows": {"upgrade": window}})
+    told.up()
+    alerts = told.url("alertmanager") + "/api/v2/alerts"
+    is_open = {"filter": 'alertname="MaintenanceWindow"'}
+    eventually(lambda: told.http.get(alerts, params=is_open).json() != [], "the window is an alert in Alertmanager")
+    assert told.identity("alertmanager") == before
+    post(told, "Maintained", "one", service="redis")
+    post(told, "Elsewhere", "one")
+    everybody(told, "Elsewhere")
+    time.sleep(9)  # longer than a route's group_wait and group_interval
+    assert about(told, "Maintained") == {} and about(told, "MaintenanceWindow") == {}
+    (inhibited,) = told.http.get(alerts, params={"filter": 'alertname="Maintained"'}).json()
+    assert inhibited["status"]["state"] == "suppressed" and inhibited["status"]["inhibitedBy"]
+    told.change(notifications=NOTIFICATIONS)
+    told.up()
+    everybody(told, "Maintained")
+    for name in ("Maintained", "Elsewhere"):
+        post(told, name, "one", ended=True, **({"service": "redis"} if name == "Maintained" else {}))
 
 
 def test_a_test_alert_tells_what_each_receiver_accepted(told: Stack) -> None:

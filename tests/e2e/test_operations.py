@@ -21,26 +21,39 @@ pytestmark = pytest.mark.engine
 # What a secret must look like where not any text will do: at first nothing listens there, then the inbox.
 FIRST = {
     "webhook_url": "http://inbox:1/webhook?token={}",
-    "heartbeat_url": "http://inbox:8025/heartbeat?token={}",
-    "slack_url": "http://inbox:8025/slack?token={}",
-    "smtp_password": "{}",
-    "pagerduty_routing_key": "{}",
-    "incidentio_token": "{}",
+    "dead_mans_switch_url": "http://inbox:8025/heartbeat?token={}",
+    "alerts_slack_webhook_url": "http://inbox:8025/slack?token={}",
+    "operations_smtp_password": "{}",
+    "oncall_pagerduty_routing_key": "{}",
+    "incidents_incidentio_token": "{}",
 }
 ROTATED = {**FIRST, "webhook_url": "http://inbox:8025/webhook?token={}"}
 # Each receiver that has a secret is there and, but for the mail, told of what fires here; the inbox takes the services'
 # place, and has no TLS, without which no password is sent.
+EMAIL = {
+    "smarthost": "inbox:1025",
+    "from": "from@softfactory.example",
+    "to": ["to@softfactory.example"],
+    "auth_username": "alertmanager",
+}
 RECEIVERS: dict[str, Any] = {
-    "slack": {"channel": "#alerts"},
-    "email": {
-        "smarthost": "inbox:1025",
-        "from": "from@softfactory.example",
-        "to": ["to@softfactory.example"],
-        "user": "alertmanager",
-    },
-    "pagerduty": {"url": "http://inbox:8025/pagerduty/v2/enqueue"},
-    "incidentio": {"url": "http://inbox:8025/incidentio/v2/alert_events/alertmanager/1"},
-    "ways": {"critical": {"to": ["webhook", "slack", "pagerduty", "incidentio"], "wait": "1s", "interval": "5s"}},
+    "webhook": {"webhook": {}},
+    "alerts": {"slack": {"channel": "#alerts"}},
+    "operations": {"email": EMAIL},
+    "oncall": {"pagerduty": {"url": "http://inbox:8025/pagerduty/v2/enqueue"}},
+    "incidents": {"incidentio": {"url": "http://inbox:8025/incidentio/v2/alert_events/alertmanager/1"}},
+}
+NOTIFICATIONS: dict[str, Any] = {
+    "receivers": RECEIVERS,
+    "routes": [
+        {
+            "match": {"severity": "critical"},
+            "receivers": [name for name in RECEIVERS if name != "operations"],
+            "group_wait": "1s",
+            "group_interval": "5s",
+        },
+        {"match": {"severity": "warning"}, "receivers": list(RECEIVERS)},
+    ],
 }
 # One of each kind: kept by Grafana, kept by PostgreSQL, read from its file by a server that starts, by one that runs.
 KINDS = ("grafana_admin_password", "postgres_password", "redis_password", "webhook_url")
@@ -137,7 +150,7 @@ def _plan_of_a_stranger(stack: Stack, approved: str) -> str:
 def values(stack: Stack) -> Iterator[dict[str, list[str]]]:
     """The values that each secret of the stack has had, in a stack in which all that can be a secret is one."""
     settings = stack.settings()
-    stack.change(notifications=RECEIVERS)
+    stack.change(notifications=NOTIFICATIONS)
     try:
         names = load_desired_state(NAME, folder=stack.folder / "stacks").secret_names
         had = {name: [stack.passwords.get(name) or secrets.token_urlsafe(24)] for name in names}

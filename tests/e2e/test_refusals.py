@@ -103,20 +103,20 @@ def test_a_refused_release_holds_everything_back_and_the_next_good_update_brings
 
 def test_a_secret_file_that_alertmanager_could_not_read_is_named(stack: Stack) -> None:
     settings, address = stack.settings(), "http://inbox:8025/webhook"
-    rest = {key: value for key, value in settings["notifications"].items() if key != "webhook_url"}
     # A secret that Alertmanager reads from a file, instead of a setting.
-    with configured(stack, "webhook_url", address, "--secret"):
-        stack.change(notifications=rest)
+    notifications = {**settings["notifications"], "receivers": {"inbox": {"webhook": {}}}}
+    with configured(stack, "inbox_url", address, "--secret"):
+        stack.change(notifications=notifications)
         try:
             stack.up()  # and the images are those of before: nothing holds the others when they are removed
             before = stack.identity("alertmanager"), _routing(stack)
             with stack.changed(
                 "__main__.py",
-                'secrets={name: secrets[name] for name in wanted.secrets["alertmanager"]},',
+                'secrets={name: secrets[name] for name in desired.secrets["alertmanager"]},',
                 "secrets={},",
             ):
                 refused = stack.up(check=False)
-            said = "/run/secrets/webhook_url, named in alertmanager.yml, is left from before: not staged any more"
+            said = "/run/secrets/inbox_url, named in alertmanager.yml, is left from before: not staged any more"
             assert_refused(refused, "alertmanager-release failed", said)
             assert _routing(stack) == before[1]
             assert _secret(stack) == address, "what runs has lost its secret"
@@ -126,7 +126,7 @@ def test_a_secret_file_that_alertmanager_could_not_read_is_named(stack: Stack) -
                 '"alertmanager", "0:0", args.secrets',
             ):
                 refused = stack.up(check=False)
-            said = "/run/secrets/webhook_url, named in alertmanager.yml, does not exist or cannot be read"
+            said = "/run/secrets/inbox_url, named in alertmanager.yml, does not exist or cannot be read"
             assert_refused(refused, "alertmanager-release failed", said)
             assert _routing(stack) == before[1]
             stack.up()
@@ -143,7 +143,7 @@ def _routing(stack: Stack) -> str:
 
 def _secret(stack: Stack) -> str:
     """The webhook's address as Alertmanager itself reads it."""
-    done = stack.container("alertmanager").exec_run(["cat", "/run/secrets/webhook_url"])
+    done = stack.container("alertmanager").exec_run(["cat", "/run/secrets/inbox_url"])
     return str(done.output.decode())
 
 
@@ -261,7 +261,7 @@ BAD: dict[str, Any] = {
     "ports": {**PORTS, "grafana": 70000, "inbox": PORTS["api"], "loki": 3100},
     "scrape_targets": {"softfactory-api": [{**API, "address": "http://api:8000"}], "softfactory-ap": [API]},
     "alert_overrides": {"RedisDwon": {}, "CacheHitRatioDegraded": {"threshold": 80}},
-    "notifications": {"opsgenie": {}, "webhook_url": "on-call"},
+    "notifications": {"opsgenie": {}, "receivers": {"inbox": {"webhook": {"url": "on-call"}}}},
     "images": {"overrides": {"nginx": "nginx:1.29"}},
 }
 SAID = (
@@ -276,8 +276,8 @@ SAID = (
     "scrape_targets.softfactory-ap: no such job; there are: ",
     "alert_overrides.RedisDwon: no such alert; there is RedisDown",
     "alert_overrides.CacheHitRatioDegraded.threshold: 80 is not a share from 0 to 1; write 0.8 for 80 %",
-    "notifications.opsgenie: no such setting; there are: webhook_url",
-    "notifications.webhook_url: this is not an address; write http",
+    "notifications.opsgenie: no such setting; there are: receivers",
+    "notifications.receivers.inbox.webhook.url: this is not an address; write http",
     "images.overrides.nginx: no such image: nginx (there are: ",
 )
 

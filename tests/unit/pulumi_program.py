@@ -24,10 +24,10 @@ SECRETS: Final = {
     "grafana_admin_password": PASSWORD,
     "grafana_token": TOKEN,
     "webhook_url": "https://hooks.invalid/planted-token",
-    "heartbeat_url": "https://heartbeats.invalid/planted-check",
-    "slack_url": "https://slack.invalid/planted-hook",
-    "smtp_password": "planted-smtp-password",
-    "pagerduty_routing_key": "planted-routing-key",
+    "dead_mans_switch_url": "https://heartbeats.invalid/planted-check",
+    "alerts_slack_webhook_url": "https://slack.invalid/planted-hook",
+    "operations_smtp_password": "planted-smtp-password",
+    "oncall_pagerduty_routing_key": "planted-routing-key",
     **{
         server.secret: f"planted-{server.secret}"
         for stack in STACKS

@@ -98,16 +98,33 @@ INCIDENT = {
     "groupKey": "{}",
     "alerts": [{"status": "firing", "labels": {"alertname": "RedisDown"}}],
 }
+TEAMS: dict[str, Any] = {
+    "type": "message",
+    "attachments": [
+        {
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "contentUrl": None,
+            "content": {"type": "AdaptiveCard", "version": "1.2", "body": [{"type": "TextBlock", "text": "redis"}]},
+        }
+    ],
+}
 PLACES = {
     "slack": "/slack",
     "pagerduty": "/pagerduty/v2/enqueue",
     "incidentio": "/incidentio/v2/alert_events/alertmanager/1",
+    "teams": "/teams",
 }
-RIGHT: dict[str, dict[str, Any]] = {"slack": SLACK, "pagerduty": PAGERDUTY, "incidentio": INCIDENT}
+RIGHT: dict[str, dict[str, Any]] = {"slack": SLACK, "pagerduty": PAGERDUTY, "incidentio": INCIDENT, "teams": TEAMS}
 TOKEN = {"Authorization": "Bearer planted"}
 
 
-@pytest.mark.parametrize(("name", "status"), [("slack", 200), ("pagerduty", 202), ("incidentio", 202)])
+def card(**changes: Any) -> dict[str, Any]:
+    """The attachments of a Teams message with a changed card."""
+    (attachment,) = TEAMS["attachments"]
+    return {"attachments": [{**attachment, "content": {**attachment["content"], **changes}}]}
+
+
+@pytest.mark.parametrize(("name", "status"), [("slack", 200), ("pagerduty", 202), ("incidentio", 202), ("teams", 202)])
 def test_a_service_takes_what_is_right_and_keeps_no_secret(client: FlaskClient, name: str, status: int) -> None:
     answer = client.post(PLACES[name], json=RIGHT[name], headers=TOKEN)
     assert answer.status_code == status
@@ -135,6 +152,13 @@ def test_a_service_takes_what_is_right_and_keeps_no_secret(client: FlaskClient, 
         ("incidentio", {"status": "open"}, "status is none"),
         ("incidentio", {"groupKey": ""}, "no groupKey"),
         ("incidentio", {"alerts": [{"status": "firing"}]}, "no alerts with labels and status"),
+        ("teams", {"type": "text"}, "type is not message"),
+        ("teams", {"attachments": []}, "not one adaptive card"),
+        ("teams", card(type="Card"), "content is no AdaptiveCard with a version"),
+        ("teams", card(version=""), "content is no AdaptiveCard with a version"),
+        ("teams", card(body=[]), "a block of the card is none of text"),
+        ("teams", card(body=[{"type": "TextBlock", "text": ""}]), "a block of the card is none of text"),
+        ("teams", card(body=[{"type": "TextBlock", "text": "x" * 30_000}]), "longer than 28 KB"),
     ],
 )
 def test_a_service_refuses_what_is_not_of_its_shape(

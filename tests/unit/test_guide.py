@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from demo.metrics import UNSUFFIXED_COUNTERS, Metrics
 from rules import ALERTS, JOBS
-from rules.model import CHECKLIST_GROUP, Alert, Severity
-from stacks import receivers
-from stacks.notifications import Notifications, Way
+from rules.model import CHECKLIST_GROUP, Alert
+from stacks.notifications import RouteSettings
+from stacks.receivers import ReceiverSettings
 from stacks.settings import Settings
 from tests.checkers import ROOT, complete
 from tests.unit.factories import planned, values
-from tests.unit.test_routing import EVERY
+from tests.unit.test_routing import EVERY_KIND
 
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "docs/guide.md", *sorted((ROOT / "docs/runbooks").glob("*.md"))]
@@ -126,22 +126,31 @@ def test_the_guide_shows_an_application_of_its_own() -> None:
     assert jobs <= set(yaml.safe_load(own)["scrape_targets"])
 
 
-def test_the_table_of_who_is_told_is_what_the_plans_do() -> None:
+def test_the_table_of_the_routing_is_what_the_stacks_do() -> None:
     plans = [planned(stack) for stack in ("dev", "staging", "prod")]
-    for severity, *told, pace in table(section("Who is told")):
-        for made, cell in zip(plans, told, strict=True):
-            routes = made.routes.taken({"severity": severity})
-            assert cell == ", ".join(r.receiver + "".join(f" ({name})" for name in r.active) for r in routes)
-            assert {f"{r.pace.wait}, {r.pace.repeat}" for r in routes} == {pace}
-    assert {row[0] for row in table(section("Who is told"))} == set(Severity)
+    rows = table(section("Alert routing"))
+    for name, *cells, durations in rows:
+        severity, alertname = ("none", name) if name == "Watchdog" else (name, "")
+        for made, cell in zip(plans, cells, strict=True):
+            routes = made.routes.match({"severity": severity, "alertname": alertname})
+            times = [f" ({', '.join(r.active_time_intervals)})" if r.active_time_intervals else "" for r in routes]
+            assert cell == ", ".join(r.receiver + hours for r, hours in zip(routes, times, strict=True))
+            assert {f"{r.timing.group_wait}, {r.timing.repeat_interval}" for r in routes} == {durations}
+    assert {row[0] for row in rows} == {"critical", "warning", "Watchdog"}
 
 
-def test_every_receiver_and_its_secrets_are_in_the_guide() -> None:
-    text = section("Who is told")
-    named = [name for name, field in Notifications.model_fields.items() if "receivers" in str(field.annotation)]
-    assert len(named) >= 4
-    every = planned(notifications=EVERY).routes.secrets
-    assert all(f"`{name}`" in text for name in (*named, *every, "webhook_url", "slack_bot_token"))
+def test_every_kind_of_receiver_and_its_secrets_are_in_the_guide() -> None:
+    text = section("Alert routing")
+    secrets = planned(notifications={"receivers": EVERY_KIND}).routes.secrets
+    whats = {
+        secret.removeprefix(f"{name.replace('-', '_')}_")
+        for name in (*EVERY_KIND, "dead-mans-switch")
+        for secret in secrets
+        if secret.startswith(name.replace("-", "_"))
+    }
+    assert all(f"`{kind}`" in text for kind in ReceiverSettings.model_fields)
+    assert all(f"`<receiver>_{what}`" in text for what in whats)
+    assert "`dead_mans_switch_url`" in text
 
 
 def test_every_secret_that_the_texts_rotate_is_one_of_that_stack() -> None:
@@ -154,22 +163,18 @@ def test_every_secret_that_the_texts_rotate_is_one_of_that_stack() -> None:
     assert sorted((stack, name) for stack, name in rotated if name not in planned(stack).secret_names) == []
 
 
-def test_the_bounds_of_a_way_are_those_of_the_settings() -> None:
-    bounds = re.findall(r"`(\w+)` \((\w+) to (\w+)\)", section("Who is told"))
-    assert {name for name, _, _ in bounds} == set(Way.model_fields) - {"to"}
+def test_the_bounds_of_a_routes_durations_are_those_of_the_settings() -> None:
+    bounds = re.findall(r"`(\w+)` \((\w+) to (\w+)\)", section("Alert routing"))
+    assert {name for name, _, _ in bounds} == {"group_wait", "group_interval", "repeat_interval"}
     for name, least, most in bounds:
         for bound in (least, most):
-            Way.model_validate({name: bound})
+            RouteSettings.model_validate({"receivers": ["inbox"], name: bound})
         for beyond in ("999ms", f"{most}1ms"):
             with pytest.raises(ValidationError):
-                Way.model_validate({name: beyond})
+                RouteSettings.model_validate({"receivers": ["inbox"], name: beyond})
 
 
-def test_the_receiver_that_the_guide_shows_is_one_class() -> None:
+def test_the_receiver_that_the_guide_shows_is_the_one_in_the_code() -> None:
     (example,) = blocks(ROOT / "docs/guide.md", "py")
-    names: dict[str, Any] = {name: getattr(receivers, name) for name in ("Receiver", "SECRETS", "TITLE", "Any")}
-    exec(example, names)
-    teams = names["Teams"]()
-    assert teams.secrets == teams.addresses == ("teams_url",)
-    (configuration,) = teams.render()["msteamsv2_configs"]
-    assert configuration["webhook_url_file"] == "/run/secrets/teams_url"
+    code = (ROOT / "stacks/receivers.py").read_text(encoding="utf-8")
+    assert example in code

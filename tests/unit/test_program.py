@@ -255,10 +255,7 @@ def test_no_secret_is_anywhere_but_where_it_is_needed_and_marked(environment: st
         expected["postgres_password"] |= {("postgres-secrets", upload, True), ("api-secrets", upload, True)}
         expected["redis_password"] |= {("redis-secrets", upload, True), ("api-secrets", upload, True)}
     else:
-        told = {"staging": ("webhook_url",), "prod": ("slack_url", "smtp_password", "pagerduty_routing_key")}[
-            environment
-        ]
-        expected |= {name: {("alertmanager-secrets", upload, True)} for name in (*told, "heartbeat_url")}
+        expected |= {name: {("alertmanager-secrets", upload, True)} for name in planned(environment).routes.secrets}
     assert places == expected
 
 
@@ -494,11 +491,11 @@ def test_prometheus_looks_once_there_is_something_to_see() -> None:
 def test_a_secret_that_should_be_an_address_and_is_none_is_named_and_not_shown(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SECRETS, "slack_url", value)
+    monkeypatch.setitem(SECRETS, "alerts_slack_webhook_url", value)
     done = Program("prod", monkeypatch).run()
     assert isinstance(done.error, pulumi.RunError)
     said = str(done.error)
-    assert "pulumi config set --stack prod --secret slack_url" in said and "heartbeat_url" not in said
+    assert "pulumi config set --stack prod --secret alerts_slack_webhook_url" in said and "dead_mans_switch" not in said
     assert "planted" not in said and done.resources == []
 
 

@@ -81,12 +81,15 @@ def test_rendering_again_changes_nothing(tmp_path: Path) -> None:
 def test_a_secret_is_a_file_to_read_and_not_a_value(tmp_path: Path) -> None:
     render(tmp_path, "prod")
     text = (tmp_path / "alertmanager/alertmanager.yml").read_text(encoding="utf-8")
-    assert "api_url_file: /run/secrets/slack_url" in text
-    assert "routing_key_file: /run/secrets/pagerduty_routing_key" in text
-    assert "auth_password_file: /run/secrets/smtp_password" in text
-    assert "url_file: /run/secrets/heartbeat_url" in text
+    assert "api_url_file: /run/secrets/alerts_slack_webhook_url" in text
+    assert "routing_key_file: /run/secrets/oncall_pagerduty_routing_key" in text
+    assert "auth_password_file: /run/secrets/operations_smtp_password" in text
+    assert "url_file: /run/secrets/dead_mans_switch_url" in text
     everything = "".join(written(tmp_path).values()).lower()
-    assert everything.count("password") == everything.count("auth_password_file: /run/secrets/smtp_password") * 2
+    assert (
+        everything.count("password")
+        == everything.count("auth_password_file: /run/secrets/operations_smtp_password") * 2
+    )
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

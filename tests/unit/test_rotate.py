@@ -68,7 +68,7 @@ def test_a_secret_that_the_stack_does_not_have_is_refused_with_those_that_it_has
 
 @pytest.mark.parametrize(
     ("name", "stack"),
-    [("heartbeat_url", "prod"), ("prod_redis_password", "prod"), ("staging_postgres_password", "staging")],
+    [("dead_mans_switch_url", "prod"), ("prod_redis_password", "prod"), ("staging_postgres_password", "staging")],
 )
 def test_a_secret_of_a_server_elsewhere_is_not_made_up(name: str, stack: str, rotation: Rotation) -> None:
     assert rotation.run(name, stack) == 2
@@ -145,7 +145,7 @@ def test_postgresql_gets_a_verifier_of_the_new_password(rotation: Rotation) -> N
         (REDIS_PASSWORD, "dev"),
         ("staging_postgres_password", "staging"),
         ("prod_redis_password", "prod"),
-        ("heartbeat_url", "prod"),
+        ("dead_mans_switch_url", "prod"),
     ],
 )
 def test_a_secret_that_no_server_of_ours_keeps_only_changes_in_the_stack(

@@ -16,7 +16,7 @@ from rules.model import Alert, RecordingRule, ScrapeJob, Severity, Signal, Unit,
 from rules.render import rule_files, to_yaml, tune
 from stacks.settings import AlertOverride
 
-NO_SERVICE = {"__init__", "model", "slo", "render", "promql"}
+NO_SERVICE = {"__init__", "maintenance", "model", "slo", "render", "promql"}
 OUTAGES = {"ApiDown", "DatabaseDown", "RedisDown", "ElasticsearchDown"}
 JOB = ScrapeJob(name="thing", service="thing", port=1)
 LOAD = Signal(

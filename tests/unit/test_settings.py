@@ -105,11 +105,27 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_place(tmp_path: Path) 
             "address, inst",
         ),
         (
-            {"notifications": {"teams": "#ops"}},
-            "notifications.teams",
-            "webhook_url, slack, email, pagerduty, incidentio",
+            {"notifications": {"slack": "#ops"}},
+            "notifications.slack",
+            "receivers, routes, time_intervals, dead_mans_switch, maintenance_windows",
         ),
-        ({"notifications": {"ways": {"urgent": {}}}}, "notifications.ways.urgent", "critical, warning"),
+        (
+            # A receiver may have the name of a kind.
+            {"notifications": {"receivers": {"slack": {"opsgenie": {}}}}},
+            "notifications.receivers.slack.opsgenie",
+            "webhook, slack, email, pagerduty, incidentio, teams",
+        ),
+        (
+            {"notifications": {"receivers": {"slack": {"slack": {"channel": "#a", "token": "x"}}}}},
+            "notifications.receivers.slack.slack.token",
+            "channel, auth",
+        ),
+        (
+            {"notifications": {"time_intervals": {"hours": [{"time_zone": "UTC", "days": []}]}}},
+            "notifications.time_intervals.hours.0.days",
+            "weekdays, start_time, end_time, time_zone",
+        ),
+        ({"notifications": {"dead_mans_switch": {"uri": ""}}}, "notifications.dead_mans_switch.uri", "url"),
         ({"alert_overrides": {"ApiDown": {"limit": 1}}}, "alert_overrides.ApiDown.limit", "threshold, for, enabled"),
         ({"images": {"mirror": "a:1"}}, "images.mirror", "registry, overrides"),
     ],
@@ -229,18 +245,19 @@ def test_the_bind_address_is_an_ipv4_address(tmp_path: Path, bind: Any) -> None:
     "url", ["inbox:8025", "ftp://inbox/", "http://", "http:inbox", "http://in box/", "http://a:99999", 8025]
 )
 def test_a_webhook_is_an_http_url(tmp_path: Path, url: Any) -> None:
-    assert "notifications.webhook_url: " in problem(tmp_path, notifications={"webhook_url": url})
+    notifications = {"receivers": {"inbox": {"webhook": {"url": url}}}}
+    assert "notifications.receivers.inbox.webhook.url: " in problem(tmp_path, notifications=notifications)
 
 
 def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path) -> None:
     message = problem(
         tmp_path,
-        notifications={"webhook_url": "https://me:s3cret@hooks.internal/"},
+        notifications={"receivers": {"inbox": {"webhook": {"url": "https://me:s3cret@hooks.internal/"}}}},
         exporters={"elasticsearch": [{"url": "https://me:s3cret@search.internal:9200", "instance": "search"}]},
     )
     assert (
-        "notifications.webhook_url: this is not an address; write http:// or https:// and a host, without user"
-        in message
+        "notifications.receivers.inbox.webhook.url: this is not an address; write http:// or https:// and a host, "
+        "without user" in message
     )
     assert "exporters.elasticsearch.0.url: " in message
     assert "s3cret" not in message
@@ -446,112 +463,144 @@ def test_settings_cannot_be_changed_once_made() -> None:
         settings.retention = "1d"
 
 
-OFFICE = {"start": "09:00", "end": "17:00", "time_zone": "Europe/Berlin"}
-WORK = {
+HOURS = {"start_time": "09:00", "end_time": "17:00", "time_zone": "Europe/Berlin"}
+WINDOW = {
     "matchers": ["service=redis"],
-    "start": "2027-01-16 22:00",
-    "end": "2027-01-17 02:00",
+    "starts_at": "2027-01-16 22:00",
+    "ends_at": "2027-01-17 02:00",
     "time_zone": "UTC",
-    "reason": "upgrade",
+    "comment": "upgrade",
 }
 MAIL = {"smarthost": "m:25", "from": "a@b.example", "to": ["c@d.example"]}
+ROUTE: dict[str, Any] = {"match": {"severity": "critical"}, "receivers": ["inbox"]}
+
+
+def slack(**changes: Any) -> dict[str, Any]:
+    return {"receivers": {"ops": {"slack": {"channel": "#a", **changes}}}}
+
+
+def email(**changes: Any) -> dict[str, Any]:
+    return {"receivers": {"ops": {"email": {**MAIL, **changes}}}}
+
+
+def routes(**changes: Any) -> dict[str, Any]:
+    return {"routes": [{**ROUTE, **changes}]}
+
+
+def hours(**changes: Any) -> dict[str, Any]:
+    return {"time_intervals": {"hours": {**HOURS, **changes}}}
+
+
+def window(**changes: Any) -> dict[str, Any]:
+    return {"maintenance_windows": {"up": {**WINDOW, **changes}}}
+
+
+def without(values: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != key}
 
 
 @pytest.mark.parametrize(
     ("notifications", "said"),
     [
-        ({"slack": {"channel": "alerts"}}, "slack.channel: 'alerts' is not a Slack channel; write #name in quotes"),
-        ({"slack": {}}, "slack.channel: is missing"),
-        ({"email": {**MAIL, "smarthost": "mail"}}, "email.smarthost: 'mail' is not an address"),
-        ({"email": {**MAIL, "from": "me"}}, "email.from: 'me' is not an e-mail address"),
-        ({"email": {**MAIL, "to": ["Me <me@x>"]}}, "email.to.0: 'Me <me@x>' is not an e-mail address"),
-        ({"email": {**MAIL, "to": ["a@b, c@d"]}}, "email.to.0: 'a@b, c@d' is not an e-mail address"),
-        ({"email": {**MAIL, "tls": True}}, "email.tls: true is not a kind of TLS; write starttls, implicit or none"),
-        ({"email": {**MAIL, "password": "x"}}, "email.password: no such setting; there are: smarthost, from, to, user"),
-        ({"pagerduty": {"url": "events"}}, "pagerduty.url: this is not an address"),
-        ({"incidentio": {}}, "incidentio.url: is missing"),
+        (slack(channel="alerts"), "receivers.ops.slack.channel: 'alerts' is not a Slack channel; write #name in quot"),
+        (slack(channel="#{{.Foo"), "receivers.ops.slack.channel: '#{{.Foo' is not a Slack channel"),
+        (slack(auth="bot"), "receivers.ops.slack.auth: 'bot' is not a way to log in to Slack; write webhook or bot_t"),
+        ({"receivers": {"ops": {"slack": {}}}}, "receivers.ops.slack.channel: is missing"),
+        (email(smarthost="mail"), "receivers.ops.email.smarthost: 'mail' is not an address"),
+        (email(**{"from": "me"}), "receivers.ops.email.from: 'me' is not an e-mail address"),
+        (email(to=["Me <me@x>"]), "receivers.ops.email.to.0: 'Me <me@x>' is not an e-mail address"),
+        (email(to=["a@b, c@d"]), "receivers.ops.email.to.0: 'a@b, c@d' is not an e-mail address"),
+        (email(tls=True), "receivers.ops.email.tls: true is not a kind of TLS; write starttls, implicit or none"),
+        (email(password="x"), "receivers.ops.email.password: no such setting; there are: smarthost, from, to, auth_u"),
         (
-            {"email": {**MAIL, "user": "me", "tls": "none"}},
-            "email: the password of user 'me' would go in clear; write tls: starttls or implicit, or remove the user",
+            email(auth_username="me", tls="none"),
+            "receivers.ops.email: the password of user 'me' would be sent unencrypted; write tls: starttls or implicit",
         ),
-        ({"ways": {"critical": {"wait": "0s"}}}, "ways.critical.wait: '0s' is not a wait; write whole numbers"),
-        ({"ways": {"critical": {"wait": "5m1s"}}}, "ways.critical.wait: '5m1s' is not a wait; write whole numbers"),
-        ({"ways": {"warning": {"interval": "11m"}}}, "ways.warning.interval: '11m' is not an interval; write whole"),
-        ({"ways": {"warning": {"repeat": "5d"}}}, "ways.warning.repeat: '5d' is not a time to repeat; write whole"),
-        ({"ways": {"critical": {"to": [5]}}}, "ways.critical.to.0: must be text, not 5; put it in quotes"),
-        ({"slack": {"channel": "#{{.Foo"}}, "slack.channel: '#{{.Foo' is not a Slack channel"),
+        ({"receivers": {"ops": {"pagerduty": {"url": "events"}}}}, "receivers.ops.pagerduty.url: this is not an addr"),
+        ({"receivers": {"ops": {"incidentio": {}}}}, "receivers.ops.incidentio.url: is missing"),
+        ({"receivers": {"ops": {}}}, "receivers.ops: has no kind; write exactly one of: webhook, slack, email"),
         (
-            {"planned_work": {"x1": {**WORK, "matchers": ["subjekt!=redis", "severity=~.*"]}}},
-            'planned_work.x1: subjekt!="redis", severity=~".*" would silence alerts that lack the label; add one with',
+            {"receivers": {"ops": {"pagerduty": {}, "webhook": {}}}},
+            "receivers.ops: has webhook and pagerduty; write exactly one of: webhook, slack",
         ),
+        ({"receivers": {"On Call": {"webhook": {}}}}, "receivers.On Call: 'On Call' is not a name; write 2 to 40"),
+        ({"receivers": {}}, "receivers: is empty; write at least one"),
+        ({"routes": []}, "routes: is empty; write at least one"),
+        (routes(group_wait="0s"), "routes.0.group_wait: '0s' is not a group_wait; write whole numbers"),
+        (routes(group_wait="5m1s"), "routes.0.group_wait: '5m1s' is not a group_wait; write whole numbers"),
+        (routes(group_interval="11m"), "routes.0.group_interval: '11m' is not a group_interval; write whole"),
+        (routes(repeat_interval="5d"), "routes.0.repeat_interval: '5d' is not a repeat_interval; write whole"),
+        (routes(receivers=[5]), "routes.0.receivers.0: must be text, not 5; put it in quotes"),
+        (routes(receivers=[]), "routes.0.receivers: is empty; write at least one"),
+        (routes(match={"service": 5}), "routes.0.match.service: must be text, not 5; put it in quotes"),
+        (routes(match={"my service": "x"}), "routes.0.match.my service: 'my service' is not a label's name; write"),
+        (routes(matchers=["redis"]), "routes.0.matchers.0: 'redis' is not a matcher; write a label"),
+        (routes(**{"continue": "yes"}), "routes.0.continue: 'yes' is not a switch; write true or false"),
+        (hours(time_zone="localtime"), "time_intervals.hours.time_zone: 'localtime' is not a time zone"),
+        (hours(time_zone="Berlin"), "time_intervals.hours.time_zone: 'Berlin' is not a time zone"),
+        (hours(time_zone="Europe"), "time_intervals.hours.time_zone: 'Europe' is not a time zone"),
+        (hours(time_zone="../etc"), "time_intervals.hours.time_zone: '../etc' is not a time zone"),
+        (hours(start_time=540), "time_intervals.hours.start_time: 540 is not a time of day; write HH:MM"),
+        (hours(start_time="9:00"), "time_intervals.hours.start_time: '9:00' is not a time of day"),
         (
-            {"planned_work": {"x1": {**WORK, "matchers": ["service=~(?!redis).*"]}}},
-            "planned_work.x1.matchers.0: 'service=~(?!redis).*': the regular expression is wrong: invalid perl",
+            hours(end_time="08:00"),
+            "time_intervals.hours: start_time 09:00 is not before end_time 08:00; for a night write a list of two",
         ),
-        ({"planned_work": {"x1": {**WORK, "matchers": [5]}}}, "planned_work.x1.matchers.0: must be text, not 5; put"),
-        ({"office_hours": {**OFFICE, "time_zone": "localtime"}}, "office_hours.time_zone: 'localtime' is not a time"),
-        ({"ways": {"none": {}}}, "ways.none: no such setting; there are: critical, warning"),
-        ({"office_hours": {**OFFICE, "time_zone": "Berlin"}}, "office_hours.time_zone: 'Berlin' is not a time zone"),
-        ({"office_hours": {**OFFICE, "time_zone": "Europe"}}, "office_hours.time_zone: 'Europe' is not a time zone"),
-        ({"office_hours": {**OFFICE, "time_zone": "../etc"}}, "office_hours.time_zone: '../etc' is not a time zone"),
+        (hours(weekdays=["Mon"]), "time_intervals.hours.weekdays.0: 'Mon' is not a day of the week"),
+        (hours(weekdays=["monday-friday"]), "time_intervals.hours.weekdays.0: 'monday-friday' is not a day of the we"),
         (
-            {"office_hours": {**OFFICE, "start": 540}},
-            "office_hours.start: 540 is not a time of day; write HH:MM",
+            {"time_intervals": {"hours": [HOURS, {**HOURS, "start_time": "x"}]}},
+            "time_intervals.hours.1.start_time: 'x' is not a time of day",
         ),
-        ({"office_hours": {**OFFICE, "start": "9:00"}}, "office_hours.start: '9:00' is not a time of day"),
-        ({"office_hours": {**OFFICE, "end": "08:00"}}, "office_hours: start 09:00 is not before end 08:00"),
-        ({"office_hours": {**OFFICE, "days": ["Mon"]}}, "office_hours.days.0: 'Mon' is not a day of the week"),
+        ({"time_intervals": {"Hours": HOURS}}, "time_intervals.Hours: 'Hours' is not a time interval's name"),
+        ({"time_intervals": {"hours": "09:00"}}, "time_intervals.hours: must be a mapping (key: value), not '09:00'"),
         (
-            {"planned_work": {"x1": {**WORK, "end": "2027-02-30 00:00"}}},
-            "planned_work.x1.end: '2027-02-30 00",
-        ),
-        (
-            {"planned_work": {"x1": {**WORK, "start": "9999-12-30 22:00", "end": "2100-12-31 22:00"}}},
-            "planned_work.x1.start: '9999-12-30 22:00' is not a moment; write YYYY-MM-DD HH:MM in quotes, from 2000",
-        ),
-        (
-            {"planned_work": {"x1": {**WORK, "start": "2000-01-01 00:00", "end": "1999-12-31 23:59"}}},
-            "planned_work.x1.end: '1999-12-31 23:59' is not a moment; write YYYY-MM-DD HH:MM in quotes, from 2000",
-        ),
-        (
-            {"planned_work": {"x1": {**WORK, "end": "2027-01-16 22:00"}}},
-            "planned_work.x1: ends at 2027-01-16 22:00",
-        ),
-        (
-            {"planned_work": {"x1": {**WORK, "end": "2027-03-01 00:00"}}},
-            "planned_work.x1: lasts 43 days; ",
-        ),
-        ({"planned_work": {"x1": {k: v for k, v in WORK.items() if k != "end"}}}, "planned_work.x1.end: is missing"),
-        (
-            {"planned_work": {"x1": {k: v for k, v in WORK.items() if k != "reason"}}},
-            "planned_work.x1.reason: is mis",
+            window(matchers=["servise!=redis", "severity=~.*"]),
+            (
+                'maintenance_windows.up: servise!="redis", severity=~".*" would silence alerts that lack the label;'
+                " add one"
+            ),
         ),
         (
-            {"planned_work": {"x1": {**WORK, "matchers": ["redis"]}}},
-            "planned_work.x1.matchers.0: 'redis' is not a ",
+            window(matchers=["service=~(?!redis).*"]),
+            "maintenance_windows.up.matchers.0: 'service=~(?!redis).*': the regular expression is wrong: invalid perl",
+        ),
+        (window(matchers=[5]), "maintenance_windows.up.matchers.0: must be text, not 5; put"),
+        (window(matchers=["redis"]), "maintenance_windows.up.matchers.0: 'redis' is not a "),
+        (window(matchers=["a=~("]), "maintenance_windows.up.matchers.0: 'a=~(': the regular"),
+        (window(ends_at="2027-02-30 00:00"), "maintenance_windows.up.ends_at: '2027-02-30 00"),
+        (
+            window(starts_at="9999-12-30 22:00", ends_at="2100-12-31 22:00"),
+            "maintenance_windows.up.starts_at: '9999-12-30 22:00' is not a date and time; write YYYY-MM-DD HH:MM in q",
         ),
         (
-            {"planned_work": {"x1": {**WORK, "matchers": ["a=~("]}}},
-            "planned_work.x1.matchers.0: 'a=~(': the regular",
+            window(starts_at="2000-01-01 00:00", ends_at="1999-12-31 23:59"),
+            "maintenance_windows.up.ends_at: '1999-12-31 23:59' is not a date and time; write YYYY-MM-DD HH:MM in quo",
         ),
-        ({"planned_work": {"X": WORK}}, "planned_work.X: 'X' is not a name"),
-        ({"heartbeat": False, "heartbeat_url": "http://b/"}, "heartbeat: false, and yet there is a heartbeat_url"),
-        (
-            {"webhook_url": "http://b", "heartbeat_url": "http://b/"},
-            "heartbeat_url: is the webhook_url too, so a message would pass for a heartbeat; give each its own",
-        ),
+        (window(ends_at="2027-01-16 22:00"), "maintenance_windows.up: ends_at 2027-01-16 22:00 is not after starts_at"),
+        (window(ends_at="2027-03-01 00:00"), "maintenance_windows.up: lasts 43 days; a maintenance window lasts at m"),
+        ({"maintenance_windows": {"up": without(WINDOW, "ends_at")}}, "maintenance_windows.up.ends_at: is missing"),
+        ({"maintenance_windows": {"up": without(WINDOW, "comment")}}, "maintenance_windows.up.comment: is missing"),
+        ({"maintenance_windows": {"X": WINDOW}}, "maintenance_windows.X: 'X' is not a name"),
+        ({"dead_mans_switch": False}, "dead_mans_switch: false is not a dead man's switch; write {} (its URL is the "),
+        ({"dead_mans_switch": {"url": "beats"}}, "dead_mans_switch.url: this is not an address"),
     ],
     ids=short,
 )
-def test_what_is_wrong_about_who_is_told_is_one_message_with_its_place(
+def test_what_is_wrong_with_notifications_is_one_message_with_its_place(
     tmp_path: Path, notifications: dict[str, Any], said: str
 ) -> None:
     (line,) = problem(tmp_path, notifications=notifications).splitlines()[1:]
-    place = "  notifications: " if said.startswith("heartbeat") else "  notifications."
-    assert line.startswith(f"{place}{said}")
+    assert line.startswith(f"  notifications.{said}")
 
 
-@pytest.mark.parametrize("empty", [{"email": {**MAIL, "to": []}}, {"planned_work": {"x1": {**WORK, "matchers": []}}}])
+def test_a_receiver_is_not_the_dead_mans_switch_too(tmp_path: Path) -> None:
+    receivers = {"inbox": {"webhook": {"url": "http://b"}}}
+    message = problem(tmp_path, notifications={"receivers": receivers, "dead_mans_switch": {"url": "http://b/"}})
+    assert "dead_mans_switch.url: is the URL of the receiver inbox too, so any message would pass for the" in message
+
+
+@pytest.mark.parametrize("empty", [email(to=[]), window(matchers=[]), hours(weekdays=[])], ids=short)
 def test_a_list_that_says_nothing_is_refused(tmp_path: Path, empty: dict[str, Any]) -> None:
     (line,) = problem(tmp_path, notifications=empty).splitlines()[1:]
     assert line.startswith("  notifications.") and line.endswith("is empty; write at least one")

@@ -281,13 +281,14 @@ FAULTS: dict[Place, tuple[Any, ...]] = {
     ("volume_policy",): ("forget", True, None),
     ("verification",): ("loose", 1, None),
     ("demo",): ("true", 1, None, {}),
-    ("notifications", "webhook_url"): URLS,
-    ("notifications", "heartbeat_url"): URLS,
-    ("notifications", "slack", "channel"): ("alert_overrides", "#", "", "# a", 5, None),
-    ("notifications", "pagerduty", "url"): URLS,
-    ("notifications", "ways", "critical", "wait"): ("0s", "soon", 5, "1y"),
-    ("notifications", "ways", "urgent"): ({}, None),
-    ("notifications", "heartbeat"): ("no", 0, None),
+    ("notifications", "receivers", "inbox", "webhook", "url"): URLS,
+    ("notifications", "receivers", "alerts", "slack", "channel"): ("alert_overrides", "#", "", "# a", 5, None),
+    ("notifications", "receivers", "oncall", "pagerduty", "url"): URLS,
+    ("notifications", "routes", 0, "group_wait"): ("0s", "soon", 5, "1y"),
+    ("notifications", "routes", 0, "match", "severity"): (5, True, ["critical"]),
+    ("notifications", "routes", 0, "receiver"): ("inbox", None),
+    ("notifications", "dead_mans_switch"): ("no", 0, None, "disable"),
+    ("notifications", "time_intervals", "hours", "time_zone"): ("Berlin", 5),
     ("ports", "prometheus"): PORTS,
     ("ports", "grafana"): PORTS,
     ("ports", "inbox"): (8000, *PORTS),  # 8000 is the API's
@@ -333,6 +334,7 @@ def test_every_fault_of_a_file_is_named_at_once_by_its_place_and_nothing_else_is
     folder: Path, planted: dict[Place, Any]
 ) -> None:
     tree = values()
+    tree["notifications"]["routes"] = [{"receivers": ["inbox"]}]
     for place, value in planted.items():
         put(tree, place, value)
     message = outcome(folder, dumped(tree))

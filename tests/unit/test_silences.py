@@ -18,7 +18,7 @@ from routing.routes import GROUP_BY
 from rules.model import Severity
 from stacks.matchers import Matcher
 from tests.unit.factories import planned, settings
-from tests.unit.test_routing import WORK
+from tests.unit.test_routing import RECEIVERS, WINDOW
 
 NOW = datetime(2027, 1, 16, 20, 0, tzinfo=UTC)
 ID = "7d8eb77e-00f9-4e0e-9f20-047695569296"
@@ -60,7 +60,7 @@ class Alertmanager:
             return httpx.Response(200, json=[{"labels": {"alertname": "Watchdog", "environment": self.environment}}])
         (alert,) = json.loads(request.content)
         if not self.alerts:
-            for name in set(self.plan.routes.told(alert["labels"])) - set(self.deaf):
+            for name in set(self.plan.routes.receivers_for(alert["labels"])) - set(self.deaf):
                 self.counts[name][0] += 1
                 self.counts[name][1] += name in self.refusing
         self.alerts.append(alert)
@@ -250,11 +250,9 @@ def test_a_silence_is_shown_with_its_own_operators(regex: int, equal: int, opera
 
 @pytest.mark.parametrize(
     ("severity", "receivers"),
-    [("critical", ["pagerduty", "slack"]), ("warning", ["slack", "email"]), ("none", ["heartbeat"])],
+    [("critical", ["oncall", "alerts"]), ("warning", ["alerts", "operations"])],
 )
-def test_a_test_alert_goes_the_way_of_its_severity_and_is_resolved(
-    severity: str, receivers: list[str], run: Run
-) -> None:
+def test_a_test_alert_is_routed_by_its_severity_and_resolved(severity: str, receivers: list[str], run: Run) -> None:
     there = Alertmanager("prod")
     done = run(there, "test-alert", "--stack", "prod", "--severity", severity)
     assert done.exit_code == 0, done.output
@@ -266,16 +264,23 @@ def test_a_test_alert_goes_the_way_of_its_severity_and_is_resolved(
 
 
 def test_a_receiver_that_does_not_take_it_is_named(run: Run) -> None:
-    done = run(Alertmanager("prod", refusing=("slack",)), "test-alert", "--stack", "prod")
+    done = run(Alertmanager("prod", refusing=("alerts",)), "test-alert", "--stack", "prod")
     assert done.exit_code == 1
-    assert done.output.splitlines() == ["✓ pagerduty: 1 accepted, 0 failed", "✗ slack: 0 accepted, 1 failed"]
+    assert done.output.splitlines() == ["✓ oncall: 1 accepted, 0 failed", "✗ alerts: 0 accepted, 1 failed"]
 
 
-def test_a_receiver_that_is_not_told_is_named_with_what_it_waits_for(run: Run) -> None:
-    there = Alertmanager("prod", deaf=("slack", "email", "pagerduty"))
+def test_severity_none_has_nobody_to_notify(run: Run) -> None:
+    there = Alertmanager("prod")
+    done = run(there, "test-alert", "--stack", "prod", "--severity", "none")
+    assert done.exit_code == 2 and there.alerts == []
+    assert "severity none notifies nobody; write critical or warning" in done.output
+
+
+def test_a_receiver_that_is_not_notified_is_named_with_what_it_waits_for(run: Run) -> None:
+    there = Alertmanager("prod", deaf=("alerts", "operations"))
     done = run(there, "test-alert", "--stack", "prod", "--severity", "warning")
     assert done.exit_code == 1
-    assert done.output.splitlines()[0] == "✗ slack: nothing was sent; it is told in office-hours alone"
+    assert done.output.splitlines()[0] == "✗ alerts: nothing was sent; it is notified only in business_hours"
     assert len(there.alerts) == 2  # it is resolved all the same
 
 
@@ -286,33 +291,44 @@ def test_a_second_test_alert_is_a_group_of_its_own(run: Run) -> None:
 
 
 def test_a_receiver_has_the_time_for_a_second_try(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = Alertmanager("prod", refusing=("slack",))
+    there = Alertmanager("prod", refusing=("alerts",))
     scrape, scrapes = there.metrics, []
 
     def later() -> str:
         scrapes.append(1)
         if len(scrapes) == 5:
-            there.counts["slack"][0] += 1
+            there.counts["alerts"][0] += 1
         return scrape()
 
     monkeypatch.setattr(there, "metrics", later)
     done = run(there, "test-alert", "--stack", "prod")
-    assert done.output.splitlines()[1] == "✗ slack: 1 accepted, 1 failed"
+    assert done.output.splitlines()[1] == "✗ alerts: 1 accepted, 1 failed"
 
 
-def test_a_receiver_that_is_muted_is_named_with_what_mutes_it(run: Run) -> None:
-    nothing: dict[str, Any] = {"receiver": "slack", "accepted": 0, "failed": 0}
-    assert str(test_alert.DeliveryResult(**nothing)) == "slack: nothing was sent"
-    assert str(
-        test_alert.DeliveryResult(**nothing, waits_for=("office-hours",), muted_in=("planned-a", "planned-b"))
-    ) == ("slack: nothing was sent; it is told in office-hours alone; it is not told in planned-a, planned-b")
-    wide = {**WORK, "matchers": ["severity=critical"]}
-    made = build_desired_state(
-        settings(notifications={"webhook_url": "http://inbox:8025/webhook", "planned_work": {"all": wide}})
+def test_a_receiver_that_is_muted_is_named_with_what_mutes_it() -> None:
+    nothing: dict[str, Any] = {"receiver": "alerts", "accepted": 0, "failed": 0}
+    assert str(test_alert.DeliveryResult(**nothing)) == "alerts: nothing was sent"
+    muted = test_alert.DeliveryResult(**nothing, active_only_in=("hours",), muted_by=("night",), inhibited_by=("work",))
+    assert str(muted) == (
+        "alerts: nothing was sent; it is notified only in hours; it is not notified in night; the maintenance window "
+        "work inhibits the alert"
     )
-    there = Alertmanager(deaf=("webhook",))
-    (outcome,) = test_alert.send(there.client(), made, Severity.CRITICAL)
-    assert outcome.muted_in == ("planned-all",)
+
+
+def test_an_open_maintenance_window_that_inhibits_the_test_alert_is_named(run: Run) -> None:
+    now = datetime.now(UTC)
+    span = {"starts_at": now - timedelta(hours=1), "ends_at": now + timedelta(hours=1)}
+    window = {**WINDOW, "matchers": ["severity=critical"], "time_zone": "UTC"}
+    is_open = {**window, **{key: f"{value:%Y-%m-%d %H:%M}" for key, value in span.items()}}
+    is_over = {**window, "starts_at": "2020-01-01 00:00", "ends_at": "2020-01-02 00:00"}
+    other = {**is_open, "matchers": ["service=redis"]}
+    notifications = {
+        "receivers": RECEIVERS,
+        "maintenance_windows": {"open": is_open, "over": is_over, "other": other},
+    }
+    desired = build_desired_state(settings(notifications=notifications))
+    (outcome,) = test_alert.send(Alertmanager(deaf=("inbox",)).client(), desired, Severity.CRITICAL)
+    assert outcome.inhibited_by == ("open",) and not outcome.ok
 
 
 def test_an_alertmanager_that_does_not_answer_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,19 +339,21 @@ def test_an_alertmanager_that_does_not_answer_is_told_in_one_line(monkeypatch: p
         test_alert.send(httpx.Client(transport=httpx.MockTransport(refuse)), Alertmanager().plan, Severity.CRITICAL)
 
 
-def test_nothing_of_this_project_holds_the_test_alert_back() -> None:
+def test_no_inhibit_rule_of_this_project_matches_the_test_alert() -> None:
     for stack in ("dev", "prod"):
         made = planned(stack)
         marked = test_alert.labels(made, Severity.WARNING)
         services = {alert.service for alert in made.alerts}
         assert marked["service"] not in services
-        for rule in made.routes.inhibitions:
-            known = {m.label for m in rule.target} <= {"severity", "instance", "alertname", "service", "job"}
-            assert known and ("service" in rule.equal or not all(m.holds(marked) for m in rule.target)), str(rule)
+        for rule in made.routes.inhibit_rules:
+            known = {m.label for m in rule.target_matchers} <= {"severity", "instance", "alertname", "service", "job"}
+            assert known and ("service" in rule.equal or not all(m.matches(marked) for m in rule.target_matchers)), str(
+                rule
+            )
 
 
 def test_the_counts_are_read_by_receiver() -> None:
     there = Alertmanager("prod")
-    there.counts["slack"] = [7, 3]
-    assert test_alert.requests(there.client(), "http://x")["slack"] == test_alert.NotificationCounters(7, 3)
+    there.counts["alerts"] = [7, 3]
+    assert test_alert.counters(there.client(), "http://x")["alerts"] == test_alert.NotificationCounters(7, 3)
     assert re.search("receiver_name", there.metrics())
