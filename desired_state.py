@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards import dashboard_models, to_text
+from dashboards import dashboard_models, full_models, to_text
 from routing.alert_labels import label_sets
 from routing.render import alertmanager_files, template_problems
 from routing.routes import RoutingTree, tree
@@ -34,6 +34,7 @@ from stacks.settings import DEMO_SERVICES, FOLDER, ScrapeTarget, Settings, Setti
 from stacks.types import printable, seconds
 from validation import routing as routing_checks
 from validation.dashboards import problems as dashboard_problems
+from validation.dashboards import undrawn_alerts
 from validation.rules import problems as rule_problems
 from validation.rules import series, validate_overrides, written
 
@@ -226,6 +227,7 @@ def _resolve_and_validate(settings: Settings) -> Fitting:
         *_demo_requires_exporters(settings),
         *_unknown_alerts(settings),
         *rule_problems(ALERTS, RECORDING_RULES, JOBS, catalogues(), written()),
+        *undrawn_alerts(ALERTS, full_models()),
     ]
     alerts = tune(ALERTS, known)
     # An alert about something that this environment does not have could only cry wolf.

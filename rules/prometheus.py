@@ -246,6 +246,7 @@ ALERTS = (
         when=ALIVE.above(0),
         summary="Prometheus evaluates its rules, and Alertmanager tells of it",
         description="Always fires. Whoever receives it must call a person when it stays away for a quarter of an hour.",
+        undrawn="always fires",
     ),
     Alert(
         name="TargetDown",
@@ -254,6 +255,7 @@ ALERTS = (
         when=SCRAPED.below(1),
         summary="{{ $labels.instance }} of job {{ $labels.job }} cannot be scraped",
         description="Prometheus gets no figures from the target: what they would show is not seen.",
+        undrawn="of any job, so it leads to the overview, which draws what is down; prometheus has a line per target",
     ),
     Alert(
         name="PrometheusNotIngestingSamples",
@@ -296,6 +298,7 @@ ALERTS = (
         when=NOTIFICATION_QUEUE.above(0.1),  # a thousand wait: Alertmanager is ten times slower than all of ours come
         summary="{{ $labels.instance }} holds {{ $value | humanizePercentage }} of what the queue for Alertmanager can",
         description="Alertmanager takes them slower than they come: people are told late, and then not at all.",
+        undrawn="0 unless Alertmanager hangs while alert after alert comes; what is dropped in the end is drawn",
     ),
     Alert(
         name="PrometheusNotConnectedToAlertmanagers",

@@ -176,6 +176,7 @@ class SLO:
             f"{_percent(self.budget)} may be",
             description=f"{_percent(first.share)} of the error budget of {self.window} went within {first.long}, "
             f"or {_percent(second.share)} within {second.long}, and it goes on.",
+            undrawn="the dashboard draws the errors of an hour and of a day, and what is left of the budget",
         )
 
 

@@ -163,7 +163,7 @@ def rendered_rules() -> dict[str, str]:
         j.name: (ScrapeTarget(address=f"nowhere:{j.port}", instance="nowhere"),) for j in JOBS if j.name not in there
     }
     whole = build_desired_state(
-        settings.model_copy(update={"scrape_targets": {**settings.scrape_targets, **nowhere}, "alerts": {}})
+        settings.model_copy(update={"scrape_targets": {**settings.scrape_targets, **nowhere}, "alert_overrides": {}})
     )
     return {f"out/dev/prometheus/{path}": text for path, text in whole.prometheus.files.items() if "rules/" in path}
 
