@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards import dashboard_models, to_text
+from dashboards import dashboard_models, full_models, to_text
 from routing.alert_labels import label_sets
 from routing.render import alertmanager_files, template_problems
 from routing.routes import RoutingTree, routing_tree
@@ -24,6 +24,7 @@ from stacks.types import printable, seconds
 from validation import production
 from validation import routing as routing_checks
 from validation.dashboards import problems as dashboard_problems
+from validation.dashboards import undrawn_alerts
 from validation.rules import problems as rule_problems
 from validation.rules import series, validate_overrides, written
 from validation.targets import problems as target_problems
@@ -222,6 +223,7 @@ def _resolve_and_validate(settings: Settings) -> Fitting:
         *target_problems(settings, targets, JOBS),
         *_unknown_alerts(settings),
         *rule_problems(ALERTS, RECORDING_RULES, JOBS, catalogues(), written()),
+        *undrawn_alerts(ALERTS, full_models()),
     ]
     alerts = tune(ALERTS, known)
     # An alert about something that this environment does not have could only cry wolf.

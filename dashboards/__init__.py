@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards import alertmanager, api, elasticsearch, node, overview, postgres, prometheus, redis
 from dashboards.panels import PanelFactory
+from rules import JOBS
 from rules.model import Alert, ScrapeJob
 
 PAGES: Final[tuple[ModuleType, ...]] = (
@@ -34,6 +36,12 @@ def dashboard_models(
     there = {_name(page): page for page in PAGES if page is overview or _name(page) in services}
     draw = PanelFactory(alerts, watched={job.name for job in jobs}, pages=there, links=links)
     return [as_json(page.build(draw)) for page in there.values()]
+
+
+@cache
+def full_models() -> tuple[Mapping[str, Any], ...]:
+    """The models of an environment that has every service, with no thresholds drawn."""
+    return tuple(dashboard_models((), JOBS, {}))
 
 
 def as_json(page: Dashboard) -> dict[str, Any]:

@@ -39,6 +39,10 @@ class Severity(StrEnum):
     WARNING = "warning"
     NONE = "none"
 
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(f"{value!r} is not a severity; expected one of: {', '.join(cls)}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScrapeJob:
@@ -152,6 +156,7 @@ class Alert:
     and_conditions: tuple[Condition, ...] = ()
     or_conditions: tuple[tuple[Condition, ...], ...] = ()
     fire_if_absent: bool = False
+    undrawn: str = ""  # why no panel of its service's dashboard draws what it reads; empty: one does
     group: str = ""
     enabled: bool = True
 

@@ -255,6 +255,7 @@ ALERTS = (
         when=ALIVE.above(0),
         summary="Prometheus evaluates its rules, and Alertmanager delivers notifications",
         description="Always fires. If it does not arrive for 15 minutes, the dead man's switch must page on-call.",
+        undrawn="always fires",
     ),
     Alert(
         name="TargetDown",
@@ -263,6 +264,7 @@ ALERTS = (
         when=TARGET_UP.below(1),
         summary="{{ $labels.instance }} of job {{ $labels.job }} cannot be scraped",
         description="Prometheus gets no metrics from the target, so problems there go unnoticed.",
+        undrawn="of any job, so it leads to the overview, which draws what is down; prometheus has a line per target",
     ),
     Alert(
         name="PrometheusNotIngestingSamples",
@@ -312,6 +314,7 @@ ALERTS = (
             "Alertmanager accepts notifications too slowly: they arrive late, and once the queue is full they are"
             " dropped."
         ),
+        undrawn="0 unless Alertmanager hangs while alert after alert comes; what is dropped in the end is drawn",
     ),
     Alert(
         name="PrometheusNotConnectedToAlertmanagers",

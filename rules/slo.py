@@ -198,6 +198,7 @@ class SLO:
                 f" {first.long_window}, or {_percent(second.budget_fraction)} within {second.long_window}, and it"
                 " goes on."
             ),
+            undrawn="the dashboard draws the errors of an hour and of a day, and what is left of the budget",
         )
 
 

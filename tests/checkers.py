@@ -1,16 +1,20 @@
-"""promtool and amtool, run in containers of the pinned images, and the images that this checkout uses."""
+"""promtool and amtool, from PATH or run in containers of the pinned images, and the images that this checkout uses."""
 
 import io
 import json
 import logging
+import re
+import shutil
+import subprocess
 import tarfile
+import tempfile
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import docker
 import docker.errors
@@ -18,6 +22,7 @@ import requests.exceptions
 from docker.models.containers import Container
 
 from desired_state import DesiredState, build_desired_state, scrape_targets
+from ops.capture_metrics import plain_version
 from rules import JOBS
 from stacks.settings import FOLDER, ScrapeTarget, load_settings
 from stacks.types import seconds
@@ -43,21 +48,78 @@ class Outcome:
     stdout: str
 
 
-class Checker:
-    """promtool or amtool, as it lies in the image that a stack runs.
+class Checker(Protocol):
+    """promtool or amtool."""
+
+    def run(self, *arguments: str, files: Mapping[str, str]) -> Outcome:
+        """Runs the program in a folder that holds `files`, relative path to text, and nothing else."""
+
+    def script(self, text: str, files: Mapping[str, str]) -> Outcome:
+        """Runs a shell on a script with the program on its PATH: for a program that answers one question at a time."""
+
+    def close(self) -> None: ...
+
+
+def checker(image: str, stack: str = "dev") -> Checker:
+    """The program on PATH if it has the version that the stack runs, else that of the image.
+
+    `image` is a key of stacks/images.py, `prometheus` or `alertmanager`. Raises CheckerError if neither can be had.
+    """
+    reference = load_settings(stack, images=overrides()).images.reference(image)
+    if _version_on_path(PROGRAMS[image]) == plain_version(reference.partition("@")[0].rpartition(":")[2]):
+        return LocalChecker(PROGRAMS[image])
+    return ContainerChecker(PROGRAMS[image], reference)
+
+
+def _version_on_path(program: str) -> str:
+    """1.2.3, or empty if the program is not on PATH or does not say."""
+    if not shutil.which(program):
+        return ""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+    found = re.search(r"version v?(\d+(?:\.\d+)+)", done.stdout + done.stderr)  # which of the two, changed once
+    return found[1] if found else ""
+
+
+class LocalChecker:
+    """A program on PATH; each run has a temporary folder of its own."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+
+    def run(self, *arguments: str, files: Mapping[str, str]) -> Outcome:
+        return self._run([self.program, *arguments], files)
+
+    def script(self, text: str, files: Mapping[str, str]) -> Outcome:
+        return self._run(["sh", "script.sh"], {**files, "script.sh": text})
+
+    def close(self) -> None: ...
+
+    def _run(self, command: list[str], files: Mapping[str, str]) -> Outcome:
+        with tempfile.TemporaryDirectory() as folder:
+            for path, text in files.items():
+                (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
+                (Path(folder) / path).write_text(text, encoding="utf-8")
+            try:
+                done = subprocess.run(
+                    command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise CheckerError(f"{self.program} on PATH could not be run: {error}") from error
+        return Outcome(exit_code=done.returncode, output=done.stdout + done.stderr, stdout=done.stdout)
+
+
+class ContainerChecker:
+    """A program as it lies in the image that a stack runs.
 
     One container serves all runs, as starting one takes longer than most of them. Files go in as an archive, not as a
     mount, so the engine may be on another machine. The container has no network, no privileges, and is removed by
     `close`.
     """
 
-    def __init__(self, image: str, stack: str = "dev") -> None:
-        """`image` is a key of stacks/images.py, `prometheus` or `alertmanager`.
-
-        Raises CheckerError where no engine answers, or the image cannot be had.
-        """
-        self.program = PROGRAMS[image]
-        self.reference = load_settings(stack, images=overrides()).images.reference(image)
+    def __init__(self, program: str, reference: str) -> None:
+        """`reference` is the image's. Raises CheckerError if no engine answers, or the image cannot be had."""
+        self.program = program
+        self.reference = reference
         self._runs = count(1)
         try:
             self._engine = docker.from_env(timeout=TIME_LIMIT, use_ssh_client=True)
@@ -78,11 +140,9 @@ class Checker:
         self._engine.close()
 
     def run(self, *arguments: str, files: Mapping[str, str]) -> Outcome:
-        """Runs the program in a folder that holds `files`, relative path to text, and nothing else."""
         return self._run([self.program, *arguments], files)
 
     def script(self, text: str, files: Mapping[str, str]) -> Outcome:
-        """Runs the shell of the program's image on a script: for a program that answers one question at a time."""
         return self._run(["sh", "script.sh"], {**files, "script.sh": text})
 
     def _run(self, command: list[str], files: Mapping[str, str]) -> Outcome:

@@ -1,4 +1,4 @@
-"""What the tests share: the checkers of configuration, each from the image that the stacks run."""
+"""What the tests share: the checkers of configuration, each of the version that the stacks run."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -27,11 +27,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _checker(image: str) -> "Iterator[Checker]":
-    from tests.checkers import Checker, CheckerError
+    from tests.checkers import CheckerError, checker
 
     try:
-        checker = Checker(image)
+        program = checker(image)
     except CheckerError as error:
         pytest.fail(str(error), pytrace=False)  # not skipped: an unchecked rule is not a checked one
-    yield checker
-    checker.close()
+    yield program
+    program.close()

@@ -20,6 +20,15 @@ pytestmark = pytest.mark.engine
 PAGE = ROOT / "CONTRIBUTING.md"
 END = "\n)\n"  # of the file's ALERTS, its last line
 CASES = "tests/promtool/redis.test.yaml"
+NEXT_ROW = '        .with_row(Row("What is lost?"))\n'  # of dashboards/redis.py, after the row that gets the panel
+# The unit tests that read rules, dashboards or texts; the others do not notice an alert more.
+UNIT_TESTS = [
+    f"tests/unit/test_{name}.py"
+    for name in (
+        *("catalogue", "checks", "columns", "dashboard_checks", "dashboards", "guide", "health", "layout", "losses"),
+        *("names", "plan", "program", "render", "routes", "routing", "rules", "truth"),
+    )
+]
 # What the guide leaves to whoever follows it: the cases of its two alerts. billing-1 is down, or fails too often;
 # billing-2 is up, and right at the threshold.
 BILLING = """
@@ -85,10 +94,30 @@ tests:
 """
 
 
+RUNBOOK = """
+## {name}
+
+{opening} Invoices wait.
+
+**What it means.** Billing is down, or fails.
+
+**See it.**
+
+```promql
+up{{job="billing"}}
+```
+
+**Do.**
+1. Start it.
+
+**Escalate** to its developers.
+"""
+
+
 def test_the_alert_that_the_text_shows_is_refused_until_it_is_complete_and_then_works(tmp_path: Path) -> None:
     folder = tmp_path / "softfactory"
     copy_project(folder)
-    signal, alert = blocks(PAGE, "python")
+    signal, alert, panel = blocks(PAGE, "python")
     (runbook,), (cases,) = blocks(PAGE, "markdown"), blocks(PAGE, "yaml")
 
     rules = folder / "rules/redis.py"
@@ -98,17 +127,27 @@ def test_the_alert_that_the_text_shows_is_refused_until_it_is_complete_and_then_
     refused = _render(folder)
     assert refused.returncode != 0
     for missing in (
+        "no panel of dashboards/redis.py draws 'Blocked clients'",
         "docs/runbooks/redis.md has no heading `## RedisClientsPileUp`",
+        "under `## RedisClientsPileUp` the first words must be `Warning, after 10 minutes.`",
+        "under `## RedisClientsPileUp` the paragraphs must begin with **What it means.**",
         f"{CASES} has no case in which it fires",
         f"{CASES} has no case in which it keeps quiet",
     ):
         assert missing in refused.stderr
 
+    dashboard = folder / "dashboards/redis.py"
+    text = dashboard.read_text(encoding="utf-8")
+    assert text.count(NEXT_ROW) == 1
+    dashboard.write_text(text.replace(NEXT_ROW, panel + NEXT_ROW), encoding="utf-8")
     for path, more in (("docs/runbooks/redis.md", runbook), (CASES, cases)):
         with (folder / path).open("a", encoding="utf-8") as file:
             file.write(f"\n{more}")
     done = _render(folder)
     assert done.returncode == 0, done.stderr
+    _python(folder, "-m", "ops", "routes", "--write")
+    _python(folder, "-m", "tests.golden")
+    _python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNIT_TESTS)
     _tools(folder, "redis.test or RedisClientsPileUp", passed=2)
 
 
@@ -121,18 +160,18 @@ def test_another_application_is_watched_without_touching_the_nine(tmp_path: Path
 
     guide = ROOT / "docs/guide.md"
     (module,) = (text for text in blocks(guide, "python") if "billing" in text)
-    (targets,) = (yaml.safe_load(text)["targets"] for text in blocks(guide, "yaml") if "billing" in text)
+    (targets,) = (yaml.safe_load(text)["scrape_targets"] for text in blocks(guide, "yaml") if "billing" in text)
     (folder / "rules/billing.py").write_text(module, encoding="utf-8")
     services = folder / "rules/__init__.py"
     services.write_text(
         services.read_text(encoding="utf-8")
         .replace("import alertmanager, api,", "import alertmanager, api, billing,")
-        .replace("alertmanager, grafana,\n)", "alertmanager, grafana, billing,\n)"),
+        .replace("    grafana,\n)", "    grafana,\n    billing,\n)"),
         encoding="utf-8",
     )
     stack = folder / "stacks/prod.yaml"
     settings = yaml.safe_load(stack.read_text(encoding="utf-8"))
-    settings["targets"]["billing"] = targets["billing"]
+    settings.setdefault("scrape_targets", {})["billing"] = targets["billing"]
     stack.write_text(yaml.safe_dump(settings), encoding="utf-8")
     refused = _render(folder, "prod")
     assert refused.returncode != 0
@@ -143,8 +182,10 @@ def test_another_application_is_watched_without_touching_the_nine(tmp_path: Path
     ):
         assert missing in refused.stderr
 
-    names = ("BillingDown", "BillingFails")
-    (folder / "docs/runbooks/billing.md").write_text("".join(f"## {name}\n\n" for name in names), encoding="utf-8")
+    openings = {"BillingDown": "Critical, after 2 minutes.", "BillingFails": "Warning, after 10 minutes."}
+    (folder / "docs/runbooks/billing.md").write_text(
+        "".join(RUNBOOK.format(name=name, opening=opening) for name, opening in openings.items()), encoding="utf-8"
+    )
     (folder / "tests/promtool/billing.test.yaml").write_text(BILLING, encoding="utf-8")
     metric = MetricFamily(type="counter", help="Invoices.", labels=frozenset({"result"}))
     exposed = MetricsInventory(exporter="billing", version="1", metrics={"billing_invoices_total": metric})
@@ -166,6 +207,13 @@ def _render(folder: Path, stack: str = "dev") -> subprocess.CompletedProcess[str
         timeout=60,
         check=False,
     )
+
+
+def _python(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _tools(folder: Path, chosen: str, passed: int) -> None:

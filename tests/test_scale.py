@@ -42,12 +42,13 @@ def generated(count: int) -> tuple[tuple[Alert, ...], tuple[ScrapeJob, ...], Ale
         )
         for number in range(count)
     )
-    names: dict[str, frozenset[str]] = {
-        job.service: frozenset(alert.name for alert in alerts[10 * n : 10 * n + 10]) for n, job in enumerate(jobs)
+    section = written().runbooks["api"]["HighResponseTime"]  # a warning with the same `for`
+    sections = {
+        job.service: {alert.name: section for alert in alerts[10 * n : 10 * n + 10]} for n, job in enumerate(jobs)
     }
     every = frozenset(alert.name for alert in alerts)
     own = written()
-    beside = AlertDocs(runbooks={**own.runbooks, **names}, firing=own.firing | every, quiet=own.quiet | every)
+    beside = AlertDocs(runbooks={**own.runbooks, **sections}, firing=own.firing | every, quiet=own.quiet | every)
     targets = {job.name: [{"address": f"{job.name}:9000", "instance": job.name}] for job in jobs}
     return alerts, jobs, beside, settings(scrape_targets={**values()["scrape_targets"], **targets})
 

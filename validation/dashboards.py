@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from rules.model import Alert
 from rules.promql import Series, read
 
 Model = Mapping[str, Any]  # a dashboard's JSON model
@@ -33,6 +34,23 @@ def problems(models: Sequence[Model], series: Series, sources: Collection[str], 
         *(problem for model in models for problem in _too_much(model)),
         *(problem for model in models for problem in _dead_links(model, models, addresses)),
     ]
+
+
+def undrawn_alerts(alerts: Iterable[Alert], models: Iterable[Model]) -> list[str]:
+    """Whoever is notified looks at the dashboard of the alert's service, if there is one: all that the alert reads is
+    drawn there. `models` are the dashboards of an environment that has every service.
+    """
+    drawn = {model["uid"]: {query for panel in panels(model) for query in queries(panel)} for model in models}
+    found = []
+    for alert in alerts:
+        conditions = (alert.when, *alert.and_conditions, *(each for others in alert.or_conditions for each in others))
+        for signal in dict.fromkeys(condition.signal for condition in conditions):
+            if alert.service in drawn and not alert.undrawn and signal.for_panel() not in drawn[alert.service]:
+                found.append(
+                    f"rules/{alert.service}.py: {alert.name}: no panel of dashboards/{alert.service}.py draws "
+                    f"{signal.title!r}; add one, such as .with_panel(draw.timeseries(...))"
+                )
+    return found
 
 
 def panels(model: Model) -> list[Model]:

@@ -21,16 +21,19 @@ from stacks.types import seconds
 ROOT: Final = Path(__file__).parents[1]
 _LABEL: Final = re.compile(r"(?:\$labels|\.Labels)(?:\.| \")(\w+)")
 
+_SECTION: Final = re.compile(r"^## (.+)\n((?:(?!## ).*\n?)*)", re.MULTILINE)
+RUNBOOK_PARAGRAPHS: Final = ("What it means.", "See it.", "Do.", "Escalate")
+
 Rule = Alert | RecordingRule
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlertDocs:
-    """What people wrote beside the rules: the headings of each service's runbook, and the alerts that the promtool
-    cases expect to fire, or to keep quiet.
+    """What people wrote beside the rules: each service's runbook, the text under each heading; and the alerts that the
+    promtool tests expect to fire, or not to.
     """
 
-    runbooks: Mapping[str, frozenset[str]]
+    runbooks: Mapping[str, Mapping[str, str]]
     firing: frozenset[str]
     quiet: frozenset[str]
 
@@ -45,7 +48,7 @@ def written(root: Path = ROOT) -> AlertDocs:
                 asked[bool(question.get("exp_alerts"))].add(question["alertname"])
     return AlertDocs(
         runbooks={
-            path.stem: frozenset(re.findall(r"^## (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+            path.stem: dict(_SECTION.findall(path.read_text(encoding="utf-8")))
             for path in sorted((root / "docs/runbooks").glob("*.md"))
         },
         firing=frozenset(asked[True]),
@@ -193,11 +196,32 @@ def _unknown_template_labels(alerts: Iterable[Alert]) -> Iterator[str]:
 def _missing_runbook_or_tests(alerts: Iterable[Alert], beside: AlertDocs) -> Iterator[str]:
     """Every alert must say what to do, in its service's runbook, and be tried: once firing, once quiet."""
     for alert in alerts:
-        if alert.name not in beside.runbooks.get(alert.service, ()):
-            yield f"{_where(alert)}: docs/runbooks/{alert.service}.md has no heading `## {alert.name}`"
+        page, section = f"docs/runbooks/{alert.service}.md", beside.runbooks.get(alert.service, {}).get(alert.name)
+        if section is None:
+            yield f"{_where(alert)}: {page} has no heading `## {alert.name}`"
+        for gap in _runbook_gaps(alert, section or ""):
+            yield f"{_where(alert)}: {page}: under `## {alert.name}` {gap}"
         for names, what in ((beside.firing, "fires"), (beside.quiet, "keeps quiet")):
             if alert.name not in names:
                 yield f"{_where(alert)}: tests/promtool/{alert.service}.test.yaml has no case in which it {what}"
+
+
+def _runbook_gaps(alert: Alert, section: str) -> Iterator[str]:
+    """What a person on call would miss in an alert's section."""
+    with suppress(ValueError):  # an invalid `for` has a line of its own
+        hold = seconds(alert.for_)
+        amount, unit = (hold / 60, "minute") if hold % 60 == 0 else (hold, "second")
+        opening = f"{alert.severity.value.capitalize()}, after {amount:g} {unit}{'' if amount == 1 else 's'}."
+        if not section.lstrip().startswith(opening):
+            yield f"the first words must be `{opening}`"
+    paragraphs = tuple(re.findall(r"^\*\*(.+?)\*\*", section, flags=re.MULTILINE))
+    if paragraphs != RUNBOOK_PARAGRAPHS:
+        names, existing = (", ".join(f"**{name}**" for name in each) for each in (RUNBOOK_PARAGRAPHS, paragraphs))
+        yield f"the paragraphs must begin with {names}, in this order; there are: {existing or 'none'}"
+    if "```promql\n" not in section:
+        yield "a query must show it: a code block with ```promql"
+    if "\n1. " not in section:
+        yield "the steps must be numbered: 1., 2., ..."
 
 
 def _ratio_threshold_out_of_range(alerts: Iterable[Alert]) -> Iterator[str]:

@@ -45,7 +45,7 @@ def told(stack: Stack) -> list[str]:
     found = re.search(r"deployed, but not as declared \((\d+) problems\):\n", rest)
     assert head and found, failed.stdout + failed.stderr
     lines = [line.strip() for line in rest[found.end() :].splitlines()[: int(found[1])]]
-    assert all(failed.stdout.count(line) == 1 for line in lines), failed.stdout
+    assert [line for line in lines if failed.stdout.count(line) != 1] == [], failed.stdout
     return lines
 
 

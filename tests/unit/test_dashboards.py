@@ -25,20 +25,6 @@ from validation.dashboards import panels, queries
 COMPLETE = complete()
 MODELS: dict[str, dict[str, Any]] = {uid: json.loads(text) for uid, text in COMPLETE.dashboards.items()}
 NO_PAGE = {"__init__", "panels"}
-# Alerts that show something else on the page that they link to, or nothing, and why.
-BURNS = "the page draws the errors of an hour and of a day, and what is left of the budget"
-NOT_DRAWN = {
-    "ApiAvailabilityFastBurn": BURNS,
-    "ApiAvailabilitySlowBurn": BURNS,
-    "ApiLatencyFastBurn": BURNS,
-    "ApiLatencySlowBurn": BURNS,
-    "PrometheusNotificationQueueRunningFull": (
-        "always 0 unless Alertmanager hangs while one alert after another comes, which no test brings about in time; "
-        "the page draws what is dropped in the end"
-    ),
-    "TargetDown": "of any job, so it leads to the overview, which draws what is down; prometheus has a line per target",
-    "Watchdog": "always fires",
-}
 ADDRESS = "http://127.0.0.1:9093"
 
 
@@ -137,7 +123,7 @@ def test_an_alert_leads_to_a_page_that_shows_what_fired() -> None:
         )
         if not {condition.signal.for_panel() for condition in conditions} <= shown:
             undrawn.add(alert.name)
-    assert undrawn == set(NOT_DRAWN), "draw the signal, or say here why not; an exception that is drawn needs none"
+    assert undrawn == {alert.name for alert in ALERTS if alert.undrawn}, "an exception that is drawn needs none"
 
 
 @pytest.mark.parametrize("uid", MODELS)

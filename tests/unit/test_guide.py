@@ -37,7 +37,9 @@ def table(text: str) -> list[list[str]]:
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    """The code blocks of a language; one that has blocks in it stands between longer fences."""
+    fence = re.compile(rf"^(`{{3,}}){language}\n(.*?)^\1$", flags=re.MULTILINE | re.DOTALL)
+    return [text for _, text in fence.findall(page.read_text(encoding="utf-8"))]
 
 
 def test_the_metrics_are_those_of_the_api() -> None:
@@ -57,7 +59,7 @@ def test_the_alerts_are_the_checklists() -> None:
     told = {(row[0], re.sub(r"\[(\w+)\]\(.*\)", r"\1", row[1]), row[3]) for row in rows}
     assert told == {(alert.severity.value, alert.name, alert.for_) for alert in nine}
     links = {alert.name: f"(runbooks/{alert.service}.md#{alert.name.lower()})" for alert in nine}
-    assert all(f"[{name}]{link}" in GUIDE for name, link in links.items())
+    assert [link for name, link in links.items() if f"[{name}]{link}" not in GUIDE] == []
 
 
 def test_the_dashboards_are_those_that_there_are() -> None:
@@ -68,7 +70,7 @@ def test_the_dashboards_are_those_that_there_are() -> None:
 def test_the_jobs_and_ports_are_those_of_the_settings() -> None:
     architecture = section("Architecture")
     dev = {job for job, _ in planned().expected.targets}
-    assert all(f"`{name}`" in architecture for name in dev)
+    assert [name for name in sorted(dev) if f"`{name}`" not in architecture] == []
     for name, port in Settings.model_validate({"environment": "dev"}).ports:
         assert re.search(rf"{name} {port}\b", architecture, flags=re.IGNORECASE), name
     for job in JOBS:
@@ -148,8 +150,8 @@ def test_every_kind_of_receiver_and_its_secrets_are_in_the_guide() -> None:
         for secret in secrets
         if secret.startswith(name.replace("-", "_"))
     }
-    assert all(f"`{kind}`" in text for kind in ReceiverSettings.model_fields)
-    assert all(f"`<receiver>_{what}`" in text for what in whats)
+    assert [kind for kind in ReceiverSettings.model_fields if f"`{kind}`" not in text] == []
+    assert [what for what in sorted(whats) if f"`<receiver>_{what}`" not in text] == []
     assert "`dead_mans_switch_url`" in text
 
 

@@ -10,7 +10,6 @@ import yaml
 
 from rules import ALERTS, SERVICES, maintenance
 from rules.model import SLO_GROUP
-from stacks.types import seconds
 from tests.checkers import ROOT
 from tests.unit.factories import planned
 from tests.unit.pulumi_program import deployed
@@ -23,7 +22,6 @@ CASES: dict[str, list[dict[str, Any]]] = {
     path.name.removesuffix(".test.yaml"): yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
     for path in sorted((ROOT / "tests/promtool").glob("*.test.yaml"))
 }
-PARTS = ["What it means.", "See it.", "Do.", "Escalate"]
 # Starred in a runbook, and no title: what a program says.
 SAID: Final = {"No space left on device", "many-to-many matching", "many-to-many", "duplicate"}
 
@@ -70,7 +68,7 @@ def test_only_services_have_runbooks_and_cases() -> None:
 def test_a_cases_name_is_a_sentence_and_its_own() -> None:
     names = [case["name"] for cases in CASES.values() for case in cases]
     assert len(set(names)) == len(names)
-    assert all(re.match(r"[A-Z]\w+ .{15,}", name) for name in names)
+    assert [name for name in names if not re.match(r"[A-Z]\w+ .{15,}", name)] == []
 
 
 @pytest.mark.parametrize("name", [alert.name for alert in ALERTS if alert.fire_if_absent])
@@ -84,23 +82,6 @@ def test_an_outage_has_a_case_for_the_scrape_and_for_the_missing_target(name: st
     ]
     assert f"{SUBJECT_OF[name]} (no target)" in fires
     assert len(fires) >= 3
-
-
-@pytest.mark.parametrize("service", RUNBOOKS)
-def test_a_runbook_says_what_it_means_how_to_see_it_what_to_do_and_when_to_escalate(service: str) -> None:
-    for name in headings(service):
-        section = RUNBOOKS[service].partition(f"## {name}\n")[2].partition("\n## ")[0]
-        assert re.findall(r"^\*\*(.+?)\*\*", section, flags=re.MULTILINE) == PARTS, name
-        assert "```promql" in section and "\n1. " in section, name
-
-
-@pytest.mark.parametrize("service", RUNBOOKS)
-def test_a_runbook_names_the_severity_and_the_hold_time_of_the_rule(service: str) -> None:
-    for alert in (alert for alert in ALERTS if alert.service == service):
-        section = RUNBOOKS[service].partition(f"## {alert.name}\n")[2].strip()
-        minutes = round(seconds(alert.for_) / 60)
-        after = f"{minutes} minute{'s' if minutes > 1 else ''}"
-        assert section.startswith(f"{alert.severity.value.capitalize()}, after {after}."), alert.name
 
 
 def starred(text: str) -> set[str]:

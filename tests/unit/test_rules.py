@@ -317,3 +317,8 @@ def test_tuning_leaves_the_definitions_alone() -> None:
     before = api.ERROR_RATIO.above(0.05)
     tune(ALERTS, {"HighErrorRate": AlertOverride(threshold=0.5)})
     assert next(made for made in ALERTS if made.name == "HighErrorRate").when == before
+
+
+def test_a_word_that_is_no_severity_is_told_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match="'high' is not a severity; expected one of: critical, warning, none"):
+        Severity("high")
