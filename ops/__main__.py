@@ -232,10 +232,10 @@ def _metrics_page(source: str) -> str:
 def _write_metrics(out: Path, service: str, captured: metrics.MetricsInventory) -> None:
     file = out / f"{service}.json"
     known = metrics.from_text(file.read_text(encoding="utf-8")) if file.is_file() else None
-    both = metrics.merged(known, captured)
+    both = metrics.merge(known, captured)
     file.write_text(metrics.to_text(both), encoding="utf-8")
     new = len(both.metrics.keys() - known.metrics.keys()) if known else len(both.metrics)
-    typer.echo(f"{service}: {both.whose}, {len(both.metrics)} metrics, {new} new")
+    typer.echo(f"{service}: {both.exporter_version}, {len(both.metrics)} metrics, {new} new")
 
 
 @app.command()
@@ -258,7 +258,7 @@ def _print_urls(stack: str, settings: Settings) -> None:
 def show_volume_policy(stack: Stack = "dev") -> None:
     """Print what `make down` does with the data; exit code 2 where the settings and what is deployed disagree on it."""
     settings = _plan(stack)[0]
-    if volume_policy.deployed(pulumi_cli.resources(stack)) - {settings.volume_policy}:
+    if volume_policy.deployed_policies(pulumi_cli.resources(stack)) - {settings.volume_policy}:
         up = f"make up{'' if stack == 'dev' else f' STACK={stack}'}"
         _fail(
             f"stacks/{stack}.yaml says volume_policy: {settings.volume_policy}, but the last update left it otherwise,"

@@ -90,10 +90,10 @@ def capture_all(
 ) -> dict[str, MetricsInventory]:
     """The catalogues by service; a job without a scrape is left out. The closed network's Grafana is told by name."""
     found = {job.service: capture(http, prometheus, job) for job in jobs}
-    there = {service: catalogue for service, catalogue in found.items() if catalogue}
-    if "grafana" in there and probes.is_grafana_mock(http, grafana):
-        there["grafana"] = replace(there["grafana"], exporter=STAND_IN)
-    return there
+    captured = {service: inventory for service, inventory in found.items() if inventory}
+    if "grafana" in captured and probes.is_grafana_mock(http, grafana):
+        captured["grafana"] = replace(captured["grafana"], exporter=STAND_IN)
+    return captured
 
 
 def plain_version(told: str) -> str:

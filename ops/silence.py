@@ -87,8 +87,7 @@ def add(
         raise ValueError("a silence needs an author and a comment: the next on call reads them")
     body = {
         "matchers": [
-            {"name": one.label, "value": one.value, "isRegex": one.is_regex, "isEqual": one.is_equal}
-            for one in matchers
+            {"name": m.label, "value": m.value, "isRegex": m.is_regex, "isEqual": m.is_equal} for m in matchers
         ],
         "startsAt": datetime.now(UTC).isoformat(),
         "endsAt": end.astimezone(UTC).isoformat(),
@@ -112,17 +111,17 @@ def check_environment(http: httpx.Client, alertmanager: str, environment: str) -
     except ClientError as error:
         raise ClientError(f"{error}; {elsewhere}") from None
     with probes.understood(SERVICE_NAME, url):
-        found = {one["labels"].get("environment", environment) for one in answer.json()}
-    if found - {environment}:
-        raise ClientError(f"{SERVICE_NAME} at {alertmanager} is that of {', '.join(sorted(found))}; {elsewhere}")
+        environments = {alert["labels"].get("environment", environment) for alert in answer.json()}
+    if environments - {environment}:
+        raise ClientError(f"{SERVICE_NAME} at {alertmanager} is that of {', '.join(sorted(environments))}; {elsewhere}")
 
 
 def list_silences(http: httpx.Client, alertmanager: str, expired: bool = False) -> list[Silence]:
     """The silences by their end, those that are over only where they are wanted."""
     url = f"{alertmanager}/api/v2/silences"
     with probes.understood(SERVICE_NAME, url):
-        found = [_silence(one) for one in probes.get(http, SERVICE_NAME, url).json()]
-    return sorted((one for one in found if expired or one.state != "expired"), key=lambda one: one.end)
+        silences = [_silence(body) for body in probes.get(http, SERVICE_NAME, url).json()]
+    return sorted((s for s in silences if expired or s.state != "expired"), key=lambda silence: silence.end)
 
 
 def expire(http: httpx.Client, alertmanager: str, name: str) -> None:

@@ -8,7 +8,7 @@ from stacks.settings import VolumePolicy
 VOLUME: Final = "docker:index/volume:Volume"
 
 
-def deployed(state: Iterable[Mapping[str, Any]]) -> frozenset[VolumePolicy]:
+def deployed_policies(state: Iterable[Mapping[str, Any]]) -> frozenset[VolumePolicy]:
     """The fates of the data volumes in a stack's state: one, both after an update that was not finished, or none where
     nothing is deployed. The other volumes (configuration, secrets) are always removed.
     """

@@ -109,7 +109,10 @@ def series(jobs: Iterable[ScrapeJob], known: Mapping[str, MetricsInventory], rec
                 f"reads {name}, and there is no rules/metrics/{services[job]}.json; "
                 f"write it with `python -m ops capture-metrics --from URL --service {services[job]}`"
             )
-        return catalogue.labels(name) or f"reads {name}, which {catalogue.whose} does not have{_like(name, catalogue)}"
+        return (
+            catalogue.labels(name)
+            or f"reads {name}, which {catalogue.exporter_version} does not have{_like(name, catalogue)}"
+        )
 
     return labels
 

@@ -51,7 +51,7 @@ class MetricsInventory:
     metrics: Mapping[str, MetricFamily]
 
     @property
-    def whose(self) -> str:
+    def exporter_version(self) -> str:
         """Exporter and version, for a message."""
         return f"{self.exporter} {self.version}".rstrip()
 
@@ -111,20 +111,20 @@ def to_text(catalogue: MetricsInventory) -> str:
     return f'{{\n{head}"metrics": {{\n' + ",\n".join(lines) + "\n}\n}\n"
 
 
-def merged(known: MetricsInventory | None, captured: MetricsInventory) -> MetricsInventory:
+def merge(known: MetricsInventory | None, captured: MetricsInventory) -> MetricsInventory:
     """What two captures of one exporter know together; of another exporter or version, the new one alone."""
     if known is None or (known.exporter, known.version) != (captured.exporter, captured.version):
         return captured
     both = known.metrics.keys() & captured.metrics.keys()
-    together = {name: _together(known.metrics[name], captured.metrics[name]) for name in both}
+    merged = {name: _merge_family(known.metrics[name], captured.metrics[name]) for name in both}
     return MetricsInventory(
         exporter=captured.exporter,
         version=captured.version,
-        metrics={**known.metrics, **captured.metrics, **together},
+        metrics={**known.metrics, **captured.metrics, **merged},
     )
 
 
-def _together(known: MetricFamily, captured: MetricFamily) -> MetricFamily:
+def _merge_family(known: MetricFamily, captured: MetricFamily) -> MetricFamily:
     always = (known.labels - known.optional) & (captured.labels - captured.optional)
     labels = known.labels | captured.labels
     return MetricFamily(type=captured.type, help=captured.help, labels=labels, optional=labels - always)

@@ -45,7 +45,7 @@ def read_by() -> dict[tuple[str, str], list[str]]:
 def differences(known: Mapping[str, MetricsInventory], live: Mapping[str, MetricsInventory]) -> list[str]:
     """What is read and is not exposed as it is catalogued, with the first of those that read it."""
     return [
-        f"{live[service].whose}: {change}; read by {readers[0]} and {len(readers) - 1} more"
+        f"{live[service].exporter_version}: {change}; read by {readers[0]} and {len(readers) - 1} more"
         for (service, series), readers in sorted(read_by().items())
         for change in changes(series, known[service], live[service])
     ]
@@ -68,8 +68,10 @@ def live(stack: Stack) -> dict[str, MetricsInventory]:
 
 def test_what_rules_and_panels_read_is_exposed_as_it_is_catalogued(live: dict[str, MetricsInventory]) -> None:
     for service, there in live.items():
-        if there.whose != catalogues()[service].whose:
-            warnings.warn(f"catalogued: {catalogues()[service].whose}; running: {there.whose}", stacklevel=1)
+        if there.exporter_version != catalogues()[service].exporter_version:
+            warnings.warn(
+                f"catalogued: {catalogues()[service].exporter_version}; running: {there.exporter_version}", stacklevel=1
+            )
     assert differences(catalogues(), live) == []
 
 

@@ -13,7 +13,7 @@ from clients.probes import ClientError
 from ops import __main__ as commands
 from ops.capture_metrics import capture, capture_all, capture_page, plain_version
 from rules import JOBS, redis
-from rules.metrics import FOLDER, MetricFamily, MetricsInventory, catalogues, changes, from_text, merged, to_text
+from rules.metrics import FOLDER, MetricFamily, MetricsInventory, catalogues, changes, from_text, merge, to_text
 from stacks.images import OFFICIAL
 
 URL = "http://127.0.0.1:9090"
@@ -120,7 +120,7 @@ def test_an_exporter_that_does_not_say_who_it_is_is_called_after_its_job() -> No
     fake = FakePrometheus()
     fake.rows = [row("redis_up")]
     found = captured(fake)
-    assert (found.exporter, found.version, found.whose) == ("redis", "", "redis")
+    assert (found.exporter, found.version, found.exporter_version) == ("redis", "", "redis")
 
 
 def test_two_versions_of_an_exporter_are_both_told() -> None:
@@ -149,7 +149,7 @@ def test_grafanas_catalogue_says_whose_it_is(stand_in: bool) -> None:
     fake.rows = [row("grafana_build_info", version="12.4.3")]
     with fake.client() as http:
         found = capture_all(http, URL, GRAFANA, JOBS)["grafana"]
-    assert found.whose == ("grafana stand-in 12.4.3" if stand_in else "grafana 12.4.3")
+    assert found.exporter_version == ("grafana stand-in 12.4.3" if stand_in else "grafana 12.4.3")
 
 
 def call(monkeypatch: pytest.MonkeyPatch, fake: FakePrometheus, out: Path, *more: str) -> Result:
@@ -372,17 +372,17 @@ def test_captures_of_one_version_add_up() -> None:
             "redis_new": UP,
         },
     )
-    both = merged(KNOWN, again)
+    both = merge(KNOWN, again)
     assert both.metrics.keys() == {"redis_up", "redis_hits_total", "redis_seconds", "redis_new"}
     assert both.metrics["redis_hits_total"].labels == {"db", "node", "shard"}
     assert both.metrics["redis_hits_total"].optional == {"node", "shard"}
-    assert merged(KNOWN, KNOWN) == KNOWN
+    assert merge(KNOWN, KNOWN) == KNOWN
 
 
 @pytest.mark.parametrize("change", [{"version": "1.2.4"}, {"exporter": "other"}])
 def test_a_capture_of_another_version_starts_anew(change: dict[str, Any]) -> None:
     new = replace(KNOWN, metrics={"redis_up": UP}, **change)
-    assert merged(KNOWN, new) == merged(None, new) == new
+    assert merge(KNOWN, new) == merge(None, new) == new
 
 
 # --- what changed ----------------------------------------------------------------------------------------------------

@@ -37,10 +37,10 @@ def pulumi(monkeypatch: pytest.MonkeyPatch) -> FakeCommands:
 
 
 def test_the_state_says_what_becomes_of_the_data() -> None:
-    assert volume_policy.deployed([]) == volume_policy.deployed(volumes()) == frozenset()
-    assert volume_policy.deployed(volumes(True, True)) == {VolumePolicy.RETAIN}
-    assert volume_policy.deployed(volumes(False)) == {VolumePolicy.DELETE}
-    assert volume_policy.deployed(volumes(False, True)) == {VolumePolicy.RETAIN, VolumePolicy.DELETE}
+    assert volume_policy.deployed_policies([]) == volume_policy.deployed_policies(volumes()) == frozenset()
+    assert volume_policy.deployed_policies(volumes(True, True)) == {VolumePolicy.RETAIN}
+    assert volume_policy.deployed_policies(volumes(False)) == {VolumePolicy.DELETE}
+    assert volume_policy.deployed_policies(volumes(False, True)) == {VolumePolicy.RETAIN, VolumePolicy.DELETE}
 
 
 @pytest.mark.parametrize(
