@@ -266,7 +266,7 @@ def _pages(
     links = {"Prometheus": settings.link("prometheus"), "Alertmanager": settings.link("alertmanager")}
     models = dashboard_models(alerts, [job for job in JOBS if job.name in targets], links)
     recorded = {recording.name: frozenset(recording.signal.by) for recording in RECORDING_RULES}
-    known = series(JOBS, catalogues(), {**recorded, prometheus.RELEASE_INFO: frozenset({"release"})})
+    known = series(JOBS, catalogues(), {**recorded, prometheus.CONFIG_INFO: frozenset({"revision"})})
     problems = dashboard_problems(models, known, {source.uid for source in sources}, links.values())
     if problems:
         raise InvalidStackError(problems)
@@ -285,7 +285,7 @@ def _stack_targets(settings: Settings) -> dict[str, tuple[ScrapeTarget, ...]]:
     own: dict[str, tuple[ScrapeTarget, ...]] = {
         prometheus.JOB.name: (_own(prometheus.JOB, "prometheus", "prometheus"),),
         alertmanager.JOB.name: (_own(alertmanager.JOB, "alertmanager", "alertmanager"),),
-        node.JOB.name: (_own(node.JOB, "node-exporter", "engine-host"),),
+        node.JOB.name: (_own(node.JOB, "node-exporter", "docker-host"),),
     }
     if settings.existing_grafana is None:
         own[grafana.JOB.name] = (_own(grafana.JOB, "grafana", "grafana"),)
@@ -352,8 +352,8 @@ def _prometheus_release(
     files = {"prometheus.yml": to_yaml(configuration), **{f"rules/{name}": text for name, text in rules.items()}}
     release = digest(files)
     # Neither of Prometheus' APIs gives the configuration back as written; a rule that names the release does.
-    info = {"record": prometheus.RELEASE_INFO, "expr": "vector(1)", "labels": {"release": release}}
-    files["rules/release.yml"] = to_yaml({"groups": [{"name": "release", "rules": [info]}]})
+    info = {"record": prometheus.CONFIG_INFO, "expr": "vector(1)", "labels": {"revision": release}}
+    files["rules/revision.yml"] = to_yaml({"groups": [{"name": "revision", "rules": [info]}]})
     return ConfigRevision(files=files, hash=release, confirmation=release)
 
 

@@ -205,14 +205,14 @@ def rules(http: httpx.Client, prometheus: str) -> list[RuleState]:
         ]
 
 
-def prometheus_release(http: httpx.Client, prometheus: str, record: str) -> str:
+def prometheus_revision(http: httpx.Client, prometheus: str, record: str) -> str:
     """The hash of the release whose rules are loaded, which the recording rule `record` carries; empty without one."""
     url = f"{prometheus}/api/v1/rules?type=record"
     with understood("Prometheus", url):
         for group in get(http, "Prometheus", url).json()["data"]["groups"]:
             for rule in group["rules"]:
                 if rule["name"] == record:
-                    return str(rule["labels"]["release"])
+                    return str(rule["labels"]["revision"])
     return ""
 
 

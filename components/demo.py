@@ -95,7 +95,7 @@ class Demo(pulumi.ComponentResource):
             engine,
             self,
             depends_on=[secrets.staged, inbox, *self.servers],
-            labels={"softfactory.secrets": secrets.version},
+            labels={"softfactory.secrets-revision": secrets.version},
         )
         self.ready = self.api.id.apply(lambda _: engine.settings.published("api"))
         self.register_outputs({"ready": self.ready})
@@ -164,7 +164,7 @@ class Demo(pulumi.ComponentResource):
             self._args.engine,
             self,
             depends_on=[secrets.staged],
-            labels={"softfactory.secrets": secrets.version},
+            labels={"softfactory.secrets-revision": secrets.version},
         )
 
     def _elasticsearch(self) -> docker.Container:

@@ -54,7 +54,9 @@ def run(
             for path, volume, read_only in shot.mounts
         ],
         tmpfs={"/tmp": TMPFS},
-        labels=label_args({**engine.labels(shot.name), "softfactory.attempt": before.id[:12] if before else "first"}),
+        labels=label_args(
+            {**engine.labels(shot.name), "softfactory.previous-run": before.id[:12] if before else "first"}
+        ),
         must_run=False,
         attach=True,
         logs=True,

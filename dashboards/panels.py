@@ -28,7 +28,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from rules.model import Alert, ScrapeJob, Severity, Signal, Unit
-from rules.prometheus import RELEASE_INFO
+from rules.prometheus import CONFIG_INFO
 from rules.render import GONE, OF_SEVERAL_JOBS, OVERVIEW
 
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="prometheus")
@@ -87,8 +87,8 @@ class PanelFactory:
         firing = f'max by (severity, alertname, instance) (ALERTS{{alertstate="firing",severity!="none"{about}}})'
         # Between two points of a graph, however far apart, a new release is one that was not there before.
         # Where there was none at all, Prometheus was away.
-        before = f"{RELEASE_INFO} offset $__rate_interval"
-        released = f"max by (release) ({RELEASE_INFO} unless on (release) {before} and on () group({before}))"
+        before = f"{CONFIG_INFO} offset $__rate_interval"
+        released = f"max by (revision) ({CONFIG_INFO} unless on (revision) {before} and on () group({before}))"
         page = (
             Dashboard(title)
             .uid(uid)
@@ -111,7 +111,7 @@ class PanelFactory:
                 .all_value(".*")
             )
             .annotation(QueryAnnotation("Alerts", BAD, firing, "{{alertname}}", "{{severity}} {{instance}}"))
-            .annotation(QueryAnnotation("Deployments", "blue", released, "Deployment", "release {{release}}"))
+            .annotation(QueryAnnotation("Deployments", "blue", released, "Deployment", "revision {{revision}}"))
         )
         for name, address in self._links.items():
             page = page.link(

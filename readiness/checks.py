@@ -12,7 +12,7 @@ from clients import probes
 from clients.probes import AuthenticationError, ClientError, ContainerState, GrafanaAuth, RuleState, TargetState
 from desired_state import GRAFANA_FOLDER, ReadinessSpec
 from rules import alertmanager
-from rules.prometheus import RELEASE_INFO
+from rules.prometheus import CONFIG_INFO
 from stacks.settings import ReadinessGate, Settings
 
 UNSTORED = "write to WAL"  # in the error of a rule that was evaluated well, but whose result cannot be stored
@@ -154,7 +154,7 @@ def _prometheus(
     containers: Mapping[str, ContainerState],
     sick: set[str],
 ) -> Iterable[Finding]:
-    live = probes.prometheus_release(http, endpoints.prometheus, RELEASE_INFO)
+    live = probes.prometheus_revision(http, endpoints.prometheus, CONFIG_INFO)
     if live != expected.releases["prometheus"]:
         cause = f"runs release {live or 'none'}, not {expected.releases['prometheus']}"
         yield Finding(part="Prometheus", cause=cause, remediation="run `pulumi up`, which tries again")

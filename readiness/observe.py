@@ -7,7 +7,7 @@ import httpx
 
 from clients import probes
 from clients.probes import ContainerState
-from rules.prometheus import RELEASE_INFO
+from rules.prometheus import CONFIG_INFO
 from stacks.settings import Settings
 
 
@@ -26,7 +26,7 @@ def look(settings: Settings, client: Callable[[], httpx.Client]) -> ObservedStat
     prometheus, alertmanager = settings.published("prometheus"), settings.published("alertmanager")
     with client() as http:
         releases = {
-            "prometheus": _ask(lambda: probes.prometheus_release(http, prometheus, RELEASE_INFO)),
+            "prometheus": _ask(lambda: probes.prometheus_revision(http, prometheus, CONFIG_INFO)),
             "alertmanager": _ask(lambda: probes.alertmanager_hash(http, alertmanager)),
         }
     try:

@@ -36,7 +36,7 @@ WARNING_TIMING: Final = GroupTiming(group_wait="1m", group_interval="5m", repeat
 WATCHDOG_TIMING: Final = GroupTiming(group_wait="0s", group_interval="1m", repeat_interval="5m")
 # If one of these fires, the metrics that the exporter gives are old or missing, and so are the warnings about them.
 EXPORTER_ALERTS: Final = ("TargetDown", "PostgresExporterFailing")
-HOST_INSTANCE: Final = "engine-host"  # the instance of the node under the Docker engine
+HOST_INSTANCE: Final = "docker-host"  # the instance of the node under the Docker engine
 COMPONENTS_ON_HOST: Final = ("alertmanager", "grafana", "prometheus")  # the services that always run there
 
 

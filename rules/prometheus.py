@@ -6,7 +6,7 @@ from rules.model import Alert, ScrapeJob, Severity, Signal, Unit, reachable
 
 TITLE = "Prometheus"
 JOB = ScrapeJob(name="prometheus", service="prometheus", port=9090)
-RELEASE_INFO: Final = "monitoring_release_info"  # the series whose label `release` names the loaded configuration
+CONFIG_INFO: Final = "monitoring_config_info"  # the series whose label `revision` names the loaded configuration
 
 REACHABLE = reachable(JOB)
 

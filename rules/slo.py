@@ -134,7 +134,7 @@ class SLO:
     def error_budget_remaining(self) -> RecordingRule:
         """The fraction of the window's budget that is not spent: 1 is all of it, under 0 is overspent."""
         return RecordingRule(
-            name=f"job:{self.name}_budget_left:ratio_rate{self.window}",
+            name=f"job:{self.name}_error_budget_remaining:ratio_rate{self.window}",
             group=SLO_GROUP,
             signal=Signal(
                 title=f"{self.title}, error budget left",

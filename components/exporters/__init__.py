@@ -77,5 +77,5 @@ def _run(
         engine,
         parent,
         depends_on=[secrets.staged, *upstreams],
-        labels={"softfactory.secrets": secrets.version},
+        labels={"softfactory.secrets-revision": secrets.version},
     )

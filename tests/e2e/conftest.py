@@ -205,7 +205,7 @@ class Stack:
             file.write_text(text, encoding="utf-8")
 
     def release(self) -> str:
-        return probes.prometheus_release(self.http, self.url("prometheus"), "monitoring_release_info")
+        return probes.prometheus_revision(self.http, self.url("prometheus"), "monitoring_config_info")
 
     @property
     def file(self) -> Path:

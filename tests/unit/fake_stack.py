@@ -22,7 +22,7 @@ from clients.probes import GrafanaAuth
 from desired_state import DesiredState, scrape_targets
 from readiness import checks, preflight
 from readiness.checks import Endpoints
-from rules.prometheus import RELEASE_INFO
+from rules.prometheus import CONFIG_INFO
 
 PASSWORD: Final = "the-right-password"
 TOKEN: Final = "glsa_the-right-token"
@@ -79,12 +79,12 @@ class FakeStack:
             for group, name in sorted(desired.expected.rules)
         ]
         self.release = {
-            "name": RELEASE_INFO,
+            "name": CONFIG_INFO,
             "type": "recording",
             "health": "ok",
-            "labels": {"release": desired.expected.releases["prometheus"]},
+            "labels": {"revision": desired.expected.releases["prometheus"]},
         }
-        self.rules.append(("release", self.release))
+        self.rules.append(("revision", self.release))
         self.alertmanagers = ["http://alertmanager:9093/api/v2/alerts"]
         self.wal_write_failures = 0
         self.intervals: dict[str, float] = {}  # of the groups that are evaluated more slowly than every 5 s

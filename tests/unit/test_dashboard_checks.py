@@ -23,7 +23,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def problems(*models: dict[str, Any]) -> list[str]:
-    known = series(JOBS, catalogues(), {"monitoring_release_info": frozenset({"release"})})
+    known = series(JOBS, catalogues(), {"monitoring_config_info": frozenset({"revision"})})
     return checks.problems(models, known, {"prometheus", "alertmanager"}, ADDRESSES)
 
 

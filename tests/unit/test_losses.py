@@ -26,9 +26,9 @@ def test_a_sample_that_is_gone_or_was_due_counts(after: set[float], lost: int) -
 
 
 def test_every_target_counts_and_a_new_one_does_not() -> None:
-    other = ("node", "engine-host")
+    other = ("node", "docker-host")
     gone = differences({TARGET: BEFORE, other: BEFORE}, {TARGET: BEFORE, other: {0.0}}, Outage(11, 22))
-    assert gone == ["node/engine-host: -6.0 s is gone", "node/engine-host: -1.0 s is gone"]
+    assert gone == ["node/docker-host: -6.0 s is gone", "node/docker-host: -1.0 s is gone"]
     assert differences({}, {other: {25.0, 30.0}}, Outage(11, 22)) == []
 
 

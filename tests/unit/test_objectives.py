@@ -106,7 +106,7 @@ def test_the_recordings_are_rates_of_the_whole_job_then_ratios_by_window_then_th
             )
             for window in ("30m", "1h", "2h", "6h", "1d", "3d")
         },
-        "job:shop_sale_budget_left:ratio_rate30d": (
+        "job:shop_sale_error_budget_remaining:ratio_rate30d": (
             f"1 - (\nsum_over_time({errors}[30d])\n/ (sum_over_time({requests}[30d]) > 0)\n) / 0.001"
         ),
     }

@@ -157,7 +157,7 @@ def test_what_must_be_live_in_dev() -> None:
     assert expected.dashboards == pages & {"overview", *(job.service for job in JOBS if job.name in EIGHT)}
     assert expected.scrape_interval == 5
     assert expected.targets - set(expected.stack_targets) == {("softfactory-api", "api")}
-    assert expected.stack_targets["node", "engine-host"] == "node-exporter"
+    assert expected.stack_targets["node", "docker-host"] == "node-exporter"
     assert set(expected.stack_targets.values()) <= expected.services
 
 
@@ -215,8 +215,8 @@ def test_the_secrets_are_those_that_the_services_read(stack: str, receivers: tup
 
 def test_a_rule_says_which_release_is_live_and_is_not_part_of_the_releases_own_hash() -> None:
     made = planned().prometheus
-    (rule,) = rules_of(planned(), "release")
-    assert rule == {"record": "monitoring_release_info", "expr": "vector(1)", "labels": {"release": made.hash}}
+    (rule,) = rules_of(planned(), "revision")
+    assert rule == {"record": "monitoring_config_info", "expr": "vector(1)", "labels": {"revision": made.hash}}
     assert made.confirmation == made.hash
 
 

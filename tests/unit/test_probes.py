@@ -11,7 +11,7 @@ import requests
 
 from clients import probes
 from clients.probes import AuthenticationError, ClientError, GrafanaAuth
-from rules.prometheus import RELEASE_INFO
+from rules.prometheus import CONFIG_INFO
 from tests.unit.factories import planned
 from tests.unit.fake_stack import FakeStack
 
@@ -22,7 +22,7 @@ PROBES: dict[str, Callable[[httpx.Client], object]] = {
     "targets": lambda http: probes.targets(http, URL),
     "rules": lambda http: probes.rules(http, URL),
     "clock": lambda http: probes.clock(http, URL),
-    "release": lambda http: probes.prometheus_release(http, URL, RELEASE_INFO),
+    "release": lambda http: probes.prometheus_revision(http, URL, CONFIG_INFO),
     "alertmanagers": lambda http: probes.alertmanagers(http, URL),
     "query": lambda http: probes.query(http, URL, "up"),
     "metadata": lambda http: probes.metadata(http, URL, "redis"),
@@ -230,12 +230,12 @@ def test_rules_are_read_with_their_group_and_fault() -> None:
 
 
 def test_the_release_is_that_of_its_own_rule() -> None:
-    other = {"name": "other", "labels": {"release": "no"}}
-    info = {"name": RELEASE_INFO, "labels": {"release": "0a1b2c"}}
+    other = {"name": "other", "labels": {"revision": "no"}}
+    info = {"name": CONFIG_INFO, "labels": {"revision": "0a1b2c"}}
     http, _ = answering(data({"groups": [{"name": "a", "rules": [other]}, {"name": "b", "rules": [info]}]}))
-    assert probes.prometheus_release(http, URL, RELEASE_INFO) == "0a1b2c"
+    assert probes.prometheus_revision(http, URL, CONFIG_INFO) == "0a1b2c"
     http, _ = answering(data({"groups": [{"name": "a", "rules": [other]}]}))
-    assert probes.prometheus_release(http, URL, RELEASE_INFO) == ""
+    assert probes.prometheus_revision(http, URL, CONFIG_INFO) == ""
 
 
 @pytest.mark.parametrize("written", ["2.47288712345678e+14", "247288712345678", "2.47288712345678e14"])

@@ -313,7 +313,11 @@ def test_secrets_are_staged_before_they_are_read(environment: str, done: Run) ->
 def test_services_that_read_their_secrets_only_as_they_start_start_anew_with_new_ones(
     environment: str, done: Run
 ) -> None:
-    found = {c.name: labels(c)["softfactory.secrets"] for c in services(done) if "softfactory.secrets" in labels(c)}
+    found = {
+        c.name: labels(c)["softfactory.secrets-revision"]
+        for c in services(done)
+        if "softfactory.secrets-revision" in labels(c)
+    }
     exporters = {server.container for server in planned(environment).settings.exporters.servers() if server.secret}
     readers = exporters | ({"redis", "api"} if environment == "dev" else set())
     assert set(found) == readers

@@ -100,7 +100,7 @@ def failing(name: str, exit_code: int = 1, logs: str = "") -> Computed:
 
 def attempt(done: Run, name: str = SHOT) -> str:
     labels = {label["label"]: label["value"] for label in done.one(CONTAINER, name).inputs["labels"]}
-    return str(labels["softfactory.attempt"])
+    return str(labels["softfactory.previous-run"])
 
 
 def runs_again(done: Run, name: str = SHOT) -> bool:

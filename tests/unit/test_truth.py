@@ -149,7 +149,7 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
         True,
     ),
     "full volume": (
-        rule("monitoring_release_info", health="err", lastError="write to WAL: log samples: no space left on device"),
+        rule("monitoring_config_info", health="err", lastError="write to WAL: log samples: no space left on device"),
         "Prometheus",
         "stores nothing: write to WAL: log samples: no space left on device",
         True,
@@ -162,12 +162,12 @@ FAULTS: dict[str, tuple[Callable[[FakeStack], object], str, str, bool]] = {
     ),
     "rule not evaluated": (rule("RedisDown", health="unknown"), "rule softfactory/RedisDown", "not evaluated", True),
     "another release": (
-        lambda s: s.release.update(labels={"release": "0123456789ab"}),
+        lambda s: s.release.update(labels={"revision": "0123456789ab"}),
         "Prometheus",
         "runs release 0123456789ab",
         True,
     ),
-    "no release": (without_rule("monitoring_release_info"), "Prometheus", "runs release none", True),
+    "no release": (without_rule("monitoring_config_info"), "Prometheus", "runs release none", True),
     "no Alertmanager known": (lambda s: s.alertmanagers.clear(), "Prometheus", "sends alerts to nobody", True),
     "another Alertmanager known": (
         lambda s: s.alertmanagers.__setitem__(0, "http://pager:9093/api/v2/alerts"),
