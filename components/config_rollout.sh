@@ -60,7 +60,7 @@ check() {
 
 confirmed() {
     case $KIND in
-    prometheus) get "/api/v1/rules?type=record" 2>/dev/null | grep -q "\"release\":\"$CONFIRMATION\"" ;;
+    prometheus) get "/api/v1/rules?type=record" 2>/dev/null | grep -q "\"revision\":\"$CONFIRMATION\"" ;;
     alertmanager)
         get /metrics 2>/dev/null |
             awk -v want="$CONFIRMATION" '$1 == "alertmanager_config_hash" { seen = ($2 + 0 == want + 0) } END { exit !seen }'

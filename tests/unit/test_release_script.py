@@ -34,8 +34,8 @@ case $path in
 esac
 """
 FACTS = {
-    "prometheus": """release=$(cat "$FAKE/loaded")
-echo "{\\"data\\":{\\"groups\\":[{\\"rules\\":[{\\"labels\\":{\\"release\\":\\"$release\\"}}]}]}}"
+    "prometheus": """revision=$(cat "$FAKE/loaded")
+echo "{\\"data\\":{\\"groups\\":[{\\"rules\\":[{\\"labels\\":{\\"revision\\":\\"$revision\\"}}]}]}}"
 """,
     # A number of that size is written with an exponent; the metric stands among others.
     "alertmanager": """echo "# TYPE alertmanager_config_hash gauge"
