@@ -60,9 +60,9 @@ class ConfigRollout(pulumi.ComponentResource):
         super().__init__("softfactory:monitoring:Release", name, None, opts)
         service, release = args.service, args.release
         variables = {
-            "KIND": service.name,
-            "RELEASE": release.hash,
-            "CONFIRMATION": release.confirmation,
+            "SERVICE": service.name,
+            "REVISION": release.hash,
+            "LOADED_MARKER": release.confirmation,
             "IN": f"{UPLOADED}/files",
             "HOME_DIR": args.home,
             "URL": args.url,
@@ -76,7 +76,9 @@ class ConfigRollout(pulumi.ComponentResource):
             env=pulumi.Output.all(
                 args.engine.image(service.image).image_id, args.secrets.revision if args.secrets else "never"
             ).apply(
-                lambda seen: _environment(variables, SERVICE_SPEC=service.replacement_hash(seen[0]), STAGED=seen[1])
+                lambda seen: _environment(
+                    variables, SERVICE_SPEC=service.replacement_hash(seen[0]), SECRETS_REVISION=seen[1]
+                )
             ),
             uploads=[
                 docker.ContainerUploadArgs(file=f"{UPLOADED}/config_rollout.sh", content=SCRIPT),

@@ -144,7 +144,7 @@ def test_staged_secrets_stay_until_they_change(settings: Settings) -> None:
 
 
 def test_a_failed_release_fails_the_update_in_the_checkers_words_and_holds_the_service_back(settings: Settings) -> None:
-    words = "release 0a1b2c: checking\nrule 1: parse error\nrelease 0a1b2c: FAILED: the checker refused it\n"
+    words = "revision 0a1b2c: checking\nrule 1: parse error\nrevision 0a1b2c: FAILED: the checker rejected it\n"
     done = deploy(settings, computed=failing(SHOT, 1, words))
     assert isinstance(done.error, pulumi.RunError)
     assert "app-release failed (exit code 1)" in str(done.error)
@@ -180,9 +180,9 @@ def test_the_service_comes_after_its_release_and_the_release_after_its_secrets(s
 def test_a_release_is_told_what_it_needs_to_know(settings: Settings) -> None:
     shot = deploy(settings).one(CONTAINER, SHOT)
     env = dict(line.split("=", 1) for line in shot.inputs["envs"])
-    assert env["RELEASE"] == RELEASE.hash and env["CONFIRMATION"] == RELEASE.confirmation
+    assert env["REVISION"] == RELEASE.hash and env["LOADED_MARKER"] == RELEASE.confirmation
     assert env["SECRETS"] == "word"
-    assert env["KIND"] == "app" and env["HOME_DIR"] == "/etc/app" and env["URL"] == "http://app:1"
+    assert env["SERVICE"] == "app" and env["HOME_DIR"] == "/etc/app" and env["URL"] == "http://app:1"
     uploads = {upload["file"]: upload["content"] for upload in shot.inputs["uploads"]}
     assert uploads[f"{env['IN']}/app.yml"] == "a: 1\n" and uploads[f"{env['IN']}/rules/x.yml"] == "b: 2\n"
     assert "timeout 90 sh /release/config_rollout.sh" in shot.inputs["command"][0]
@@ -195,8 +195,10 @@ def test_a_release_is_told_what_it_needs_to_know(settings: Settings) -> None:
 
 def test_secrets_that_were_staged_anew_are_looked_at_by_a_new_release(settings: Settings) -> None:
     done = deploy(settings)
-    (staged,) = [line for line in done.one(CONTAINER, SHOT).inputs["envs"] if line.startswith("STAGED=")]
-    assert staged == f"STAGED={identity(done.one(CONTAINER, STAGER))}"  # the stager's container, a new one each time
+    (staged,) = [line for line in done.one(CONTAINER, SHOT).inputs["envs"] if line.startswith("SECRETS_REVISION=")]
+    assert (
+        staged == f"SECRETS_REVISION={identity(done.one(CONTAINER, STAGER))}"
+    )  # the stager's container, a new one each time
 
 
 def test_every_variable_of_the_script_is_given(settings: Settings) -> None:
