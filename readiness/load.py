@@ -12,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from clients.probes import GrafanaAuth
 from desired_state import DesiredState, InvalidStackError, load_desired_state
 from readiness import preflight
+from stacks.messages import format_value
 from stacks.settings import Environment, SettingsError
-from stacks.types import Url, shown
+from stacks.types import Url
 
 GENERATED: Final = Path(__file__).parent.parent / ".local"  # where set-up keeps dev's state and passphrase
 
@@ -29,7 +30,7 @@ def prepare(
         desired = load_desired_state(stack, images=config.get_object("images"))
     except pulumi.ConfigTypeError as problem:
         raise pulumi.RunError(
-            f"images (in Pulumi's configuration): {shown(problem.value)} is not JSON; write a mapping such as "
+            f"images (in Pulumi's configuration): {format_value(problem.value)} is not JSON; write a mapping such as "
             '{"redis": "registry.internal/redis:8.0.6"}, or remove it with `pulumi config rm images`'
         ) from None
     except (SettingsError, InvalidStackError) as problem:

@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self, get_args
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
 from stacks.matchers import check_narrow, matcher
 from stacks.receivers import Email, IncidentIo, PagerDuty, Receiver, Slack, Webhook
-from stacks.types import SOME, Gap, Key, Name, Repeat, SettingsModel, Switch, Url, Wait, expect
+from stacks.types import (
+    DnsLabel,
+    GroupInterval,
+    GroupWait,
+    NonEmpty,
+    RepeatInterval,
+    SettingsModel,
+    Url,
+    must,
+    text,
+)
 
 WEBHOOK: Final = "webhook"
 HEARTBEAT: Final = "heartbeat"
@@ -17,20 +27,9 @@ WEBHOOK_SECRET: Final = "webhook_url"
 HEARTBEAT_SECRET: Final = "heartbeat_url"
 LONGEST: Final = timedelta(days=14)
 YEARS: Final = range(2000, 2101)
-DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+DAYS: Final[tuple[Day, ...]] = get_args(Day)
 _MOMENT: Final = "%Y-%m-%d %H:%M"
-
-
-def _zone(name: str) -> str:
-    if name not in available_timezones() - {"localtime"}:  # which is another one in a container
-        raise ValueError("unknown")
-    return name
-
-
-def _moment(text: str) -> str:
-    if datetime.strptime(text, _MOMENT).year not in YEARS:  # its zone stands beside it
-        raise ValueError("a slip")
-    return text
 
 
 def _matcher(text: str) -> str:
@@ -38,62 +37,68 @@ def _matcher(text: str) -> str:
 
 
 TimeZone = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", max_length=60),
-    AfterValidator(_zone),
-    expect("a time zone", "its name in the IANA database, such as Europe/Berlin or UTC"),
+    StrictStr,
+    text("a time zone", "its name in the IANA database", "Europe/Berlin", max_length=60),
+    # "localtime" is another one in a container.
+    AfterValidator(must(lambda name: name in available_timezones() - {"localtime"})),
 ]
 TimeOfDay = Annotated[
-    str,
-    StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"),
-    expect("a time of day", "HH:MM in quotes, such as '09:00'"),
-]
-Day = Annotated[
-    str,
-    StringConstraints(pattern=f"^({'|'.join(DAYS)})$"),
-    expect("a day of the week", "its English name in small letters, such as monday"),
+    StrictStr, text("a time of day", "HH:MM in quotes", "09:00", pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")
 ]
 Moment = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$"),
-    AfterValidator(_moment),
-    expect(
+    StrictStr,
+    text(
         "a moment",
-        f"YYYY-MM-DD HH:MM in quotes, from {YEARS[0]} to {YEARS[-1]}, such as '2027-01-16 22:00'",
+        f"YYYY-MM-DD HH:MM in quotes, from {YEARS[0]} to {YEARS[-1]}",
+        "2027-01-16 22:00",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$",
     ),
+    AfterValidator(must(lambda moment: datetime.strptime(moment, _MOMENT).year in YEARS)),
 ]
 Reason = Annotated[
-    str, StringConstraints(pattern=r"\S", max_length=200), expect("a reason", "a few words for the others")
+    StrictStr, text("a reason", "a few words for the others", "PostgreSQL 19", pattern=r"\S", max_length=200)
 ]
-MatcherText = Annotated[str, AfterValidator(_matcher)]
+MatcherText = Annotated[
+    StrictStr,
+    text("a matcher", "a label, =, !=, =~ or !~, and a value", 'service="postgres"'),
+    AfterValidator(_matcher),
+]
+ReceiverName = Annotated[StrictStr, text("a receiver", "its key under notifications", "pagerduty")]
 
 
 class Way(SettingsModel):
-    """How alerts of one severity travel: to which receivers (all that there are, unless given), and how soon.
+    """Which receivers get the alerts of one severity, and how soon."""
 
-    `wait` gathers what breaks together, `interval` what joins it later; `repeat` is when an unsolved one is told again.
-    """
-
-    to: tuple[Key, ...] | None = None
-    wait: Wait | None = None
-    interval: Gap | None = None
-    repeat: Repeat | None = None
+    to: tuple[ReceiverName, ...] | None = None
+    """The receivers; unset: all of them."""
+    wait: GroupWait | None = None
+    """How long Alertmanager collects alerts of a new group before it notifies."""
+    interval: GroupInterval | None = None
+    """How long it waits before it notifies about alerts that joined a group."""
+    repeat: RepeatInterval | None = None
+    """How long until it notifies again about an alert that still fires."""
 
 
 class Ways(SettingsModel):
-    """One way for each severity of which people are told."""
+    """Receivers and timing, by severity."""
 
     critical: Way = Way()
+    """Critical alerts."""
     warning: Way = Way()
+    """Warnings."""
 
 
 class BusinessHours(SettingsModel):
-    """When warnings are told; what comes up outside waits for the next of these hours."""
+    """When warnings are sent; those that come up at other times wait until the next of these hours."""
 
-    days: Annotated[tuple[Day, ...], SOME] = DAYS[:5]
+    days: NonEmpty[Day] = DAYS[:5]
+    """The days of the week."""
     start: TimeOfDay
-    end: TimeOfDay
+    """When they begin."""
+    end: TimeOfDay = Field(examples=["17:00"])
+    """When they end."""
     time_zone: TimeZone
+    """The time zone of both."""
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
@@ -105,13 +110,18 @@ class BusinessHours(SettingsModel):
 
 
 class MaintenanceWindow(SettingsModel):
-    """A time in which alerts that all `matchers` fit are told to nobody, by the clock of `time_zone`."""
+    """A time in which the alerts that all `matchers` match are muted."""
 
-    matchers: Annotated[tuple[MatcherText, ...], SOME]
+    matchers: NonEmpty[MatcherText]
+    """Alertmanager's matchers; an alert is muted if all of them match."""
     start: Moment
-    end: Moment
+    """When it begins."""
+    end: Moment = Field(examples=["2027-01-17 02:00"])
+    """When it ends, within 14 days."""
     time_zone: TimeZone
+    """The time zone of both."""
     reason: Reason
+    """Why, for whoever is on call."""
 
     @property
     def span(self) -> tuple[datetime, datetime]:
@@ -138,23 +148,26 @@ class MaintenanceWindow(SettingsModel):
 
 
 class Notifications(SettingsModel):
-    """Where alerts go, and where the Watchdog does, every five minutes, to whatever calls when it stays away.
+    """Who is notified of alerts, and when.
 
-    Each receiver that is named here is told. The webhook's address is the secret `webhook_url` where none is given and
-    a way names `webhook`, or where there is no other receiver; the heartbeat's is the secret `heartbeat_url`, unless
-    `heartbeat: false` says that nothing waits for it.
+    Without `webhook_url`, the secret of that name is used if a way names `webhook` or there is no other receiver.
+    Every five minutes the Watchdog goes to the heartbeat: without `heartbeat_url`, to the secret of that name.
     """
 
-    webhook_url: Url | None = None
+    webhook_url: Url | None = Field(default=None, examples=["https://hooks.internal/alerts"])
+    """Receives Alertmanager's own JSON by POST."""
     slack: Slack | None = None
     email: Email | None = None
     pagerduty: PagerDuty | None = None
     incidentio: IncidentIo | None = None
-    heartbeat_url: Url | None = None
-    heartbeat: Switch = True
+    heartbeat_url: Url | None = Field(default=None, examples=["https://heartbeats.internal/softfactory"])
+    """The dead man's switch that the Watchdog goes to."""
+    heartbeat: StrictBool = True
+    """`false`: no dead man's switch waits for the Watchdog."""
     ways: Ways = Ways()
     office_hours: BusinessHours | None = None
-    planned_work: Mapping[Name, MaintenanceWindow] = Field(default_factory=dict)
+    """Unset: warnings are sent at any time."""
+    planned_work: Mapping[DnsLabel, MaintenanceWindow] = Field(default_factory=dict)
 
     @property
     def receivers(self) -> dict[str, Receiver]:

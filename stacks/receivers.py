@@ -4,33 +4,31 @@ needs, and what Alertmanager is told.
 A secret is read from its file at each message, so a rotated one counts at once. Words come from routing/templates/.
 """
 
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StrictBool, StrictStr, model_validator
 
-from stacks.types import SOME, Address, SettingsModel, Switch, Url, expect, shown
+from stacks.messages import format_value
+from stacks.types import Address, NonEmpty, SettingsModel, Url, text
 
 SECRETS: Final = "/run/secrets"  # where every service finds its secrets, one file each
 TITLE: Final = '{{ template "softfactory.title" . }}'
 
 SlackChannel = Annotated[
-    str,
-    StringConstraints(pattern=r"^(#[^\s#@{}]{1,80}|[CG][A-Z0-9]{6,20})$"),
-    expect("a Slack channel", "#name in quotes, or the channel's ID, such as '#alerts'"),
+    StrictStr,
+    text(
+        "a Slack channel",
+        "#name in quotes, or the channel's ID",
+        "#alerts",
+        pattern=r"^(#[^\s#@{}]{1,80}|[CG][A-Z0-9]{6,20})$",
+    ),
 ]
 _MAIL: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,200}[A-Za-z0-9])?"
 MailAddress = Annotated[
-    str,
-    StringConstraints(pattern=rf"^{_MAIL}$"),
-    expect("an e-mail address", "name@host alone, such as oncall@softfactory.example"),
-]
-Tls = Annotated[
-    str,
-    StringConstraints(pattern="^(starttls|implicit|none)$"),
-    expect("a kind of TLS", "starttls, implicit or none"),
+    StrictStr, text("an e-mail address", "name@host alone", "oncall@softfactory.example", pattern=rf"^{_MAIL}$")
 ]
 MailUser = Annotated[
-    str, StringConstraints(pattern=r"^\S{1,200}$"), expect("a user", "the mail server's, without blanks")
+    StrictStr, text("a user", "the mail server's, without blanks", "alertmanager", pattern=r"^\S{1,200}$")
 ]
 
 
@@ -79,7 +77,9 @@ class Slack(Receiver):
     """
 
     channel: SlackChannel
-    bot: Switch = False
+    """The channel; with an incoming webhook, that of the webhook."""
+    bot: StrictBool = False
+    """Posts as a bot (secret `slack_bot_token`) instead of through an incoming webhook (secret `slack_url`)."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -108,24 +108,25 @@ class Slack(Receiver):
 
 
 class Email(Receiver):
-    """A mail over the server `smarthost`. With a `user` it logs in; the password is the secret `smtp_password`.
+    """A mail over the server `smarthost`. With a `user` it logs in; the password is the secret `smtp_password`."""
 
-    `tls` is starttls (the usual, on port 587), implicit (on port 465) or none, which is
-    without a login.
-    """
-
-    smarthost: Address
-    from_: MailAddress = Field(alias="from")
-    to: Annotated[tuple[MailAddress, ...], SOME]
+    smarthost: Address = Field(examples=["smtp.internal:587"])
+    """The mail server, with its port."""
+    from_: MailAddress = Field(alias="from", examples=["alertmanager@softfactory.example"])
+    """The sender."""
+    to: NonEmpty[MailAddress]
+    """The recipients."""
     user: MailUser | None = None
-    tls: Tls = "starttls"
+    """Logs in to the mail server (secret `smtp_password`); unset: no login."""
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    """How the connection is encrypted: STARTTLS (mostly port 587), from the first byte (465), or not at all."""
 
     @model_validator(mode="after")
     def _covered(self) -> Self:
         if self.user and self.tls == "none":
             raise ValueError(
-                f"the password of user {shown(self.user)} would go in clear; write tls: starttls or implicit, or "
-                "remove the user"
+                f"the password of user {format_value(self.user)} would go in clear; write tls: starttls or implicit, or"
+                " remove the user"
             )
         return self
 
@@ -156,11 +157,15 @@ class Email(Receiver):
 class PagerDuty(Receiver):
     """An event of the Events API v2; the integration's key is the secret `pagerduty_routing_key`.
 
-    `url` is the region's: the European one is https://events.eu.pagerduty.com/v2/enqueue. An alert group is one
-    incident, and its end resolves it.
+    An alert group is one incident, and its end resolves it.
     """
 
-    url: Url = Field(default="https://events.pagerduty.com/v2/enqueue", validate_default=True)
+    url: Url = Field(
+        default="https://events.pagerduty.com/v2/enqueue",
+        examples=["https://events.eu.pagerduty.com/v2/enqueue"],
+        validate_default=True,
+    )
+    """The address of the service region; the example is the European one."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -203,11 +208,13 @@ class PagerDuty(Receiver):
 
 
 class IncidentIo(Receiver):
-    """An alert in incident.io: `url` is that of its alert source of type Alertmanager, whose token is the secret
-    `incidentio_token`. It takes Alertmanager's own JSON, so its words are the alerts' labels and annotations.
+    """An alert in incident.io; the token of its alert source is the secret `incidentio_token`.
+
+    It takes Alertmanager's own JSON, so its words are the alerts' labels and annotations.
     """
 
-    url: Url
+    url: Url = Field(examples=["https://api.incident.io/v2/alert_events/alertmanager/01H"])
+    """The address of the alert source of type Alertmanager."""
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from typing import Final
 from routing.routes import CRITICAL, MAX_OVERLAPPING_WINDOWS, NULL, WARNING, RoutingTree, paced, together
 from rules.model import Alert, Severity
 from stacks.matchers import LabelSet, all_hold, matcher
+from stacks.messages import format_key
 from stacks.settings import AlertOverride, Environment, Settings
-from stacks.types import printable, seconds
+from stacks.types import seconds
 
 WATCHDOG: Final = "Watchdog"
 About = Mapping[Alert, Iterable[LabelSet]]  # an alert to the labels with which it may reach Alertmanager
@@ -44,12 +45,12 @@ def _missing_receivers(settings: Settings) -> Iterator[str]:
         if way.to is not None and not way.to:
             yield f"{where}: is empty, so nobody would be told; name receivers, or leave it out for all"
         for name in sorted({name for name in way.to or () if (way.to or ()).count(name) > 1}):
-            yield f"{where}: {printable(name)} is there twice"
+            yield f"{where}: {format_key(name)} is there twice"
         for name in way.to or ():
             if name not in known:
                 near = get_close_matches(name, known, n=1)
                 hint = f"there is {near[0]}" if near else f"there are: {', '.join(known)}"
-                yield f"{where}: there is no receiver {printable(name)} under notifications; {hint}"
+                yield f"{where}: there is no receiver {format_key(name)} under notifications; {hint}"
     led = {name for _, way in notifications.ways for name in (known if way.to is None else way.to)}
     for name in sorted(set(known) - led):
         yield f"notifications.{name}: no way leads to it, so it is told nothing; name it in a way's `to`, or remove it"

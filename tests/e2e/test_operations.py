@@ -92,7 +92,7 @@ def test_ci_is_told_by_exit_code_and_in_json_what_there_is_to_change(stack: Stac
         stack.change(retention="-1d")
         failed = make(stack, "preview", "JSON=out/failed.json")
         assert failed.returncode != 0
-        assert "retention: '-1d' is not a retention" in facts(stack, "out/failed.json")["errors"][0]
+        assert "retention: '-1d' is not a duration from 2h to 10y" in facts(stack, "out/failed.json")["errors"][0]
     finally:
         stack.write_settings(settings)
 

@@ -265,20 +265,20 @@ BAD: dict[str, Any] = {
     "images": {"overrides": {"nginx": "nginx:1.29"}},
 }
 SAID = (
-    "environment: 'production' is not an environment; write dev, staging or prod",
-    "colour: no such setting; there are: environment, ",
-    "demo: 'yes' is not a switch; write true or false",
-    "retention: '-1d' is not a retention; write",
+    "environment: 'production' is not allowed; expected one of: dev, staging, prod",
+    "colour: no such setting; expected one of: environment, ",
+    "demo: 'yes' is not a boolean; write true or false",
+    "retention: '-1d' is not a duration from 2h to 10y; write",
     "ports.grafana: 70000 is not a port; write",
     f"ports.inbox: port {PORTS['api']} is given to both api and inbox",
-    "ports.loki: no such setting; there are: ",
+    "ports.loki: no such setting; expected one of: ",
     "scrape_targets.softfactory-api.0.address: 'http://api:8000' is not an address; write host:port",
     "scrape_targets.softfactory-ap: no such job; there are: ",
     "alert_overrides.RedisDwon: no such alert; there is RedisDown",
     "alert_overrides.CacheHitRatioDegraded.threshold: 80 is not a share from 0 to 1; write 0.8 for 80 %",
-    "notifications.opsgenie: no such setting; there are: webhook_url",
+    "notifications.opsgenie: no such setting; expected one of: webhook_url",
     "notifications.webhook_url: this is not an address; write http",
-    "images.overrides.nginx: no such image: nginx (there are: ",
+    "images.overrides.nginx: 'nginx' is not an image; expected one of: ",
 )
 
 
@@ -294,7 +294,7 @@ def test_all_bad_settings_are_one_message_and_change_nothing(stack: Stack) -> No
     ("text", "said"),
     [
         (b"environment: dev\n\tdemo: true\n", f"stacks/{NAME}.yaml is not YAML: "),
-        (None, f"stack '{NAME}' has no settings file stacks/{NAME}.yaml; there are: dev, prod, staging"),
+        (None, f"stack '{NAME}' has no settings file stacks/{NAME}.yaml; expected one of: dev, prod, staging"),
     ],
     ids=["broken YAML", "no file"],
 )

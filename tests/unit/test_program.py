@@ -426,7 +426,7 @@ def test_images_of_pulumis_configuration_that_are_no_json_are_refused_in_our_wor
 
 @pytest.mark.parametrize(
     ("images", "told"),
-    [({"no-such-image": "a:1"}, "no such image: no-such-image"), ({"redis": "redis:latest"}, "not pinned")],
+    [({"no-such-image": "a:1"}, "'no-such-image' is not an image"), ({"redis": "redis:latest"}, "not pinned")],
 )
 def test_an_image_that_cannot_be_used_is_a_message_before_anything_is_registered(
     images: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
@@ -441,7 +441,7 @@ def test_a_stack_without_a_settings_file_is_a_message(monkeypatch: pytest.Monkey
     program.environment = "qa"
     done = program.run()
     assert isinstance(done.error, pulumi.RunError)
-    assert "stacks/qa.yaml; there are: dev, prod, staging" in str(done.error)
+    assert "stacks/qa.yaml; expected one of: dev, prod, staging" in str(done.error)
     assert done.resources == []
 
 
