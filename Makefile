@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help up preview down health alerts routes rotate recover test python check unit tools e2e bench golden render password traffic env lock
+.PHONY: help up preview down health alerts routes rotate recover test python check unit tools e2e bench golden render password traffic env lock settings-reference
 STACK ?= dev
 export STACK
 # Compiling this project's modules is a third of the program's time: whatever the shell says, the next run finds them.
@@ -35,7 +35,7 @@ FOLDERS := $(if $(PLAN)$(JSON),mkdir -p $(dir $(PLAN) $(JSON));)
 QUIET := $(if $(filter dev,$(STACK)),2>&1 | tee .local/pulumi.log | grep --line-buffered -v 'using pulumi-',)
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 up: ## Bring the stack up (STACK=dev) and show that it is healthy; PLAN=file applies just that plan
 	@supply/setup stack $(STACK)
@@ -122,6 +122,10 @@ golden: ## Renew the reviewed renderings in tests/golden; look at `git diff` the
 env: ## Print the environment in which plain pulumi works
 	@supply/setup tools >&2
 	@cat .local/env
+
+settings-reference: ## Write docs/settings.md and stacks/settings.schema.json from the models of the settings
+	@supply/setup python
+	@.venv/bin/python -m ops settings-reference --write
 
 lock: ## Renew uv.lock and demo/requirements.txt from pyproject.toml
 	@supply/setup lock
