@@ -325,8 +325,9 @@ def _assert_preview_refused(stack: Stack, undo: Callable[[], Any], *said: str) -
     [
         ("redis_password", None, ["--secret"], f"pulumi config set --stack {NAME} --secret redis_password"),
         ("images", "{redis", [], "images (in Pulumi's configuration): '{redis' is not JSON; write a mapping such as"),
+        ("colour", "blue", [], f"pulumi config rm --stack {NAME} colour"),
     ],
-    ids=["a missing secret", "images that are no JSON"],
+    ids=["a missing secret", "images that are no JSON", "a key that nothing reads"],
 )
 def test_bad_configuration_of_pulumi_is_one_message_and_changes_nothing(
     stack: Stack, name: str, value: str | None, flags: list[str], said: str

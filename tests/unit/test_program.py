@@ -8,9 +8,10 @@ import httpx
 import pulumi
 import pytest
 
-from readiness.load import GENERATED
+from clients import probes
+from readiness.load import GENERATED, prepare
 from stacks.images import OFFICIAL
-from stacks.settings import VolumePolicy
+from stacks.settings import Servers, VolumePolicy
 from tests.unit import pulumi_recorder
 from tests.unit.factories import planned
 from tests.unit.pulumi_program import SECRETS, Program, deployed
@@ -453,6 +454,51 @@ def test_a_secret_that_is_not_set_is_named_before_anything_is_registered(monkeyp
     for name in ("redis_password", "postgres_password"):
         assert f"pulumi config set --stack dev --secret {name}" in str(done.error)
     assert done.resources == []
+
+
+def test_a_key_of_pulumis_configuration_that_nothing_reads_is_named_with_the_nearest_before_anything_is_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(SECRETS, "slack_url")
+    done = Program("prod", monkeypatch).run(config={"slakc_url": "https://planted", "a b": "1", "retention": "planted"})
+    assert isinstance(done.error, pulumi.RunError)
+    assert str(done.error).splitlines() == [
+        "stack prod lacks secrets; set each with:",
+        "  pulumi config set --stack prod --secret slack_url",
+        "stack prod has keys in Pulumi's configuration that nothing reads; remove each with:",
+        "  pulumi config rm --stack prod 'a b'",
+        "  pulumi config rm --stack prod retention  (write it in stacks/prod.yaml)",
+        "  pulumi config rm --stack prod slakc_url  (did you mean slack_url?)",
+    ]
+    assert done.resources == []
+
+
+def test_what_pulumi_and_its_providers_keep_in_the_configuration_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program("dev", monkeypatch)
+    given = {
+        "pulumi:tags": {"team": "ops"},
+        "docker:host": "unix:///run/docker.sock",
+        "grafana:url": "http://g.invalid",
+    }
+    run = pulumi_recorder.run(lambda: _with_configuration(given, program), stack="dev", secrets=program.secrets)
+    run.succeeded()
+
+
+def _with_configuration(given: dict[str, Any], program: Program) -> None:
+    for key, value in given.items():
+        pulumi.runtime.set_config(key, value)
+    prepare("dev", pulumi.Config(), probes.client)
+
+
+@pytest.mark.parametrize("name", ["grafana_token", "grafana_admin_password", "postgres_password", "redis_password"])
+def test_a_secret_that_other_settings_would_read_may_stay(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program("staging", monkeypatch, servers=Servers())
+    run = pulumi_recorder.run(
+        lambda: prepare("staging", pulumi.Config(), probes.client),
+        stack="staging",
+        secrets={**program.secrets, name: SECRETS[name]},
+    )
+    run.succeeded()
 
 
 @pytest.mark.parametrize(
