@@ -213,7 +213,7 @@ class IncidentIo(Receiver):
     It takes Alertmanager's own JSON, so its words are the alerts' labels and annotations.
     """
 
-    url: Url = Field(examples=["https://api.incident.io/v2/alert_events/alertmanager/01H"])
+    url: Url = Field(examples=["https://api.incident.io/v2/alert_events/alertmanager/01HXYZ"])
     """The address of the alert source of type Alertmanager."""
 
     @property
