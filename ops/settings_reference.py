@@ -30,13 +30,16 @@ def files() -> dict[Path, str]:
 
 
 def editor_schema() -> dict[str, Any]:
-    """The JSON Schema for editors; of an invalid value it says what the program says."""
+    """The JSON Schema for editors, in the draft that all versions of the YAML language server know.
+
+    `errorMessage`, which they show if a pattern does not match, is what the program says.
+    """
     root = json_schema(Settings)
     for node in _nodes(root):
         if "title" in node:
             node["errorMessage"] = expectation(node)
         node.pop("form", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **root}
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

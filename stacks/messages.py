@@ -15,7 +15,7 @@ NO_MAPPING: Final = "must be a mapping (key: value)"
 
 def without_password(text: str) -> str:
     """A text with what stands before the host of a URL left out."""
-    return re.sub(r"(?<=://).*@", "...@", text)
+    return re.sub(r"(?<=://).*@", "...@", text, flags=re.DOTALL)
 
 
 def format_value(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""As much of JSON Schema (draft 2020-12) as the settings' schema uses."""
+"""As much of JSON Schema (draft 07) as the settings' schema uses."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -245,6 +245,8 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path) ->
     "text",
     [
         "name_prefix: https://me:s3cret@hooks.internal/",
+        'name_prefix: "https://me:x\\ns3cret@hooks.internal/"',
+        "name_prefix: https://me:s3cret/@hooks@internal/",
         "scrape_targets: {node: [{address: 'http://me:s3cret@n:1', instance: n1}]}",
         "demo: http://me:s3cret@n:1",
         "https://me:s3cret@hooks.internal/: 1",
