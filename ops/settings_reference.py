@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from stacks.messages import as_yaml, expectation, form
+from stacks.messages import allowed_values, as_yaml, expectation, form
 from stacks.schema import json_schema, resolved
 from stacks.settings import FOLDER, Settings
 
@@ -92,8 +92,8 @@ def _value(root: Node, node: Node) -> str:
     """What can be written, with its bounds."""
     if "items" in node:
         return f"list of: {_value(root, resolved(root, node['items']))}"
-    if "enum" in node:
-        return " or ".join(f"`{choice}`" for choice in node["enum"])
+    if choices := allowed_values(node):
+        return " or ".join(f"`{choice}`" for choice in choices)
     if node["type"] == "boolean":
         return "`true` or `false`"
     return f"{_kind(node)}: {form(node)}" if "title" in node else form(node)
@@ -105,7 +105,7 @@ def _example(root: Node, node: Node) -> Any:
         return [_example(root, resolved(root, node["items"]))]
     if node["type"] == "boolean":
         return not node.get("default", False)
-    choices = [*node.get("examples", ()), *node.get("enum", ())]
+    choices = [*node.get("examples", ()), *allowed_values(node)]
     return next((choice for choice in choices if choice != node.get("default")), choices[0])
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 from pydantic_core import ErrorDetails
 
-from stacks.schema import schema_at
+from stacks.schema import schema_at, without_tags
 
 Schema = Mapping[str, Any]
 NO_MAPPING: Final = "must be a mapping (key: value)"
@@ -48,10 +48,10 @@ def key_path(error: ErrorDetails, root: Schema) -> tuple[int | str, ...]:
     """Where the value is, or the mapping with the key, that an error is about; `root` is the settings' schema."""
     location = error["loc"]
     if error["type"] == "invalid_key":
-        return location[:-1]  # pydantic gives the key not as it is there
+        return without_tags(root, location[:-1])  # pydantic gives the key not as it is there
     if _is_about_a_key(location, root):
-        return location[:-2] if error["type"] == "string_type" else location[:-1]
-    return location
+        location = location[:-2] if error["type"] == "string_type" else location[:-1]
+    return without_tags(root, location)
 
 
 def message(error: ErrorDetails, root: Schema) -> str:
@@ -93,11 +93,16 @@ def _is_about_a_key(location: tuple[int | str, ...], root: Schema) -> bool:
 
 def expectation(schema: Schema) -> str:
     """What a value is not, and what to write: `not a port; write a whole number from 1 to 65535, such as 9090`."""
-    if "enum" in schema:
-        return f"not {schema.get('title', 'allowed')}; expected one of: {', '.join(map(str, schema['enum']))}"
+    if choices := allowed_values(schema):
+        return f"not {schema.get('title', 'allowed')}; expected one of: {', '.join(map(str, choices))}"
     example = "".join(f", such as {as_yaml(example)}" for example in schema.get("examples", ())[:1])
     kind = "a boolean" if schema.get("type") == "boolean" else schema.get("title", "allowed")
     return f"not {kind}; write {form(schema)}{example}"
+
+
+def allowed_values(schema: Schema) -> list[Any]:
+    """The only values, if they are few."""
+    return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
 
 
 def form(schema: Schema) -> str:

@@ -1,11 +1,13 @@
 """The JSON Schema of the settings, of which messages, the editor's file and docs/settings.md are made."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
+
+_ALTERNATIVES: Final = ("anyOf", "oneOf")
 
 
 class _Generator(GenerateJsonSchema):
@@ -27,20 +29,40 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
-def schema_at(root: Mapping[str, Any], place: Sequence[int | str]) -> dict[str, Any]:
-    """The schema of the value at a key path of the settings, without references; empty if no setting is there."""
-    schema = resolved(root, root)
-    for part in place:
-        inner = schema.get("properties", {}).get(part) or schema.get("additionalProperties") or schema.get("items")
-        schema = resolved(root, inner or {})
-    return schema
+def schema_at(root: Mapping[str, Any], location: Sequence[int | str]) -> dict[str, Any]:
+    """The schema of the value at a location that pydantic gives, without references; empty if no setting is there."""
+    return _walk(root, location)[0]
+
+
+def without_tags(root: Mapping[str, Any], location: Sequence[int | str]) -> tuple[int | str, ...]:
+    """A location as a person knows it: of a value with alternatives, pydantic names the one that it took, too."""
+    return _walk(root, location)[1]
+
+
+def _walk(root: Mapping[str, Any], location: Sequence[int | str]) -> tuple[dict[str, Any], tuple[int | str, ...]]:
+    schema, steps = resolved(root, root), []
+    for part in location:
+        if len(_choices(schema)) > 1:
+            schema = {key: value for key, value in schema.items() if key not in _ALTERNATIVES}
+            continue
+        inner = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+        schema = resolved(root, inner or schema.get("additionalProperties") or {})
+        steps.append(part)
+    return schema, tuple(steps)
 
 
 def resolved(root: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to, and, if it may be null, with what it is else."""
-    own = {key: value for key, value in schema.items() if key not in ("$ref", "anyOf")}
+    """A schema with what it refers to, and with what each of its alternatives says; null is none."""
+    own = {key: value for key, value in schema.items() if key != "$ref"}
     if "$ref" in schema:
         return {**resolved(root, root["$defs"][schema["$ref"].rpartition("/")[2]]), **own}
-    if "anyOf" in schema:
-        return {**resolved(root, next(one for one in schema["anyOf"] if one != {"type": "null"})), **own}
+    choices = _choices(schema)
+    if len(choices) == 1:
+        own = {key: value for key, value in own.items() if key not in _ALTERNATIVES}
+    for choice in reversed(choices):
+        own = {**resolved(root, choice), **own}
     return own
+
+
+def _choices(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [choice for kind in _ALTERNATIVES for choice in schema.get(kind, ()) if choice != {"type": "null"}]

@@ -22,15 +22,15 @@ def violations(schema: Mapping[str, Any], value: Any, root: Mapping[str, Any], p
         match keyword:
             case "$ref":
                 yield from violations(root["$defs"][wanted.rpartition("/")[2]], value, root, place)
-            case "anyOf":
+            case "anyOf" | "oneOf":
                 if all(list(violations(choice, value, root)) for choice in wanted):
                     choice = next(choice for choice in wanted if choice != {"type": "null"})
                     yield from violations(choice, value, root, place)
             case "type":
                 if not isinstance(value, TYPES[wanted]) or (isinstance(value, bool) and wanted != "boolean"):
                     yield place
-            case "enum":
-                if value not in wanted:
+            case "enum" | "const":
+                if value not in (wanted if keyword == "enum" else [wanted]):
                     yield place
             case "pattern" if isinstance(value, str):
                 if not re.search(wanted.removesuffix("$") + r"\Z" if wanted.endswith("$") else wanted, value):
