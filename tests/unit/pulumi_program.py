@@ -62,7 +62,7 @@ class Program:
             lambda: runpy.run_path("__main__.py", run_name="__main__"),
             stack=self.environment,
             config=config,
-            secrets=SECRETS,
+            secrets=self.secrets,
             preview=preview,
             computed=computed,
         )
@@ -70,8 +70,15 @@ class Program:
     def prepare(self) -> Run:
         """Runs what comes before the first resource, and no more."""
         return run(
-            lambda: prepare(self.environment, pulumi.Config(), probes.client), stack=self.environment, secrets=SECRETS
+            lambda: prepare(self.environment, pulumi.Config(), probes.client),
+            stack=self.environment,
+            secrets=self.secrets,
         )
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What is set of the secrets that the environment has."""
+        return {name: SECRETS[name] for name in self.desired.secret_names if name in SECRETS}
 
 
 @cache
