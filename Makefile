@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help up preview down health alerts routes rotate-secret recover test python check unit test-rules e2e bench \
-  update-snapshots render password load env lock
+  update-snapshots render password load env lock settings-reference
 STACK ?= dev
 export STACK
 # Compiling this project's modules is a third of the program's time: whatever the shell says, the next run finds them.
@@ -36,7 +36,7 @@ MKDIRS := $(if $(PLAN)$(JSON),mkdir -p $(dir $(PLAN) $(JSON));)
 FILTER := $(if $(filter dev,$(STACK)),2>&1 | tee .local/pulumi.log | grep --line-buffered -v 'using pulumi-',)
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 up: ## Bring the stack up (STACK=dev) and show that it is healthy; PLAN=file applies just that plan
 	@supply/setup stack $(STACK)
@@ -123,6 +123,10 @@ update-snapshots: ## Renew the reviewed renderings in tests/golden; look at `git
 env: ## Print the environment in which plain pulumi works
 	@supply/setup tools >&2
 	@cat .local/env
+
+settings-reference: ## Write docs/settings.md and stacks/settings.schema.json from the models of the settings
+	@supply/setup python
+	@.venv/bin/python -m ops settings-reference --write
 
 lock: ## Renew uv.lock and demo/requirements.txt from pyproject.toml
 	@supply/setup lock

@@ -19,8 +19,9 @@ from rules.model import Alert, ScrapeJob
 from rules.render import OVERVIEW, digest, rule_files, to_yaml, tune
 from rules.slo import retention_shorter_than_slo_window
 from stacks.matchers import LabelSet
+from stacks.messages import format_key
 from stacks.settings import DEMO_SERVICES, FOLDER, ScrapeTarget, Settings, SettingsError, load_settings
-from stacks.types import printable, seconds
+from stacks.types import seconds
 from validation import production
 from validation import routing as routing_checks
 from validation.dashboards import problems as dashboard_problems
@@ -425,5 +426,5 @@ def _unknown_alerts(settings: Settings) -> list[str]:
     for name in sorted(set(settings.alert_overrides) - set(known)):
         near = get_close_matches(name, known, n=1)
         hint = f"there is {near[0]}" if near else "`make alerts` lists them"
-        problems.append(f"alert_overrides.{printable(name)}: no such alert; {hint}")
+        problems.append(f"alert_overrides.{format_key(name)}: no such alert; {hint}")
     return problems

@@ -19,7 +19,7 @@ from clients.probes import ClientError, GrafanaAuth, client, page
 from clients.pulumi_cli import PulumiCliError
 from desired_state import GRAFANA_ADMIN, DesiredState, InvalidStackError, load_desired_state
 from ops import health as report
-from ops import recover, routes, test_alert, volume_policy
+from ops import recover, routes, settings_reference, test_alert, volume_policy
 from ops import rotate_secret as rotation
 from ops import silence as silences
 from ops.capture_metrics import capture_all, capture_page
@@ -113,6 +113,21 @@ def show_routes(
         typer.echo(f"docs/routes.md: {', '.join(plans)}")
     else:
         typer.echo(routes.text(_plan(stack)[1]))
+
+
+@app.command("settings-reference")
+def show_settings_reference(
+    write: Annotated[
+        bool, typer.Option("--write", help="Write docs/settings.md and stacks/settings.schema.json instead.")
+    ] = False,
+) -> None:
+    """Print the reference of the settings: every key, its values, default, meaning and an example."""
+    if not write:
+        typer.echo(settings_reference.reference(), nl=False)
+        return
+    for path, text in settings_reference.files().items():
+        path.write_text(text, encoding="utf-8")
+        typer.echo(path.relative_to(path.parents[1]))
 
 
 @app.command("test-alert")

@@ -12,7 +12,8 @@ import httpx
 from clients import probes
 from clients.probes import ClientError
 from stacks.matchers import Matcher, parse_matcher, require_selective_matchers
-from stacks.types import seconds, shown
+from stacks.messages import format_value
+from stacks.types import seconds
 
 MAX_DURATION: Final = timedelta(days=31)  # what lasts longer is no accident: turn the alert off in the settings
 SERVICE_NAME: Final = "Alertmanager"
@@ -65,11 +66,11 @@ def parse_end(duration: str, end: str, now: datetime) -> datetime:
         try:
             found = datetime.fromisoformat(end)
         except ValueError:
-            raise ValueError(f"{shown(end)} is not a moment; write 2027-01-16T22:00+01:00") from None
+            raise ValueError(f"{format_value(end)} is not a moment; write 2027-01-16T22:00+01:00") from None
         if not re.search(r"[0-9][T ][0-9]", end):  # of 2027-01-16+01:00 Python makes one o'clock
-            raise ValueError(f"{shown(end)} has no time of day; write it as in 2027-01-16T22:00+01:00")
+            raise ValueError(f"{format_value(end)} has no time of day; write it as in 2027-01-16T22:00+01:00")
         if found.tzinfo is None:
-            raise ValueError(f"{shown(end)} has no time zone; write {end}Z for UTC, or +01:00 behind it")
+            raise ValueError(f"{format_value(end)} has no time zone; write {end}Z for UTC, or +01:00 behind it")
     if found <= now:
         raise ValueError(f"it would end at {found.isoformat()}, which is over")
     if found > now + MAX_DURATION:
@@ -127,7 +128,7 @@ def list_silences(http: httpx.Client, alertmanager: str, expired: bool = False) 
 def expire(http: httpx.Client, alertmanager: str, name: str) -> None:
     """Expires a silence now. ClientError if no silence has that id."""
     if not re.fullmatch(r"[0-9a-f-]{36}", name):
-        raise ClientError(f"{shown(name)} is not the id of a silence; `python -m ops silence list` shows them")
+        raise ClientError(f"{format_value(name)} is not the id of a silence; `python -m ops silence list` shows them")
     probes.send(http, SERVICE_NAME, "DELETE", f"{alertmanager}/api/v2/silence/{name}", None)
 
 

@@ -32,7 +32,7 @@ def tune(alerts: Iterable[Alert], tuning: Mapping[str, AlertOverride]) -> tuple[
     unknown = sorted(set(tuning) - {alert.name for alert in known})
     if unknown:
         names = ", ".join(sorted(alert.name for alert in known))
-        raise ValueError(f"alerts: no such alert: {', '.join(unknown)} (there are: {names})")
+        raise ValueError(f"alerts: no such alert: {', '.join(unknown)} (expected one of: {names})")
     return tuple(_tuned(alert, tuning[alert.name]) if alert.name in tuning else alert for alert in known)
 
 

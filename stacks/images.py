@@ -7,9 +7,10 @@ runs the same line; where the two differ in the last digits, set-up reports it.
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StrictStr
 
-from stacks.types import Key, SettingsModel, expect, printable, shown
+from stacks.messages import format_value
+from stacks.types import SettingsModel, must, text
 
 OFFICIAL: Final[Mapping[str, str]] = {
     "prometheus": "prom/prometheus:v3.5.5",  # the long-term line
@@ -33,42 +34,42 @@ _REGISTRY: Final = rf"^{_HOST}(/{_PART})*/?$"
 _REFERENCE: Final = rf"^({_HOST}/)?{_PART}(/{_PART})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$"
 
 
-def _known(key: str) -> str:
-    if key not in OFFICIAL:
-        raise ValueError(f"no such image: {printable(key)} (there are: {', '.join(sorted(OFFICIAL))})")
-    return key
-
-
 def _pinned(reference: str) -> str:
     tag = reference.rpartition("/")[2].partition(":")[2]
     if "@sha256:" not in reference and tag in ("", "latest"):
-        raise ValueError(f"{shown(reference)} is not pinned to a version or digest; add one, such as :1.2.3")
+        raise ValueError(f"{format_value(reference)} is not pinned to a version or digest; add one, such as :1.2.3")
     return reference
 
 
-ImageKey = Annotated[Key, AfterValidator(_known)]
+ImageKey = Annotated[
+    StrictStr,
+    AfterValidator(must(OFFICIAL.__contains__)),
+    Field(title="an image", examples=["redis"], json_schema_extra={"enum": sorted(OFFICIAL)}),
+]
 Registry = Annotated[
-    str,
-    StringConstraints(pattern=_REGISTRY, max_length=200),
-    expect("a registry", "its address without https://, such as registry.internal:5000"),
+    StrictStr,
+    text("a registry", "its address without https://", "registry.internal:5000", pattern=_REGISTRY, max_length=200),
 ]
 Reference = Annotated[
-    str,
-    StringConstraints(pattern=_REFERENCE, max_length=300),
-    expect("an image reference", "[registry/]name:version without https://, such as registry.internal/redis:8.0.6"),
+    StrictStr,
+    text(
+        "an image reference",
+        "[registry/]name:version without https://",
+        "registry.internal/redis:8.0.6",
+        pattern=_REFERENCE,
+        max_length=300,
+    ),
     AfterValidator(_pinned),
 ]
 
 
 class Images(SettingsModel):
-    """Where images come from instead of their official place: one registry for all, or single references.
-
-    `registry` is put before every official reference (`registry.internal/prom/prometheus:v3.5.5`).
-    `overrides` maps an image's key (see OFFICIAL) to a whole reference, and wins over `registry`.
-    """
+    """Where images come from instead of their official registries: one registry for all, or single references."""
 
     registry: Registry | None = None
+    """Put before every official reference: `registry.internal:5000/prom/prometheus:v3.5.5`."""
     overrides: Mapping[ImageKey, Reference] = Field(default_factory=dict)
+    """References by image, pinned to a version or a digest; they win over `registry`."""
 
     def reference(self, key: str) -> str:
         """The reference to run for an image's key; KeyError where the key is unknown."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import re2
 
-from stacks.types import shown
+from stacks.messages import format_value
 
 # A label's value, or None if the label is known to exist but its value is not: a disk's device, a database's name.
 LabelSet = Mapping[str, str | None]
@@ -70,19 +70,21 @@ def parse_matcher(text: str) -> Matcher:
     form = _MATCHER_RE.fullmatch(text)
     if form is None:
         raise ValueError(
-            f'{shown(text)} is not a matcher; write a label, =, !=, =~ or !~, and a value: service="redis"'
+            f'{format_value(text)} is not a matcher; write a label, =, !=, =~ or !~, and a value: service="redis"'
         )
     label, operator, value = form.groups()
     quoted = _QUOTED.fullmatch(value)
     if quoted:
         value = re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), quoted[1], flags=re.DOTALL)
     elif re.search(r'[\s"{},]', value):
-        raise ValueError(f'{shown(text)} is not a matcher; put the value into quotes: {label}{operator}"..."')
+        raise ValueError(f'{format_value(text)} is not a matcher; put the value into quotes: {label}{operator}"..."')
     if operator in ("=~", "!~"):
         try:
             re2.compile(value, _RE2)
         except UnicodeEncodeError:
-            raise ValueError(f"{shown(text)}: the regular expression is no UTF-8 text") from None
+            raise ValueError(f"{format_value(text)}: the regular expression is no UTF-8 text") from None
         except re2.error as error:
-            raise ValueError(f"{shown(text)}: the regular expression is wrong: {error.args[0].decode()}") from None
+            raise ValueError(
+                f"{format_value(text)}: the regular expression is wrong: {error.args[0].decode()}"
+            ) from None
     return Matcher(label, operator, value)

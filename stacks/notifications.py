@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, StrictBool, StrictStr, Tag, model_validator
 
 from stacks.matchers import Matcher, parse_matcher, require_selective_matchers
 from stacks.receivers import DeadMansSwitch, Receiver, ReceiverSettings, Webhook
-from stacks.types import SOME, GroupInterval, GroupWait, Key, Name, RepeatInterval, SettingsModel, Switch, expect
+from stacks.types import DnsLabel, GroupInterval, GroupWait, NonEmpty, RepeatInterval, SettingsModel, must, text
 
 DEAD_MANS_SWITCH: Final = "dead-mans-switch"  # the receiver of the Watchdog
 MAX_WINDOW: Final = timedelta(days=14)
@@ -21,95 +21,107 @@ DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday
 _DATETIME: Final = "%Y-%m-%d %H:%M"
 
 
-def _valid_timezone(name: str) -> str:
-    if name not in available_timezones() - {"localtime"}:  # which is another one in a container
-        raise ValueError("unknown")
-    return name
-
-
-def _valid_datetime(text: str) -> str:
-    if datetime.strptime(text, _DATETIME).year not in SUPPORTED_YEARS:  # its zone stands beside it
-        raise ValueError("a slip")
-    return text
-
-
 def _matcher(text: str) -> str:
     return str(parse_matcher(text))
 
 
 TimeZone = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", max_length=60),
-    AfterValidator(_valid_timezone),
-    expect("a time zone", "its name in the IANA database, such as Europe/Berlin or UTC"),
+    StrictStr,
+    text("a time zone", "its name in the IANA database", "Europe/Berlin", max_length=60),
+    # "localtime" is another one in a container.
+    AfterValidator(must(lambda name: name in available_timezones() - {"localtime"})),
 ]
 TimeOfDay = Annotated[
-    str,
-    StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"),
-    expect("a time of day", "HH:MM in quotes, such as '09:00'"),
+    StrictStr, text("a time of day", "HH:MM in quotes", "09:00", pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")
 ]
 _DAY: Final = f"({'|'.join(DAYS)})"
 Weekdays = Annotated[
-    str,
-    StringConstraints(pattern=f"^{_DAY}(:{_DAY})?$"),
-    expect("a day of the week", "its English name in small letters, or a range such as monday:friday"),
-]
-LocalDateTime = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$"),
-    AfterValidator(_valid_datetime),
-    expect(
-        "a date and time",
-        f"YYYY-MM-DD HH:MM in quotes, from {SUPPORTED_YEARS[0]} to {SUPPORTED_YEARS[-1]}, such as '2027-01-16 22:00'",
+    StrictStr,
+    text(
+        "a day of the week",
+        "its English name in small letters, or a range",
+        "monday:friday",
+        pattern=f"^{_DAY}(:{_DAY})?$",
     ),
 ]
+LocalDateTime = Annotated[
+    StrictStr,
+    text(
+        "a date and time",
+        f"YYYY-MM-DD HH:MM in quotes, from {SUPPORTED_YEARS[0]} to {SUPPORTED_YEARS[-1]}",
+        "2027-01-16 22:00",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}$",
+    ),
+    AfterValidator(must(lambda moment: datetime.strptime(moment, _DATETIME).year in SUPPORTED_YEARS)),
+]
 Comment = Annotated[
-    str, StringConstraints(pattern=r"\S", max_length=200), expect("a comment", "a few words for whoever is on call")
+    StrictStr,
+    text("a comment", "a few words for whoever is on call", "PostgreSQL 19", pattern=r"\S", max_length=200),
 ]
-MatcherText = Annotated[str, AfterValidator(_matcher)]
+MatcherText = Annotated[
+    StrictStr,
+    text("a matcher", "a label, =, !=, =~ or !~, and a value", 'service="postgres"'),
+    AfterValidator(_matcher),
+]
 LabelName = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=60),
-    expect("a label's name", "letters, digits and underscores, a letter first, such as service"),
+    StrictStr,
+    text(
+        "a label",
+        "letters, digits and underscores, a letter first",
+        "service",
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+        max_length=60,
+    ),
 ]
+LabelValue = Annotated[StrictStr, text("a label's value", "text, in quotes", "critical")]
 IntervalName = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40),
-    expect("a time interval's name", "up to 40 small letters, digits, _ and -, a letter first, such as business_hours"),
+    StrictStr,
+    text(
+        "a name",
+        "up to 40 small letters, digits, _ and -, a letter first",
+        "business_hours",
+        pattern=r"^[a-z][a-z0-9_-]*$",
+        max_length=40,
+    ),
+]
+# Validation says of these whether they exist, and which ones do.
+ReceiverKey = Annotated[StrictStr, text("a receiver", "its key under notifications.receivers", "oncall")]
+IntervalKey = Annotated[
+    StrictStr, text("a time interval", "its key under notifications.time_intervals", "business_hours")
 ]
 
 
 class RouteSettings(SettingsModel):
-    """One route: alerts with all these labels go to these receivers.
+    """A route sends the alerts that it matches to its receivers.
 
     Alertmanager asks the routes in their order, and the first that matches counts, unless it has `continue: true`.
     """
 
-    match: Mapping[LabelName, Key] = Field(default_factory=dict)
+    match: Mapping[LabelName, LabelValue] = Field(default_factory=dict)
     """Labels and their values, all of which an alert must have; empty, the route matches every alert."""
 
     matchers: tuple[MatcherText, ...] = ()
-    """Further conditions as amtool writes them, such as 'instance=~"prod-.*"'."""
+    """Further conditions, as amtool writes them."""
 
-    receivers: Annotated[tuple[Key, ...], SOME]
+    receivers: NonEmpty[ReceiverKey]
     """Names of `receivers`; each is notified."""
 
     group_wait: GroupWait | None = None
-    """How long the first notification waits for alerts of its group; 10s, or 1m if the route has no critical alerts."""
+    """How long the first notification waits for its group; unset: 10s, or 1m if the route has no critical alerts."""
 
     group_interval: GroupInterval | None = None
-    """How long alerts that join a group later wait; 1m, or 5m if the route has no critical alerts."""
+    """How long alerts that join a group later wait; unset: 1m, or 5m if the route has no critical alerts."""
 
     repeat_interval: RepeatInterval | None = None
-    """After how long a firing alert is notified again; 1h, or 12h if the route has no critical alerts."""
+    """After how long a firing alert is notified again; unset: 1h, or 12h if the route has no critical alerts."""
 
-    active_time_intervals: tuple[Key, ...] = ()
+    active_time_intervals: tuple[IntervalKey, ...] = ()
     """Names of `time_intervals`: the route notifies in these alone; none, at any time."""
 
-    mute_time_intervals: tuple[Key, ...] = ()
+    mute_time_intervals: tuple[IntervalKey, ...] = ()
     """Names of `time_intervals` in which the route does not notify."""
 
-    continue_: Switch = Field(default=False, alias="continue")
+    continue_: StrictBool = Field(default=False, alias="continue")
     """Whether the routes after this one are asked too."""
 
     @property
@@ -122,24 +134,24 @@ class RouteSettings(SettingsModel):
 class TimeInterval(SettingsModel):
     """A time that comes again every week, by the clock of `time_zone`."""
 
-    weekdays: Annotated[tuple[Weekdays, ...], SOME] = DAYS
-    """Days, or ranges such as monday:friday; every day unless given."""
+    weekdays: NonEmpty[Weekdays] = DAYS
+    """Days, or ranges of days; every day unless given."""
 
     start_time: TimeOfDay = "00:00"
-    """HH:MM."""
+    """When it begins."""
 
-    end_time: TimeOfDay = "24:00"
-    """HH:MM, after start_time; a night is two time intervals."""
+    end_time: TimeOfDay = Field(default="24:00", examples=["17:00"])
+    """When it ends, on the same day; a night is two time intervals."""
 
     time_zone: TimeZone
-    """The IANA name of the clock, such as Europe/Berlin."""
+    """The time zone of both."""
 
     @property
     def days(self) -> tuple[str, ...]:
         """The weekdays one by one; a range may go over the end of the week."""
         days: list[str] = []
-        for text in self.weekdays:
-            first, _, last = text.partition(":")
+        for item in self.weekdays:
+            first, _, last = item.partition(":")
             start = DAYS.index(first)
             length = (DAYS.index(last or first) - start) % len(DAYS) + 1
             days += (DAYS[(start + number) % len(DAYS)] for number in range(length))
@@ -158,17 +170,17 @@ class TimeInterval(SettingsModel):
 class MaintenanceWindow(SettingsModel):
     """A span of time in which the alerts that all `matchers` match notify nobody; they are inhibited."""
 
-    matchers: Annotated[tuple[MatcherText, ...], SOME]
-    """Which alerts, as amtool writes it, such as service="postgres"."""
+    matchers: NonEmpty[MatcherText]
+    """Which alerts, as amtool writes it; all must match."""
 
     starts_at: LocalDateTime
-    """YYYY-MM-DD HH:MM, by the clock of time_zone."""
+    """When it begins."""
 
-    ends_at: LocalDateTime
-    """YYYY-MM-DD HH:MM, by the clock of time_zone; at most two weeks after starts_at."""
+    ends_at: LocalDateTime = Field(examples=["2027-01-17 02:00"])
+    """When it ends, at most two weeks later."""
 
     time_zone: TimeZone
-    """The IANA name of the clock, such as Europe/Berlin."""
+    """The time zone of both."""
 
     comment: Comment
     """Why, for whoever is on call."""
@@ -202,49 +214,48 @@ class MaintenanceWindow(SettingsModel):
         return self
 
 
-# Which form of a value was written; pydantic puts these into the place of an error, and a message leaves them out.
-UNION_TAGS: Final = ("[one]", "[list]", "[text]")
-
-
 def _is_list(value: Any) -> str:
     return "[list]" if isinstance(value, list | tuple) else "[one]"
 
 
-def _is_switch(value: Any) -> str:
+def _is_text(value: Any) -> str:
     return "[one]" if isinstance(value, dict | DeadMansSwitch) else "[text]"
 
 
-TimeIntervals = Annotated[
-    Annotated[TimeInterval, Tag("[one]")] | Annotated[tuple[TimeInterval, ...], SOME, Tag("[list]")],
-    Discriminator(_is_list),
+def _not_empty(receivers: Mapping[str, ReceiverSettings]) -> Mapping[str, ReceiverSettings]:
+    if not receivers:
+        raise ValueError("is empty; write at least one")
+    return receivers
+
+
+Receivers = Annotated[
+    Mapping[DnsLabel, ReceiverSettings], AfterValidator(_not_empty), Field(json_schema_extra={"minProperties": 1})
 ]
-Disabled = Annotated[
-    Literal["disabled"],
-    expect("a dead man's switch", "{} (its URL is the secret dead_mans_switch_url), { url: ... }, or disabled"),
+# The tags say which form was written; messages leave them out (see stacks/schema.py).
+TimeIntervals = Annotated[
+    Annotated[TimeInterval, Tag("[one]")] | Annotated[NonEmpty[TimeInterval], Tag("[list]")], Discriminator(_is_list)
+]
+DeadMansSwitchOrDisabled = Annotated[
+    Annotated[DeadMansSwitch, Tag("[one]")] | Annotated[Literal["disabled"], Tag("[text]")], Discriminator(_is_text)
 ]
 
 
 class Notifications(SettingsModel):
     """Who is notified of which alerts, and when."""
 
-    receivers: Annotated[Mapping[Name, ReceiverSettings], SOME] = Field(
-        default_factory=lambda: {"webhook": ReceiverSettings(webhook=Webhook())}
-    )
-    """Receivers by name, any number of each kind; a webhook with the URL in the secret `webhook_url` unless given."""
+    receivers: Receivers = Field(default_factory=lambda: {"webhook": ReceiverSettings(webhook=Webhook())})
+    """Receivers by name, any number of each kind; unset: a webhook whose URL is the secret `webhook_url`."""
 
-    routes: Annotated[tuple[RouteSettings, ...], SOME] | None = None
-    """Which alerts go to which receivers, in Alertmanager's order; unless given, each receiver gets every alert."""
+    routes: NonEmpty[RouteSettings] | None = None
+    """Which alerts go to which receivers, in Alertmanager's order; unset: every receiver gets every alert."""
 
     time_intervals: Mapping[IntervalName, TimeIntervals] = Field(default_factory=dict)
-    """Times by name, for the routes' active_time_intervals and mute_time_intervals; one, or a list of them."""
+    """Times by name, for the routes' `active_time_intervals` and `mute_time_intervals`; each is one, or a list."""
 
-    dead_mans_switch: Annotated[
-        Annotated[DeadMansSwitch, Tag("[one]")] | Annotated[Disabled, Tag("[text]")], Discriminator(_is_switch)
-    ] = Field(default_factory=DeadMansSwitch)
-    """What receives the Watchdog every five minutes, and pages if it stops arriving; `disabled` if there is none."""
+    dead_mans_switch: DeadMansSwitchOrDisabled = Field(default_factory=DeadMansSwitch)
+    """The dead man's switch, or `disabled` if there is none."""
 
-    maintenance_windows: Mapping[Name, MaintenanceWindow] = Field(default_factory=dict)
-    """Spans of time, by name, in which some alerts notify nobody."""
+    maintenance_windows: Mapping[DnsLabel, MaintenanceWindow] = Field(default_factory=dict)
 
     @property
     def kinds(self) -> dict[str, Receiver]:

@@ -5,38 +5,31 @@ one each: the Slack receiver `dba` reads `dba_slack_webhook_url`. Alertmanager r
 notification, so a rotated secret counts at once. The text of a message comes from routing/templates/.
 """
 
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StrictStr, model_validator
 
-from stacks.types import SOME, Address, SettingsModel, Url, expect, shown
+from stacks.messages import format_value
+from stacks.types import Address, NonEmpty, SettingsModel, Url, text
 
 SECRETS: Final = "/run/secrets"  # where every service finds its secrets, one file each
 TITLE: Final = '{{ template "softfactory.title" . }}'
 
 SlackChannel = Annotated[
-    str,
-    StringConstraints(pattern=r"^(#[^\s#@{}]{1,80}|[CG][A-Z0-9]{6,20})$"),
-    expect("a Slack channel", "#name in quotes, or the channel's ID, such as '#alerts'"),
+    StrictStr,
+    text(
+        "a Slack channel",
+        "#name in quotes, or the channel's ID",
+        "#alerts",
+        pattern=r"^(#[^\s#@{}]{1,80}|[CG][A-Z0-9]{6,20})$",
+    ),
 ]
 _MAIL: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,200}[A-Za-z0-9])?"
 MailAddress = Annotated[
-    str,
-    StringConstraints(pattern=rf"^{_MAIL}$"),
-    expect("an e-mail address", "name@host alone, such as oncall@softfactory.example"),
-]
-Tls = Annotated[
-    str,
-    StringConstraints(pattern="^(starttls|implicit|none)$"),
-    expect("a kind of TLS", "starttls, implicit or none"),
+    StrictStr, text("an e-mail address", "name@host alone", "oncall@softfactory.example", pattern=rf"^{_MAIL}$")
 ]
 MailUser = Annotated[
-    str, StringConstraints(pattern=r"^\S{1,200}$"), expect("a user name", "the mail server's, without blanks")
-]
-SlackAuth = Annotated[
-    str,
-    StringConstraints(pattern="^(webhook|bot_token)$"),
-    expect("a way to log in to Slack", "webhook or bot_token"),
+    StrictStr, text("a user name", "the mail server's, without blanks", "alertmanager", pattern=r"^\S{1,200}$")
 ]
 
 
@@ -70,7 +63,7 @@ class Webhook(Receiver):
 
     send_resolved: ClassVar[bool] = True
 
-    url: Url | None = None
+    url: Url | None = Field(default=None, examples=["https://hooks.internal/alerts"])
     """Where to post; unset, the URL is the secret `<receiver>_url`, because most webhook URLs hold a token."""
 
     def secrets(self, name: str) -> tuple[str, ...]:
@@ -92,7 +85,7 @@ class DeadMansSwitch(Webhook):
 
     send_resolved: ClassVar[bool] = False
 
-    url: Url | None = None
+    url: Url | None = Field(default=None, examples=["https://watchdog.internal/softfactory"])
     """Where to post the Watchdog; unset, the URL is the secret `dead_mans_switch_url`."""
 
 
@@ -102,9 +95,9 @@ class Slack(Receiver):
     channel: SlackChannel
     """The channel's #name in quotes, or its ID."""
 
-    auth: SlackAuth = "webhook"
-    """webhook: an incoming webhook, whose URL is the secret `<receiver>_slack_webhook_url`. bot_token: a bot, whose
-    token is the secret `<receiver>_slack_bot_token`."""
+    auth: Literal["webhook", "bot_token"] = "webhook"
+    """How it posts: through an incoming webhook, whose URL is the secret `<receiver>_slack_webhook_url`, or as a bot,
+    whose token is the secret `<receiver>_slack_bot_token`."""
 
     def secrets(self, name: str) -> tuple[str, ...]:
         return (secret_name(name, "slack_bot_token" if self.auth == "bot_token" else "slack_webhook_url"),)
@@ -133,27 +126,28 @@ class Slack(Receiver):
 class Email(Receiver):
     """A mail, plain text. With `auth_username` it logs in; the password is the secret `<receiver>_smtp_password`."""
 
-    smarthost: Address
-    """host:port of the mail server."""
+    smarthost: Address = Field(examples=["smtp.internal:587"])
+    """The mail server, with its port."""
 
-    from_: MailAddress = Field(alias="from")
+    from_: MailAddress = Field(alias="from", examples=["alertmanager@softfactory.example"])
     """The sender's address."""
 
-    to: Annotated[tuple[MailAddress, ...], SOME]
+    to: NonEmpty[MailAddress]
     """The recipients' addresses."""
 
     auth_username: MailUser | None = None
     """The user name on the mail server; unset, Alertmanager does not log in."""
 
-    tls: Tls = "starttls"
-    """starttls (usually port 587), implicit (port 465), or none, which excludes a login."""
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    """How the connection is encrypted: by STARTTLS (usually port 587), from its first byte (port 465), or not at all,
+    which excludes a login."""
 
     @model_validator(mode="after")
     def _no_plaintext_password(self) -> Self:
         if self.auth_username and self.tls == "none":
             raise ValueError(
-                f"the password of user {shown(self.auth_username)} would be sent unencrypted; write tls: starttls or "
-                "implicit, or remove auth_username"
+                f"the password of user {format_value(self.auth_username)} would be sent unencrypted; write tls: "
+                "starttls or implicit, or remove auth_username"
             )
         return self
 
@@ -187,8 +181,12 @@ class PagerDuty(Receiver):
     An alert group is one incident, and the group's resolved notification resolves it.
     """
 
-    url: Url = Field(default="https://events.pagerduty.com/v2/enqueue", validate_default=True)
-    """The region's endpoint; the European one is https://events.eu.pagerduty.com/v2/enqueue."""
+    url: Url = Field(
+        default="https://events.pagerduty.com/v2/enqueue",
+        examples=["https://events.eu.pagerduty.com/v2/enqueue"],
+        validate_default=True,
+    )
+    """The region's endpoint; the example is the European one."""
 
     def secrets(self, name: str) -> tuple[str, ...]:
         return (secret_name(name, "pagerduty_routing_key"),)
@@ -236,7 +234,7 @@ class IncidentIo(Receiver):
     incident.io takes Alertmanager's own JSON, so its texts are the alerts' labels and annotations.
     """
 
-    url: Url
+    url: Url = Field(examples=["https://api.incident.io/v2/alert_events/alertmanager/01HXYZ"])
     """The URL of the alert source, which is of type Alertmanager."""
 
     def secrets(self, name: str) -> tuple[str, ...]:
@@ -281,25 +279,15 @@ class Teams(Receiver):
 
 
 class ReceiverSettings(SettingsModel):
-    """One receiver: exactly one kind, with its settings. A new kind is one class above and one field here."""
+    """Each has exactly one kind, with the settings of that kind."""
 
+    # A new kind is one class above and one field here; the docstring of the class is the text in docs/settings.md.
     webhook: Webhook | None = None
-    """Alertmanager's own JSON, posted to a URL."""
-
     slack: Slack | None = None
-    """A message in a Slack channel."""
-
     email: Email | None = None
-    """A mail."""
-
     pagerduty: PagerDuty | None = None
-    """An incident in PagerDuty."""
-
     incidentio: IncidentIo | None = None
-    """An alert in incident.io."""
-
     teams: Teams | None = None
-    """A message in a Microsoft Teams channel."""
 
     @model_validator(mode="after")
     def _exactly_one_kind(self) -> Self:

@@ -4,41 +4,36 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from stacks.exporters import Exporters
 from stacks.exporters.model import ExporterSettings
 from stacks.images import Images
-from stacks.notifications import UNION_TAGS, Notifications
+from stacks.messages import NO_MAPPING, format_key, format_value, key_path, message, without_password
+from stacks.notifications import Notifications
+from stacks.schema import json_schema
 from stacks.types import (
     Address,
+    BaseUrl,
     BindAddress,
-    EngineHost,
-    Folder,
-    Hold,
-    Interval,
-    Key,
-    Name,
+    DnsLabel,
+    DockerHostUrl,
+    ForDuration,
     Port,
     Retention,
+    ScrapeInterval,
     SettingsModel,
-    Site,
-    Switch,
     Threshold,
-    expect,
-    printable,
-    shown,
 )
 
 FOLDER: Final = Path(__file__).parent
 DEMO_SERVICES: Final = ("api", "inbox")  # what only a demo publishes
 # The servers that a demo can run, by service, and where its containers listen.
 DEMO_SERVERS: Final = {"postgres": "postgres:5432", "redis": "redis:6379", "elasticsearch": "elasticsearch:9200"}
-_NO_MAPPING: Final = "must be a mapping (key: value)"
 
 
 class SettingsError(Exception):
@@ -68,15 +63,20 @@ class ReadinessGate(StrEnum):
 
 
 class Ports(SettingsModel):
-    """Published ports on `bind_address`; each may be given once."""
+    """The ports on which the stack is published, on `bind_address`; each may be given once."""
 
     model_config = ConfigDict(validate_default=True)  # a port that is given may be another's default
 
-    prometheus: Port = 9090
-    alertmanager: Port = 9093
-    grafana: Port = 3000
-    api: Port = 8000
-    inbox: Port = 8025
+    prometheus: Port = Field(default=9090, examples=[9090])
+    """Prometheus: queries, targets, rules."""
+    alertmanager: Port = Field(default=9093, examples=[9093])
+    """Alertmanager: alerts, silences."""
+    grafana: Port = Field(default=3000, examples=[3000])
+    """Grafana; not used with `existing_grafana`."""
+    api: Port = Field(default=8000, examples=[8000])
+    """The demo's API; used with `demo` only."""
+    inbox: Port = Field(default=8025, examples=[8025])
+    """The demo's inbox, which takes notifications; used with `demo` only."""
 
     @field_validator("*")
     @classmethod
@@ -88,62 +88,82 @@ class Ports(SettingsModel):
 
 
 class ScrapeTarget(SettingsModel):
-    """One address that Prometheus scrapes; `instance` names what is watched there, not its exporter."""
+    """An address that Prometheus scrapes, by its job (a job of `rules/`)."""
 
     address: Address
-    instance: Name
+    """Host and port, as the stack reaches them."""
+    instance: DnsLabel
+    """The label `instance`: the name of what is watched there, not of its exporter."""
 
 
 class AlertOverride(SettingsModel):
-    """What an environment changes of one alert: threshold (in the signal's unit), hold time, or whether it is on."""
+    """What this environment changes of one alert, by the alert's name."""
 
     threshold: Threshold | None = None
-    for_: Hold | None = Field(default=None, alias="for")
-    enabled: Switch = True
+    """Fires beyond this, in the unit of the alert's signal: a ratio is 0 to 1, a time is in seconds."""
+    for_: ForDuration | None = Field(default=None, alias="for")
+    """How long the condition must hold before the alert fires."""
+    enabled: StrictBool = True
+    """`false` leaves the alert out of this environment."""
 
 
 class ExternalUrls(SettingsModel):
-    """Where people reach the stack, for the links in alerts; where it is published unless given."""
+    """Where people reach the stack: the links in notifications and dashboards."""
 
-    prometheus: Folder | None = None
-    alertmanager: Folder | None = None
-    grafana: Folder | None = None
+    prometheus: BaseUrl | None = Field(default=None, examples=["https://prometheus.example.com"])
+    """Prometheus; unset: where it is published."""
+    alertmanager: BaseUrl | None = Field(default=None, examples=["https://alerts.example.com"])
+    """Alertmanager; unset: where it is published."""
+    grafana: BaseUrl | None = Field(default=None, examples=["https://grafana.example.com"])
+    """Grafana; unset: where it is published, or `existing_grafana.url`."""
 
 
 class ExistingGrafana(SettingsModel):
-    """A Grafana that is there already and takes up the stack's dashboards; its token is the secret `grafana_token`."""
+    """A Grafana to use instead of one of the stack's own; its token is the secret `grafana_token`."""
 
-    url: Site
+    url: BaseUrl = Field(examples=["https://grafana.example.com"])
+    """Its address, as this machine reaches it."""
+
+
+AlertName = Annotated[StrictStr, Field(title="an alert", examples=["SlowQueries"])]
+JobName = Annotated[StrictStr, Field(title="a job", examples=["softfactory-api"])]
 
 
 class Settings(SettingsModel):
-    """All values of one environment."""
+    """One environment."""
 
-    environment: Name
+    environment: DnsLabel = Field(examples=["production"])
     """The environment's name, free to choose: a label on every series, alert, container and volume."""
-
-    production: Switch = False
-    """Whether people are paged for this environment: true turns on the rules in validation/production.py."""
-
-    name_prefix: Name = "softfactory"
-    docker_host: EngineHost | None = None  # unset: DOCKER_HOST or the local engine
+    production: StrictBool = False
+    """Whether people are paged for this environment: `true` turns on the rules in `validation/production.py`."""
+    name_prefix: DnsLabel = Field(default="softfactory", examples=["softfactory"])
+    """The first word of container and volume names, so that two environments can share a Docker host."""
+    docker_host: DockerHostUrl | None = None
+    """The Docker host that runs the stack; unset: the variable `DOCKER_HOST`, or the local one."""
     bind_address: BindAddress = IPv4Address("127.0.0.1")
+    """The address of the Docker host on which ports are published."""
     ports: Ports = Ports()
     retention: Retention = "15d"
-    scrape_interval: Interval = "15s"
-    volume_policy: Annotated[VolumePolicy, expect("a volume policy", "retain or delete")] = VolumePolicy.RETAIN
-    verification: Annotated[ReadinessGate, expect("a readiness gate", "all, stack or warn")] = ReadinessGate.ALL
-    demo: Switch = False
+    """How long Prometheus keeps samples."""
+    scrape_interval: ScrapeInterval = "15s"
+    """How often Prometheus scrapes each target and evaluates rules."""
+    volume_policy: VolumePolicy = VolumePolicy.RETAIN
+    """What `make down` does with the volumes of samples, silences and Grafana's database."""
+    verification: ReadinessGate = ReadinessGate.ALL
+    """What fails an update at its end: any problem, those of the stack's own services, or none (they are warnings)."""
+    demo: StrictBool = False
+    """Runs the demo system that is monitored in dev."""
     exporters: Exporters = Exporters()
-    """The servers for which the stack runs exporters, a list for each kind; by default none."""
-
-    scrape_targets: Mapping[Key, tuple[ScrapeTarget, ...]] = Field(default_factory=dict)
+    scrape_targets: Mapping[JobName, tuple[ScrapeTarget, ...]] = Field(default_factory=dict)
     notifications: Notifications = Notifications()
-    alert_overrides: Mapping[Key, AlertOverride] = Field(default_factory=dict)
+    alert_overrides: Mapping[AlertName, AlertOverride] = Field(default_factory=dict)
     images: Images = Images()
     external_urls: ExternalUrls = ExternalUrls()
-    runbook_base_url: Folder | None = None  # of docs/runbooks; without it a link is the path in this repository
-    existing_grafana: ExistingGrafana | None = None  # unset: the stack runs its own
+    runbook_base_url: BaseUrl | None = Field(
+        default=None, examples=["https://git.example.com/monitoring/docs/runbooks"]
+    )
+    """Where `docs/runbooks` can be read; unset: an alert's `runbook_url` is the path in this repository."""
+    existing_grafana: ExistingGrafana | None = None
 
     @property
     def parts(self) -> dict[str, int]:
@@ -192,21 +212,24 @@ def load_settings(stack: str, images: Mapping[str, str] | None = None, folder: P
     `images` are overrides from Pulumi's configuration (key to reference), over the file's own.
     Raises SettingsError, which lists every problem of the file.
     """
-    where = f"stacks/{printable(stack)}.yaml"
+    where = f"stacks/{format_key(stack)}.yaml"
     known = stacks(folder)
     if stack not in known:
-        raise SettingsError(f"stack {shown(stack)} has no settings file {where}; there are: {', '.join(known)}")
+        raise SettingsError(
+            f"stack {format_value(stack)} has no settings file {where}; expected one of: {', '.join(known)}"
+        )
     values, problems = _read(folder / f"{stack}.yaml", where)
     if not isinstance(images, Mapping | None):
-        problems.append(f"images (in Pulumi's configuration): {_NO_MAPPING}, not {shown(images)}")
+        problems.append(f"images (in Pulumi's configuration): {NO_MAPPING}, not {format_value(images)}")
         images = None
-    overrides = {printable(key): reference for key, reference in (images or {}).items()}
+    overrides = {format_key(key): reference for key, reference in (images or {}).items()}
     errors: list[ErrorDetails] = []
     try:
         settings = Settings.model_validate(_with_images(values, overrides))
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    problems += [f"{_place(error, overrides)}: {_message(error)}" for error in errors]
+    root = json_schema(Settings) if errors else {}
+    problems += [f"{_key_path(error, root, overrides)}: {message(error, root)}" for error in errors]
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise SettingsError(
@@ -231,7 +254,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in there:
-                    self.twice.append(f"{printable(key.value)}: line {key.start_mark.line + 1} gives it a second time")
+                    self.twice.append(f"{format_key(key.value)}: line {key.start_mark.line + 1} gives it a second time")
                 there.add((key.tag, key.value))
         return node
 
@@ -244,7 +267,7 @@ class _Loader(yaml.SafeLoader):
             raise
         except Exception:  # whatever the conversion met: ValueError of 2026-02-30, KeyError of !!bool x
             kind = node.tag.rpartition(":")[2]
-            problem = f"{shown(node.value)} cannot be read as {kind}; put it in quotes if it is text"
+            problem = f"{format_value(node.value)} cannot be read as {kind}; put it in quotes if it is text"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
         return value
 
@@ -261,9 +284,13 @@ def _read(path: Path, where: str) -> tuple[dict[Any, Any], list[str]]:
     except RecursionError as error:
         raise SettingsError(f"{where} is nested too deeply to be settings") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"{where} is not YAML: {error}".replace('"<unicode string>"', where)) from error
+        for mark in (getattr(error, "context_mark", None), getattr(error, "problem_mark", None)):
+            if mark:
+                mark.buffer = None  # or the line is quoted, and it may hold a password
+        text = without_password(str(error)).replace('"<unicode string>"', where)
+        raise SettingsError(f"{where} is not YAML: {text}") from None
     if not isinstance(values, dict):
-        raise SettingsError(f"{where} must hold settings, a mapping (key: value), not {shown(values)}")
+        raise SettingsError(f"{where} must hold settings, a mapping (key: value), not {format_value(values)}")
     return values, loader.twice
 
 
@@ -303,56 +330,8 @@ def _valid_subset(values: dict[Any, Any], places: Iterable[tuple[int | str, ...]
         return None
 
 
-def _message(error: ErrorDetails) -> str:
-    """What is wrong, for the person who wrote it."""
-    match error["type"]:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return f"no such setting; there are: {', '.join(_allowed_keys(error['loc']))}"
-        case "string_type" if not _is_about_a_key(error):
-            return f"must be text, not {shown(error['input'])}; put it in quotes"
-        case "invalid_key" | "string_type":
-            return f"the key {shown(error['input'])} must be text; put it in quotes"
-        case "model_type" | "dict_type" | "mapping_type":
-            return f"{_NO_MAPPING}, not {shown(error['input'])}"
-        case "tuple_type":
-            return f"must be a list (- item), not {shown(error['input'])}"
-        case _:
-            return error["msg"].removeprefix("Value error, ")
-
-
-def _is_about_a_key(error: ErrorDetails) -> bool:
-    return error["type"] == "invalid_key" or (error["type"] == "string_type" and error["loc"][-1] == "[key]")
-
-
-def _allowed_keys(location: tuple[int | str, ...]) -> Iterable[str]:
-    """The keys that may stand where an unknown one does."""
-    model: type[BaseModel] = Settings
-    is_name = False
-    for part in location[:-1]:
-        # A name in a mapping (of a job, an alert, a receiver) or a number in a list: the model has been found already.
-        if is_name or isinstance(part, int) or part in UNION_TAGS:
-            is_name = False
-            continue
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        annotation = fields[part].annotation
-        is_name = get_origin(annotation) is Mapping
-        model = _model(annotation) or model
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model(annotation: Any) -> type[BaseModel] | None:
-    """The model in an annotation such as `Mapping[Key, tuple[ScrapeTarget, ...]]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_model, get_args(annotation))), None)
-
-
-def _place(error: ErrorDetails, overrides: Mapping[str, str]) -> str:
-    location = [part for part in error["loc"] if part not in ("[key]", *UNION_TAGS)]
-    if _is_about_a_key(error):
-        location.pop()  # the key itself, which pydantic does not give as it stands there
-    if location[:2] == ["images", "overrides"] and len(location) > 2 and location[2] in overrides:
-        return f"images.{printable(location[2])} (in Pulumi's configuration)"
-    return ".".join(map(printable, location)) or "settings"
+def _key_path(error: ErrorDetails, root: Mapping[str, Any], overrides: Mapping[str, str]) -> str:
+    location = key_path(error, root)
+    if location[:2] == ("images", "overrides") and len(location) > 2 and location[2] in overrides:
+        return f"images.{format_key(location[2])} (in Pulumi's configuration)"
+    return ".".join(map(format_key, location)) or "settings"

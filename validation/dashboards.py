@@ -131,7 +131,7 @@ def _other_sources(model: Model, sources: Collection[str]) -> Iterator[str]:
     for where, item in asking:
         uid = (item.get("datasource") or {}).get("uid")
         if uid not in sources:
-            yield f"{where}: asks the data source {uid}; there are: {', '.join(sorted(sources))}"
+            yield f"{where}: asks the data source {uid}; expected one of: {', '.join(sorted(sources))}"
 
 
 def _marks(model: Model) -> Sequence[Model]:
@@ -206,14 +206,14 @@ def _leads_nowhere(url: str, pages: Mapping[str, Model], addresses: Sequence[str
     parts = urlsplit(url)
     if parts.scheme or parts.netloc:
         there = any(url == address or url.startswith(f"{address}/") for address in addresses)
-        return "" if there else f"is no part of the stack; there are: {', '.join(sorted(addresses))}"
+        return "" if there else f"is no part of the stack; expected one of: {', '.join(sorted(addresses))}"
     kind, _, uid = parts.path.strip("/").partition("/")
     if kind != "d" or not uid:
         return "is neither a dashboard (/d/<uid>) nor an address"
     if uid.startswith("${"):
         return ""  # from the data; who draws it answers for it
     if uid not in pages:
-        return f"leads nowhere; there are: {', '.join(sorted(pages))}"
+        return f"leads nowhere; expected one of: {', '.join(sorted(pages))}"
     known = {f"var-{variable['name']}" for variable in _variables(pages[uid])}
     given = {name for name, _ in parse_qsl(parts.query) if name.startswith("var-")}
     unknown = ", ".join(sorted(given - known))

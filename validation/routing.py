@@ -8,9 +8,10 @@ from typing import Final
 from routing.routes import NULL, WATCHDOG, RoutingTree, timing
 from rules.model import Alert, Severity
 from stacks.matchers import LabelSet, Matcher, all_match, parse_matcher
+from stacks.messages import format_key
 from stacks.notifications import DEAD_MANS_SWITCH, RouteSettings
 from stacks.settings import AlertOverride, Settings
-from stacks.types import printable, seconds
+from stacks.types import seconds
 
 RESERVED: Final = (DEAD_MANS_SWITCH, NULL)  # receivers that every environment has
 LabelSetsByAlert = Mapping[Alert, Iterable[LabelSet]]  # an alert to the labels with which it may reach Alertmanager
@@ -82,9 +83,9 @@ def _unknown_receivers(settings: Settings) -> Iterator[str]:
     for place, route in _given_routes(settings):
         for name, count in Counter(route.receivers).items():
             if count > 1:
-                yield f"{place}.receivers: {printable(name)} is listed twice; remove one"
+                yield f"{place}.receivers: {format_key(name)} is listed twice; remove one"
             if name not in known:
-                yield f"{place}.receivers: no such receiver: {printable(name)}; {_did_you_mean(name, known)}"
+                yield f"{place}.receivers: no such receiver: {format_key(name)}; {_did_you_mean(name, known)}"
 
 
 def _unused_receivers(settings: Settings) -> Iterator[str]:
@@ -102,7 +103,7 @@ def _unknown_time_intervals(settings: Settings) -> Iterator[str]:
         for key in ("active_time_intervals", "mute_time_intervals"):
             for name in getattr(route, key):
                 if name not in known:
-                    yield f"{place}.{key}: no such time interval: {printable(name)}; {_did_you_mean(name, known)}"
+                    yield f"{place}.{key}: no such time interval: {format_key(name)}; {_did_you_mean(name, known)}"
 
 
 def _unused_time_intervals(settings: Settings) -> Iterator[str]:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from rules.model import ScrapeJob
+from stacks.messages import format_key
 from stacks.settings import DEMO_SERVERS, ScrapeTarget, Settings
-from stacks.types import printable
 
 DEMO_NEEDS: Final = ("postgres", "redis")  # the servers that the demo's API cannot do without
 
@@ -42,7 +42,7 @@ def _unknown_jobs(settings: Settings, jobs: Iterable[ScrapeJob]) -> Iterator[str
     """Every job that the settings give targets to must exist."""
     known = {job.name for job in jobs}
     for name in sorted(set(settings.scrape_targets) - known):
-        yield f"scrape_targets.{printable(name)}: no such job; there are: {', '.join(sorted(known))}"
+        yield f"scrape_targets.{format_key(name)}: no such job; expected one of: {', '.join(sorted(known))}"
 
 
 def _duplicate_servers(settings: Settings) -> Iterator[str]:

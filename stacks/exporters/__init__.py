@@ -8,16 +8,13 @@ from stacks.types import SettingsModel
 
 
 class Exporters(SettingsModel):
-    """The servers that the stack's own exporters ask: any number of a kind. A list is named after its service."""
+    """The servers for which the stack runs exporters: any number of each kind, by default none."""
+
+    # A list is named after its service; the docstring of its model is the text in docs/settings.md.
 
     postgres: tuple[PostgresExporterSettings, ...] = ()
-    """PostgreSQL servers; by default none."""
-
     redis: tuple[RedisExporterSettings, ...] = ()
-    """Redis servers; by default none."""
-
     elasticsearch: tuple[ElasticsearchExporterSettings, ...] = ()
-    """Elasticsearch servers; by default none."""
 
     def servers(self) -> tuple[ExporterSettings, ...]:
         """All servers, in the order of the lists."""

@@ -13,7 +13,7 @@ class ElasticsearchExporterSettings(ExporterSettings):
     has_password: ClassVar[bool] = False
 
     url: Url
-    """Where the exporter reaches the server, such as `https://search.internal:9200`, without user and password."""
+    """Where the exporter reaches the server."""
 
     @property
     def server(self) -> str:

@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
-from stacks.types import Name, SettingsModel
+from pydantic import Field
+
+from stacks.types import DnsLabel, SettingsModel
 
 
 class ExporterSettings(SettingsModel):
@@ -16,7 +18,7 @@ class ExporterSettings(SettingsModel):
     service: ClassVar[str]
     has_password: ClassVar[bool] = True
 
-    instance: Name
+    instance: DnsLabel = Field(examples=["prod-1"])
     """The server's name in alerts and on dashboards. It also names the exporter's container and the server's secret."""
 
     @property

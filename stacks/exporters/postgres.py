@@ -1,9 +1,11 @@
 """The settings of a PostgreSQL exporter."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from stacks.exporters.model import ExporterSettings
-from stacks.types import Address, Role, Sslmode
+from stacks.types import Address, PostgresIdentifier
 
 
 class PostgresExporterSettings(ExporterSettings):
@@ -14,14 +16,16 @@ class PostgresExporterSettings(ExporterSettings):
     address: Address
     """Where the exporter reaches the server, as `host:port`."""
 
-    username: Role
+    username: PostgresIdentifier
     """The role with which the exporter logs in; `pg_monitor` is enough."""
 
-    database: Role
+    database: PostgresIdentifier = Field(examples=["softfactory"])
     """The database to which the exporter connects; it reads the statistics of all."""
 
-    sslmode: Sslmode = "require"
-    """How the connection is encrypted, in PostgreSQL's own words. By default encrypted, whoever answers."""
+    sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
+        default="require", examples=["verify-full"]
+    )
+    """How the connection is encrypted, in PostgreSQL's own words. `require` does not check who answers."""
 
     @property
     def server(self) -> str:

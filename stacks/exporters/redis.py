@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from stacks.exporters.model import ExporterSettings
 from stacks.types import Address, RedisUser
 
@@ -11,7 +13,7 @@ class RedisExporterSettings(ExporterSettings):
 
     service: ClassVar[str] = "redis"
 
-    address: Address
+    address: Address = Field(examples=["redis.internal:6379"])
     """Where the exporter reaches the server, as `host:port`."""
 
     username: RedisUser | None = None

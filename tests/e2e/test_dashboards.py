@@ -144,7 +144,7 @@ BAD_PAGES: tuple[tuple[list[tuple[str, str, str]], str], ...] = (
             (REDIS, "import PanelFactory\n", "import PanelFactory, _link\n"),
             (REDIS, "draw.stat(redis.REACHABLE)", 'draw.stat(redis.REACHABLE).data_links([_link("More", "/d/mysql")])'),
         ],
-        f"{REDIS}: panel 'Reachable': the link 'More' to /d/mysql leads nowhere; there are: alertmanager, api, ",
+        f"{REDIS}: panel 'Reachable': the link 'More' to /d/mysql leads nowhere; expected one of: alertmanager, api, ",
     ),
     (
         [(REDIS, "draw.stat(redis.CLIENTS)", 'draw.stat(redis.CLIENTS).unit("")')],

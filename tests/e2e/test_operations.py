@@ -105,7 +105,7 @@ def test_ci_is_told_by_exit_code_and_in_json_what_there_is_to_change(stack: Stac
         stack.change(retention="-1d")
         failed = make(stack, "preview", "JSON=out/failed.json")
         assert failed.returncode != 0
-        assert "retention: '-1d' is not a retention" in facts(stack, "out/failed.json")["errors"][0]
+        assert "retention: '-1d' is not a duration from 2h to 10y" in facts(stack, "out/failed.json")["errors"][0]
     finally:
         stack.write_settings(settings)
 
@@ -151,15 +151,15 @@ def values(stack: Stack) -> Iterator[dict[str, list[str]]]:
     """The values that each secret of the stack has had, in a stack in which all that can be a secret is one."""
     settings = stack.settings()
     stack.change(notifications=NOTIFICATIONS)
+    names = load_desired_state(NAME, folder=stack.folder / "stacks").secret_names
     try:
-        names = load_desired_state(NAME, folder=stack.folder / "stacks").secret_names
         had = {name: [stack.passwords.get(name) or secrets.token_urlsafe(24)] for name in names}
         _set(stack, {name: FIRST.get(name, "{}").format(had[name][0]) for name in names})
         stack.up()
         yield had
     finally:  # or no test after this one could update
         stack.write_settings(settings)
-    stack.pulumi("config", "rm-all", *(set(names) - set(stack.passwords)), "--stack", NAME)
+        stack.pulumi("config", "rm-all", *(set(names) - set(stack.passwords)), "--stack", NAME)
     stack.up()
 
 

@@ -269,19 +269,19 @@ BAD: dict[str, Any] = {
 }
 SAID = (
     "environment: 'my qa' is not a name; write 2 to 40 small letters",
-    "colour: no such setting; there are: environment, ",
-    "demo: 'yes' is not a switch; write true or false",
-    "retention: '-1d' is not a retention; write",
+    "colour: no such setting; expected one of: environment, ",
+    "demo: 'yes' is not a boolean; write true or false",
+    "retention: '-1d' is not a duration from 2h to 10y; write",
     "ports.grafana: 70000 is not a port; write",
     f"ports.inbox: port {PORTS['api']} is given to both api and inbox",
-    "ports.loki: no such setting; there are: ",
+    "ports.loki: no such setting; expected one of: ",
     "scrape_targets.softfactory-api.0.address: 'http://api:8000' is not an address; write host:port",
-    "scrape_targets.softfactory-ap: no such job; there are: ",
+    "scrape_targets.softfactory-ap: no such job; expected one of: ",
     "alert_overrides.RedisDwon: no such alert; there is RedisDown",
     "alert_overrides.CacheHitRatioDegraded.threshold: 80 is not a share from 0 to 1; write 0.8 for 80 %",
-    "notifications.opsgenie: no such setting; there are: receivers",
+    "notifications.opsgenie: no such setting; expected one of: receivers",
     "notifications.receivers.inbox.webhook.url: this is not an address; write http",
-    "images.overrides.nginx: no such image: nginx (there are: ",
+    "images.overrides.nginx: 'nginx' is not an image; expected one of: ",
 )
 
 
@@ -297,7 +297,7 @@ def test_all_bad_settings_are_one_message_and_change_nothing(stack: Stack) -> No
     ("text", "said"),
     [
         (b"environment: dev\n\tdemo: true\n", f"stacks/{NAME}.yaml is not YAML: "),
-        (None, f"stack '{NAME}' has no settings file stacks/{NAME}.yaml; there are: dev, prod, staging"),
+        (None, f"stack '{NAME}' has no settings file stacks/{NAME}.yaml; expected one of: dev, prod, staging"),
     ],
     ids=["broken YAML", "no file"],
 )
@@ -328,8 +328,9 @@ def _assert_preview_refused(stack: Stack, undo: Callable[[], Any], *said: str) -
     [
         ("redis_password", None, ["--secret"], f"pulumi config set --stack {NAME} --secret redis_password"),
         ("images", "{redis", [], "images (in Pulumi's configuration): '{redis' is not JSON; write a mapping such as"),
+        ("colour", "blue", [], f"pulumi config rm --stack {NAME} colour"),
     ],
-    ids=["a missing secret", "images that are no JSON"],
+    ids=["a missing secret", "images that are no JSON", "a key that nothing reads"],
 )
 def test_bad_configuration_of_pulumi_is_one_message_and_changes_nothing(
     stack: Stack, name: str, value: str | None, flags: list[str], said: str

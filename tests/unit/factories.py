@@ -4,9 +4,13 @@ import json
 from functools import cache
 from typing import Any
 
+import pytest
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from desired_state import DesiredState, build_desired_state, load_desired_state
+from stacks.messages import message
+from stacks.schema import json_schema
 from stacks.settings import FOLDER, Settings
 from tests.checkers import STACKS
 
@@ -19,6 +23,13 @@ def values(stack: str = "dev", **changes: Any) -> dict[str, Any]:
 
 def settings(stack: str = "dev", **changes: Any) -> Settings:
     return Settings.model_validate(values(stack, **changes))
+
+
+def problems(model: type[BaseModel], **values: Any) -> list[str]:
+    """What is said of a section's values, without the places."""
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(values)
+    return [message(error, json_schema(model)) for error in caught.value.errors()]
 
 
 def planned(stack: str = "dev", **changes: Any) -> DesiredState:

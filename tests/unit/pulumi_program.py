@@ -57,7 +57,7 @@ class Program:
             lambda: runpy.run_path("__main__.py", run_name="__main__"),
             stack=self.environment,
             config=config,
-            secrets=SECRETS,
+            secrets=self.secrets,
             preview=preview,
             computed=computed,
         )
@@ -67,8 +67,13 @@ class Program:
         return run(
             lambda: load_and_validate(self.environment, pulumi.Config(), probes.client),
             stack=self.environment,
-            secrets=SECRETS,
+            secrets=self.secrets,
         )
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What is set of the secrets that the environment has."""
+        return {name: SECRETS[name] for name in self.desired.secret_names if name in SECRETS}
 
 
 @cache

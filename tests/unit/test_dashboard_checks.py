@@ -99,7 +99,7 @@ def test_a_good_page_has_no_problem() -> None:
         ),
         (
             lambda m: first(m)["fieldConfig"]["defaults"].update(links=[{"title": "x", "url": "/d/mysql"}]),
-            "panel 'Reachable': the link 'x' to /d/mysql leads nowhere; there are: redis",
+            "panel 'Reachable': the link 'x' to /d/mysql leads nowhere; expected one of: redis",
         ),
         (
             lambda m: first(m).update(links=[{"title": "x", "url": ""}]),

@@ -131,8 +131,8 @@ def test_an_address_that_is_none_is_one_clear_message(wrong: Any, tmp_path: Path
         load_desired_state("mine", folder=tmp_path)
     assert (
         str(caught.value)
-        == "stacks/mine.yaml cannot be used:\n  existing_grafana.url: this is not Grafana's address; write http:// or"
-        " https:// and a host, without user and password, such as https://grafana.internal, and without ? and #"
+        == "stacks/mine.yaml cannot be used:\n  existing_grafana.url: this is not an address; write http:// or"
+        " https:// and a host, without user and password, and without ? and #, such as https://grafana.example.com"
     )
 
 

@@ -271,7 +271,7 @@ def test_health_with_everything_down_is_a_report_and_no_traceback(
 def test_a_stack_that_is_unknown_ends_with_2_and_names_the_known_ones(stack: FakeStack) -> None:
     done = call("health", "--stack", "qa")
     assert done.exit_code == 2
-    assert "stacks/qa.yaml; there are: dev, prod, staging" in done.output
+    assert "stacks/qa.yaml; expected one of: dev, prod, staging" in done.output
 
 
 def test_the_password_is_read_from_the_stack(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -295,7 +295,7 @@ def test_alertmanagers_confirmation_is_the_hash_of_its_file() -> None:
 
 def test_targets_of_a_job_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = problems(monkeypatch, scrape_targets={"api": [{"address": "api:8000", "instance": "api"}]})
-    assert found.startswith("scrape_targets.api: no such job; there are: alertmanager, ")
+    assert found.startswith("scrape_targets.api: no such job; expected one of: alertmanager, ")
 
 
 def test_an_instance_that_a_job_has_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ import httpx
 import pulumi
 import pytest
 
-from readiness.load import GENERATED
+from clients import probes
+from readiness.load import GENERATED, prepare
+from stacks.exporters import Exporters
 from stacks.images import OFFICIAL
 from stacks.settings import VolumePolicy
 from tests.unit import pulumi_recorder
@@ -438,7 +440,7 @@ def test_images_of_pulumis_configuration_that_are_no_json_are_refused_in_our_wor
 
 @pytest.mark.parametrize(
     ("images", "told"),
-    [({"no-such-image": "a:1"}, "no such image: no-such-image"), ({"redis": "redis:latest"}, "not pinned")],
+    [({"no-such-image": "a:1"}, "'no-such-image' is not an image"), ({"redis": "redis:latest"}, "not pinned")],
 )
 def test_an_image_that_cannot_be_used_is_a_message_before_anything_is_registered(
     images: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
@@ -453,7 +455,7 @@ def test_a_stack_without_a_settings_file_is_a_message(monkeypatch: pytest.Monkey
     program.environment = "qa"
     done = program.run()
     assert isinstance(done.error, pulumi.RunError)
-    assert "stacks/qa.yaml; there are: dev, prod, staging" in str(done.error)
+    assert "stacks/qa.yaml; expected one of: dev, prod, staging" in str(done.error)
     assert done.resources == []
 
 
@@ -465,6 +467,53 @@ def test_a_secret_that_is_not_set_is_named_before_anything_is_registered(monkeyp
     for name in ("redis_password", "postgres_password"):
         assert f"pulumi config set --stack dev --secret {name}" in str(done.error)
     assert done.resources == []
+
+
+def test_a_key_of_pulumis_configuration_that_nothing_reads_is_named_with_the_nearest_before_anything_is_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(SECRETS, "alerts_slack_webhook_url")
+    done = Program("prod", monkeypatch).run(
+        config={"alerts_slakc_webhook_url": "https://planted", "a b": "1", "retention": "planted"}
+    )
+    assert isinstance(done.error, pulumi.RunError)
+    assert str(done.error).splitlines() == [
+        "stack prod lacks secrets; set each with:",
+        "  pulumi config set --stack prod --secret alerts_slack_webhook_url",
+        "stack prod has keys in Pulumi's configuration that nothing reads; remove each with:",
+        "  pulumi config rm --stack prod 'a b'",
+        "  pulumi config rm --stack prod alerts_slakc_webhook_url  (did you mean alerts_slack_webhook_url?)",
+        "  pulumi config rm --stack prod retention  (write it in stacks/prod.yaml)",
+    ]
+    assert done.resources == []
+
+
+def test_what_pulumi_and_its_providers_keep_in_the_configuration_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program("dev", monkeypatch)
+    given = {
+        "pulumi:tags": {"team": "ops"},
+        "docker:host": "unix:///run/docker.sock",
+        "grafana:url": "http://g.invalid",
+    }
+    run = pulumi_recorder.run(lambda: _with_configuration(given, program), stack="dev", secrets=program.secrets)
+    run.succeeded()
+
+
+def _with_configuration(given: dict[str, Any], program: Program) -> None:
+    for key, value in given.items():
+        pulumi.runtime.set_config(key, value)
+    load_and_validate("dev", pulumi.Config(), probes.client)
+
+
+@pytest.mark.parametrize("name", ["grafana_token", "grafana_admin_password", "postgres_password", "redis_password"])
+def test_a_secret_that_other_settings_would_read_may_stay(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program("staging", monkeypatch, exporters=Exporters())
+    run = pulumi_recorder.run(
+        lambda: load_and_validate("staging", pulumi.Config(), probes.client),
+        stack="staging",
+        secrets={**program.secrets, name: SECRETS[name]},
+    )
+    run.succeeded()
 
 
 @pytest.mark.parametrize(

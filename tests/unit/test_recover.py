@@ -282,4 +282,4 @@ def test_a_stack_that_is_not_dev_is_touched_only_after_a_yes(
 
 def test_a_stack_that_is_unknown_is_refused(recovery: Recovery) -> None:
     assert recovery.run("qa") == 2
-    assert "there are: dev, prod, staging" in recovery.shown and recovery.commands.calls == []
+    assert "expected one of: dev, prod, staging" in recovery.shown and recovery.commands.calls == []

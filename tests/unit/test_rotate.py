@@ -85,7 +85,7 @@ def test_an_empty_value_is_refused(given: str, rotation: Rotation) -> None:
 
 def test_a_stack_that_is_unknown_is_refused(rotation: Rotation) -> None:
     assert rotation.run(GRAFANA_PASSWORD, "qa") == 2
-    assert "there are: dev, prod, staging" in rotation.shown and rotation.commands.calls == []
+    assert "expected one of: dev, prod, staging" in rotation.shown and rotation.commands.calls == []
 
 
 def test_a_secret_that_was_never_set_is_told_in_pulumis_words(rotation: Rotation) -> None:

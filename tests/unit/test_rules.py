@@ -309,7 +309,9 @@ def test_what_is_not_tuned_stays_and_zero_is_a_threshold() -> None:
 
 
 def test_an_alert_that_does_not_exist_cannot_be_tuned() -> None:
-    with pytest.raises(ValueError, match=r"no such alert: ApiDwon, Nope \(there are: .*ApiDown, .*SlowQueries.*\)"):
+    with pytest.raises(
+        ValueError, match=r"no such alert: ApiDwon, Nope \(expected one of: .*ApiDown, .*SlowQueries.*\)"
+    ):
         tune(ALERTS, {"ApiDwon": AlertOverride(enabled=False), "Nope": AlertOverride(), "ApiDown": AlertOverride()})
 
 
