@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from clients import probes
-from readiness.load import GENERATED, prepare
+from readiness.load import GENERATED, load_and_validate
 from stacks.exporters import Exporters
 from stacks.images import OFFICIAL
 from stacks.settings import VolumePolicy
