@@ -15,33 +15,35 @@ from components.grafana_provisioning import GrafanaProvisioning, GrafanaProvisio
 from components.prometheus import Prometheus, PrometheusArgs
 from desired_state import GRAFANA_PASSWORD
 from readiness.checks import Endpoints
-from readiness.gate import verify
-from readiness.load import prepare
-from readiness.observe import look
+from readiness.gate import readiness_gate
+from readiness.load import load_and_validate
+from readiness.observe import observe
 
 # Each step of each resource is a line of the SDK's own for `pulumi --debug`, and a call that it waits for: a sixth of
 # the program's time.
 if not os.environ.get("PULUMI_SDK_DEBUG"):
     pulumi.log.debug = lambda *_, **__: None
 
-desired, secrets = prepare(pulumi.get_stack(), pulumi.Config(), probes.client)
+desired, secrets = load_and_validate(pulumi.get_stack(), pulumi.Config(), probes.client)
 settings = desired.settings
-live = look(settings, probes.client)
+observed = observe(settings, probes.client)
 
-engine = DockerHost.of(settings, live.containers)
+engine = DockerHost.create(settings, observed.containers)
 alertmanager = Alertmanager(
     "alertmanager",
     AlertmanagerArgs(
         engine=engine,
         release=desired.alertmanager,
-        live=live.releases["alertmanager"],
+        loaded=observed.releases["alertmanager"],
         secrets={name: secrets[name] for name in desired.secrets["alertmanager"]},
     ),
 )
 prometheus = Prometheus(
-    "prometheus", PrometheusArgs(engine=engine, release=desired.prometheus, live=live.releases["prometheus"])
+    "prometheus", PrometheusArgs(engine=engine, release=desired.prometheus, loaded=observed.releases["prometheus"])
 )
-engine = engine.after(prometheus.released, alertmanager.released)  # a refused release leaves every container as it is
+engine = engine.with_depends_on(
+    prometheus.released, alertmanager.released
+)  # a refused release leaves every container as it is
 alertmanager.start(engine)
 demo = Demo("demo", DemoArgs(engine=engine, secrets=secrets)) if settings.demo else None
 exporters = Exporters(
@@ -49,7 +51,7 @@ exporters = Exporters(
     ExportersArgs(engine=engine, exporters=settings.exporters, secrets=secrets, upstreams=demo.servers if demo else ()),
 )
 # Who looks before there is something to see tells people of outages that are none.
-prometheus.start(engine.after(*exporters.containers, *([demo.api] if demo else [])))
+prometheus.start(engine.with_depends_on(*exporters.containers, *([demo.api] if demo else [])))
 password = secrets.get(GRAFANA_PASSWORD)  # none where the settings name a Grafana that is there already
 server = Grafana("grafana", GrafanaArgs(engine=engine, admin_password=password)).container if password else None
 auth = secrets[desired.grafana_secret].apply(desired.grafana_auth)
@@ -57,7 +59,7 @@ content = GrafanaProvisioning("grafana-content", GrafanaProvisioningArgs(auth=au
 deployed = [prometheus.url, alertmanager.url, exporters.ready, content.ready, *([demo.ready] if demo else [])]
 endpoints = auth.apply(lambda text: Endpoints.of(settings, probes.GrafanaAuth(text)))
 
-readiness = verify(desired, endpoints, deployed, probes.client)
+readiness = readiness_gate(desired, endpoints, deployed, probes.client)
 pulumi.export("readiness", readiness)
 pulumi.export("prometheus_url", prometheus.url)
 pulumi.export("alertmanager_url", alertmanager.url)

@@ -1,4 +1,4 @@
-"""Alertmanager with its data (silences, what was notified) and the configuration release that it runs."""
+"""Alertmanager with its data volume (silences, notification log) and the rollout of its configuration."""
 
 from collections.abc import Mapping
 
@@ -6,40 +6,40 @@ import pulumi
 import pulumi_docker as docker
 
 from components.config_rollout import ConfigRollout, ConfigRolloutArgs
-from components.container import ContainerSpec, HealthCheck, place
+from components.container import ContainerSpec, HealthCheck, run_container
 from components.docker_host import DockerHost
-from components.secret_files import stage
+from components.secret_files import secret_files
 from desired_state import ConfigRevision
 from rules.alertmanager import JOB
 from stacks.settings import VolumePolicy
 
-HOME = "/etc/alertmanager"
+CONFIG_DIR = "/etc/alertmanager"
 DATA = "/alertmanager"
 USER = "65534:65534"  # nobody, as in the official image
 
 
 class AlertmanagerArgs:
-    """`live` is what the running one says of its release; `secrets` are the files that the receivers read, by name."""
+    """`loaded` is the revision that the running Alertmanager reports; `secrets` are the receivers' files, by name."""
 
     def __init__(
         self,
         *,
         engine: DockerHost,
         release: ConfigRevision,
-        live: str,
+        loaded: str,
         secrets: Mapping[str, pulumi.Input[str]],
     ) -> None:
         self.engine = engine
         self.release = release
-        self.live = live
+        self.loaded = loaded
         self.secrets = secrets
 
 
 class Alertmanager(pulumi.ComponentResource):
-    """Making it releases its configuration; `start` places the container, on an engine that waits for all releases.
+    """The constructor rolls the configuration out; `start` runs the container, once all rollouts have completed.
 
-    `released` resolves once the release is live, or staged for a container that is about to start. `url` is the
-    published address; it resolves when the container is healthy and runs the wanted release.
+    `released` resolves once the revision is loaded, or staged for a container that is about to start. `url` is the
+    published URL; it resolves once the container is healthy and runs the desired revision.
     """
 
     released: pulumi.Output[docker.Container]
@@ -49,16 +49,16 @@ class Alertmanager(pulumi.ComponentResource):
         super().__init__("softfactory:monitoring:Alertmanager", name, None, opts)
         engine, settings = args.engine, args.engine.settings
         own = pulumi.ResourceOptions(parent=self)
-        configuration = engine.volume("alertmanager", "config", self, fate=VolumePolicy.DELETE)
+        configuration = engine.volume("alertmanager", "config", self, policy=VolumePolicy.DELETE)
         data = engine.volume("alertmanager", "data", self)
-        # There even where nothing is secret: a mount that came and went with a receiver would replace the container.
-        secrets = stage(engine, "alertmanager", USER, args.secrets, self)
+        # Mounted even if nothing is secret: a mount that came and went with a receiver would replace the container.
+        secrets = secret_files(engine, "alertmanager", USER, args.secrets, self)
         self._service = ContainerSpec(
             name="alertmanager",
             image="alertmanager",
             user=USER,
             command=(
-                f"--config.file={HOME}/current/alertmanager.yml",
+                f"--config.file={CONFIG_DIR}/current/alertmanager.yml",
                 f"--storage.path={DATA}",
                 # Between two snapshots silences, and what was told already, are in memory only: a kill would lose them.
                 "--data.maintenance-interval=15s",
@@ -68,7 +68,7 @@ class Alertmanager(pulumi.ComponentResource):
                 "--cluster.listen-address=",  # a single one: without this it wants a private address to gossip on
             ),
             ports={JOB.port: settings.ports.alertmanager},
-            volumes={HOME: configuration.name, DATA: data.name},
+            volumes={CONFIG_DIR: configuration.name, DATA: data.name},
             health=HealthCheck.http(JOB.port, "/-/ready"),
             secrets=secrets.volume,
         )
@@ -78,17 +78,17 @@ class Alertmanager(pulumi.ComponentResource):
                 engine=engine,
                 service=self._service,
                 release=args.release,
-                home=HOME,
+                home=CONFIG_DIR,
                 url=f"http://alertmanager:{JOB.port}",
                 volume=configuration,
-                live=args.live,
+                loaded=args.loaded,
                 secrets=secrets,
             ),
             own,
-        ).done
+        ).completed
 
     def start(self, engine: DockerHost) -> None:
-        container = place(self._service, engine, self)
+        container = run_container(self._service, engine, self)
         self.url = pulumi.Output.all(container.id, self.released).apply(
             lambda _: engine.settings.published("alertmanager")
         )

@@ -1,7 +1,7 @@
-"""A configuration release: files that are staged, checked, switched to and confirmed by a one-shot container.
+"""A configuration rollout: a job stages the files, checks them, activates them and confirms that they are loaded.
 
-The files lie by content hash in a named volume of the service, and `current` links to the live one. What fails leaves
-the service as it was; the next update tries again.
+A named volume of the service holds revisions by content hash, and the link `current` points to the active one. If a
+rollout fails, the service stays as it was, and the next update retries it.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,10 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components import job
 from components.container import SECRETS, ContainerSpec
 from components.docker_host import DockerHost
-from components.job import JobSpec
-from components.secret_files import Secrets
+from components.job import JobSpec, run_job
+from components.secret_files import SecretFiles
 from desired_state import ConfigRevision
 
 SCRIPT: Final = (Path(__file__).parent / "config_rollout.sh").read_text(encoding="utf-8")
@@ -25,7 +24,7 @@ TIME_LIMIT: Final = 90  # seconds for all of it; a service that hangs ends here,
 
 class ConfigRolloutArgs:
     """`home` is the path of the configuration `volume` in the service, `url` the service as its network sees it, and
-    `live` what the running service says of its release (empty where it does not answer).
+    `loaded` the revision that the running service reports (empty if it does not answer).
     """
 
     def __init__(
@@ -37,8 +36,8 @@ class ConfigRolloutArgs:
         home: str,
         url: str,
         volume: docker.Volume,
-        live: str,
-        secrets: Secrets | None = None,
+        loaded: str,
+        secrets: SecretFiles | None = None,
     ) -> None:
         self.engine = engine
         self.service = service
@@ -46,24 +45,24 @@ class ConfigRolloutArgs:
         self.home = home
         self.url = url
         self.volume = volume
-        self.live = live
+        self.loaded = loaded
         self.secrets = secrets
 
 
 class ConfigRollout(pulumi.ComponentResource):
-    """One release of one service. `done` resolves once it is live, or staged for a service that is about to start; it
-    fails the update with the checker's own words otherwise.
+    """The rollout of one service's configuration. `completed` resolves once the revision is loaded, or staged for a
+    service that is about to start; otherwise the update fails with the checker's own message.
     """
 
-    done: pulumi.Output[docker.Container]
+    completed: pulumi.Output[docker.Container]
 
     def __init__(self, name: str, args: ConfigRolloutArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:Release", name, None, opts)
         service, release = args.service, args.release
         variables = {
-            "KIND": service.name,
-            "RELEASE": release.hash,
-            "CONFIRMATION": release.confirmation,
+            "SERVICE": service.name,
+            "REVISION": release.hash,
+            "LOADED_MARKER": release.confirmation,
             "IN": f"{UPLOADED}/files",
             "HOME_DIR": args.home,
             "URL": args.url,
@@ -75,8 +74,12 @@ class ConfigRollout(pulumi.ComponentResource):
             user=service.user,
             command=f"exec timeout {TIME_LIMIT} sh {UPLOADED}/config_rollout.sh",
             env=pulumi.Output.all(
-                args.engine.image(service.image).image_id, args.secrets.version if args.secrets else "never"
-            ).apply(lambda seen: _environment(variables, SERVICE_SPEC=service.fingerprint(seen[0]), STAGED=seen[1])),
+                args.engine.image(service.image).image_id, args.secrets.revision if args.secrets else "never"
+            ).apply(
+                lambda seen: _environment(
+                    variables, SERVICE_SPEC=service.replacement_hash(seen[0]), SECRETS_REVISION=seen[1]
+                )
+            ),
             uploads=[
                 docker.ContainerUploadArgs(file=f"{UPLOADED}/config_rollout.sh", content=SCRIPT),
                 *(
@@ -89,10 +92,10 @@ class ConfigRollout(pulumi.ComponentResource):
                 *([(SECRETS, args.secrets.volume, True)] if args.secrets else []),
             ],
             memory=256,
-            again=args.live != release.confirmation,
+            always_run=args.loaded != release.confirmation,
         )
-        staged = [args.secrets.staged] if args.secrets else []
-        self.done = job.run(shot, args.engine, self, depends_on=staged)
+        staged = [args.secrets.written] if args.secrets else []
+        self.completed = run_job(shot, args.engine, self, depends_on=staged)
         self.register_outputs({"release": release.hash})
 
 

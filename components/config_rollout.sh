@@ -1,19 +1,19 @@
 #!/bin/sh
-# Stages, checks, switches to, and confirms one configuration release; runs in the service's own image, as its user.
-# BusyBox only. Whatever ends it before the release is live (a refusal, the time limit, a full disk) puts the old one back.
+# Stages, checks, activates and confirms one configuration revision; runs in the service's own image, as its user.
+# BusyBox only. If anything ends it before the revision is loaded (a rejection, the time limit, a full disk), it rolls back.
 #
-#   KIND          prometheus or alertmanager
-#   RELEASE       hash of the release
-#   CONFIRMATION  what the service says when it has loaded the release
-#   SERVICE_SPEC  changes when this same update replaces the service, which then reads the release as it starts
-#   SECRETS       names of the secrets that this update wants in /run/secrets, where older ones may lie as well
-#   STAGED        changes when they were staged anew: whether they can be read is to be checked again
-#   IN            where the uploaded files lie
-#   HOME_DIR      the configuration volume: releases/<hash>/, current -> releases/<hash>, spec
-#   URL           the running service
+#   SERVICE           prometheus or alertmanager
+#   REVISION          hash of the configuration
+#   LOADED_MARKER     what the service reports once it has loaded the revision
+#   SERVICE_SPEC      changes if this same update replaces the service, which then reads the revision when it starts
+#   SECRETS           names of the secrets that this update wants in /run/secrets, where older ones may lie as well
+#   SECRETS_REVISION  changes if they were written again: whether they can be read must be checked again
+#   IN                where the uploaded files lie
+#   HOME_DIR          the configuration volume: releases/<hash>/, current -> releases/<hash>, spec
+#   URL               the running service
 set -eu
 
-say() { echo "release $RELEASE: $*"; }
+say() { echo "revision $REVISION: $*"; }
 fail() { say "FAILED: $*"; exit 1; }
 
 get() { wget -q -T 5 -O - "$URL$1"; }
@@ -23,11 +23,11 @@ check_files_exist() {  # neither checker looks whether a *_file can be read
         [ -r "$path" ] || { echo "$path, named in ${1##*/}, does not exist or cannot be read"; exit 1; }
         secret=${path#/run/secrets/}
         case " $SECRETS " in *" $secret "*) continue ;; esac
-        [ "$secret" = "$path" ] || { echo "$path, named in ${1##*/}, is left from before: not staged any more"; exit 1; }
+        [ "$secret" = "$path" ] || { echo "$path, named in ${1##*/}, is left over from an earlier update: not staged any more"; exit 1; }
     done
 }
 
-# amtool reads the templates, but does not fill them in: what is wrong with one would fail at the first alert.
+# amtool reads the templates but does not execute them: a broken one would fail at the first alert.
 check_messages() {
     words=$(grep -o '{{[^}]*}}' "$1/alertmanager.yml" | sort -u)
     [ -n "$words" ] || return 0
@@ -45,9 +45,9 @@ END
 }
 
 check() {
-    case $KIND in
+    case $SERVICE in
     prometheus)
-        # The configuration names the rules by the stable link; here they must be those of this release.
+        # The configuration names the rules by the stable link; here they must be those of this revision.
         sed "s#$HOME_DIR/current/#$1/#" "$1/prometheus.yml" > /tmp/checked.yml
         promtool check config /tmp/checked.yml 2>&1 && check_files_exist "$1/prometheus.yml"
         ;;
@@ -59,16 +59,16 @@ check() {
 }
 
 confirmed() {
-    case $KIND in
-    prometheus) get "/api/v1/rules?type=record" 2>/dev/null | grep -q "\"revision\":\"$CONFIRMATION\"" ;;
+    case $SERVICE in
+    prometheus) get "/api/v1/rules?type=record" 2>/dev/null | grep -q "\"revision\":\"$LOADED_MARKER\"" ;;
     alertmanager)
         get /metrics 2>/dev/null |
-            awk -v want="$CONFIRMATION" '$1 == "alertmanager_config_hash" { seen = ($2 + 0 == want + 0) } END { exit !seen }'
+            awk -v want="$LOADED_MARKER" '$1 == "alertmanager_config_hash" { seen = ($2 + 0 == want + 0) } END { exit !seen }'
         ;;
     esac
 }
 
-switch_to() {  # rename is atomic: the service never sees a missing link
+activate() {  # rename is atomic: the service never sees a missing link
     ln -s "releases/$1" "$HOME_DIR/.next"
     mv -f -T "$HOME_DIR/.next" "$HOME_DIR/current"
 }
@@ -86,26 +86,26 @@ not_running() {
     esac
 }
 
-undo=  # the release to go back to; "none" where there was none
-put_back() {
-    [ -n "$undo" ] || return 0
-    previous=$undo undo=
+previous_revision=  # the one to roll back to; "none" if there was none
+rollback() {
+    [ -n "$previous_revision" ] || return 0
+    previous=$previous_revision previous_revision=
     if [ "$previous" = none ]; then
         rm -f "$HOME_DIR/current"
     else
         rm -f "$HOME_DIR/.next"
-        switch_to "$previous"
-        reload > /dev/null || true  # the link is right again; a service that refuses keeps what it has loaded
+        activate "$previous"
+        reload > /dev/null || true  # the link is right again; a service that rejects the reload keeps what it has loaded
     fi
-    say "what was live before was put back"
+    say "rolled back to the previous revision"
 }
-trap put_back EXIT
+trap rollback EXIT
 trap 'say "FAILED: not done in time"; exit 143' TERM
 
-keep_last() {
+prune() {
     # shellcheck disable=SC2012  # names are hashes
     ls -1t "$HOME_DIR/releases" | tail -n "+$(($1 + 1))" | while read -r old; do
-        [ "$old" = "$RELEASE" ] || rm -rf "$HOME_DIR/releases/${old:?}"
+        [ "$old" = "$REVISION" ] || rm -rf "$HOME_DIR/releases/${old:?}"
     done
 }
 
@@ -113,8 +113,8 @@ staged=$HOME_DIR/releases/.staged
 mkdir -p "$HOME_DIR/releases" && rm -rf "$HOME_DIR/.next" "$staged" && cp -R "$IN" "$staged" ||
     fail "the volume at $HOME_DIR cannot be written by user $(id -u)"
 say "checking"
-check "$staged" || fail "the checker refused it; what was live before is still live"
-wanted=$HOME_DIR/releases/$RELEASE
+check "$staged" || fail "the checker rejected it; the previous revision stays active"
+wanted=$HOME_DIR/releases/$REVISION
 if diff -r -q "$staged" "$wanted" > /dev/null 2>&1; then
     # There already; taking the live one away for a moment could catch a restart.
     rm -rf "$staged"
@@ -124,25 +124,25 @@ else  # new, or no longer what its name says: somebody changed it in the volume
     mv "$staged" "$wanted"
 fi
 
-before=$(readlink "$HOME_DIR/current" 2>/dev/null || true)  # neither is there before the first release
+before=$(readlink "$HOME_DIR/current" 2>/dev/null || true)  # neither exists before the first rollout
 before=${before#releases/}
 spec_before=$(cat "$HOME_DIR/spec" 2>/dev/null || true)
-undo=${before:-none}
-switch_to "$RELEASE"
+previous_revision=${before:-none}
+activate "$REVISION"
 
 if [ -z "$before" ] || [ "$spec_before" != "$SERVICE_SPEC" ] || not_running; then
     outcome="ready; the service reads it when it starts"
 else
-    reload || fail "the running service refused to reload"
+    reload || fail "the running service rejected the reload"
     tries=0
     until confirmed; do
         tries=$((tries + 1))
-        [ $tries -lt 20 ] || fail "the service was reloaded, but does not confirm the release"
+        [ $tries -lt 20 ] || fail "the service was reloaded, but does not confirm the revision"
         sleep 1
     done
-    outcome=live
+    outcome=loaded
 fi
 printf '%s' "$SERVICE_SPEC" > "$HOME_DIR/spec"
-undo=
+previous_revision=
 say "$outcome"
-keep_last 5
+prune 5

@@ -1,4 +1,4 @@
-"""What a service is, apart from where it is placed; and placing it as a container."""
+"""What a long-running service is, apart from where it runs; and running it as a container."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ NPROC_LIMIT = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class HealthCheck:
-    """How the engine sees that a service works: a command in the container, exit code 0 for healthy."""
+    """How Docker checks that a service works: a command in the container, exit code 0 for healthy."""
 
     command: tuple[str, ...]
     interval: str = "5s"
@@ -30,7 +30,7 @@ class HealthCheck:
 
     @classmethod
     def http(cls, port: int, path: str) -> "HealthCheck":
-        """Asks the service itself by the wget that its image has."""
+        """Asks the service itself with the wget of its image."""
         return cls(command=("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}{path}"))
 
 
@@ -38,7 +38,7 @@ class HealthCheck:
 class ContainerSpec:
     """A long-running service. The defaults are the least privilege that a service can have.
 
-    `image` is a key of stacks/images.py, or an image's id where it was built here; `user` is the
+    `image` is a key of stacks/images.py, or an image's id if it was built here; `user` is the
     official image's own, numeric; `ports` maps a port in the container to the published one; `volumes` maps a path to a
     volume's name; `binds` maps a path to a path of the engine's host, read-only. `memory` is in MiB.
     """
@@ -60,7 +60,7 @@ class ContainerSpec:
     pid_mode: str | None = None
     secrets: docker.Volume | None = None
 
-    def fingerprint(self, image_id: str) -> str:
+    def replacement_hash(self, image_id: str) -> str:
         """A hash of what makes the engine replace the container: image, command, environment and mounts."""
         parts = [
             image_id,
@@ -73,14 +73,14 @@ class ContainerSpec:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def place(
+def run_container(
     service: ContainerSpec,
     engine: DockerHost,
     parent: pulumi.Resource,
     depends_on: Sequence[pulumi.Input[pulumi.Resource]] = (),
     labels: Mapping[str, pulumi.Input[str]] | None = None,
 ) -> docker.Container:
-    """The service as one container, made only when the engine calls it healthy.
+    """The service as one container, which counts as created once Docker reports it healthy.
 
     `labels` are added to the environment's own. A changed label replaces the container.
     """
@@ -116,20 +116,20 @@ def place(
         memory=service.memory,
         memory_swap=service.memory,  # no swap on top
         **{
-            **common(engine, service.name, service.processes),
+            **shared_container_args(engine, service.name, service.processes),
             # The engine itself adds this where a service sees the host's processes; unsaid, a refresh would differ.
             **({"security_opts": ["label=disable", "no-new-privileges"]} if service.pid_mode == "host" else {}),
         },
         opts=pulumi.ResourceOptions(
             parent=parent,
             provider=engine.provider,
-            depends_on=[*engine.waits_for, *depends_on],
+            depends_on=[*engine.depends_on, *depends_on],
             delete_before_replace=True,
         ),
     )
 
 
-def common(
+def shared_container_args(
     engine: DockerHost, service: str, processes: int | None = NPROC_LIMIT, capabilities: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """What every container of ours has, the one-shot ones too: network, no privileges, bounded logs and processes."""

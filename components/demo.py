@@ -8,9 +8,9 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.container import SECRETS, ContainerSpec, HealthCheck, place
+from components.container import SECRETS, ContainerSpec, HealthCheck, run_container
 from components.docker_host import DockerHost
-from components.secret_files import stage
+from components.secret_files import secret_files
 from stacks.exporters.postgres import PostgresExporterSettings
 from stacks.settings import VolumePolicy
 
@@ -54,7 +54,7 @@ class Demo(pulumi.ComponentResource):
         engine, ports = args.engine, args.engine.settings.ports
         image = self._image()
         self.servers = [self._postgres(), self._redis(), *([self._elasticsearch()] if args.elasticsearch else [])]
-        inbox = place(
+        inbox = run_container(
             ContainerSpec(
                 name="inbox",
                 image="python",
@@ -68,8 +68,8 @@ class Demo(pulumi.ComponentResource):
             self,
         )
         passwords = {**args.postgres_password, **args.redis_password}
-        secrets = stage(engine, "api", DEMO_USER, passwords, self, image="python")
-        self.api = place(
+        secrets = secret_files(engine, "api", DEMO_USER, passwords, self, image="python")
+        self.api = run_container(
             ContainerSpec(
                 name="api",
                 image="python",
@@ -94,8 +94,8 @@ class Demo(pulumi.ComponentResource):
             ),
             engine,
             self,
-            depends_on=[secrets.staged, inbox, *self.servers],
-            labels={"softfactory.secrets-revision": secrets.version},
+            depends_on=[secrets.written, inbox, *self.servers],
+            labels={"softfactory.secrets-revision": secrets.revision},
         )
         self.ready = self.api.id.apply(lambda _: engine.settings.published("api"))
         self.register_outputs({"ready": self.ready})
@@ -123,7 +123,7 @@ class Demo(pulumi.ComponentResource):
 
     def _postgres(self) -> docker.Container:
         server = self._args.postgres
-        secrets = stage(self._args.engine, "postgres", POSTGRES_USER, self._args.postgres_password, self)
+        secrets = secret_files(self._args.engine, "postgres", POSTGRES_USER, self._args.postgres_password, self)
         service = ContainerSpec(
             name="postgres",
             image="postgres",
@@ -142,12 +142,12 @@ class Demo(pulumi.ComponentResource):
             memory=256,
             secrets=secrets.volume,
         )
-        return place(service, self._args.engine, self, depends_on=[secrets.staged])
+        return run_container(service, self._args.engine, self, depends_on=[secrets.written])
 
     def _redis(self) -> docker.Container:
         # A cache: nothing is written to disk. The password stands in the file, not on the command line.
         configuration = pulumi.Output.concat("requirepass ", *self._args.redis_password.values(), '\nsave ""\n')
-        secrets = stage(self._args.engine, "redis", REDIS_USER, {"redis.conf": configuration}, self)
+        secrets = secret_files(self._args.engine, "redis", REDIS_USER, {"redis.conf": configuration}, self)
         # The client reads the password as a command: its environment and its command line could be read by others.
         ask = f"{{ sed -n 's/^requirepass /AUTH /p' {SECRETS}/redis.conf; echo PING; }} | redis-cli | grep -q PONG"
         service = ContainerSpec(
@@ -159,18 +159,18 @@ class Demo(pulumi.ComponentResource):
             health=HealthCheck(command=("sh", "-c", ask)),
             secrets=secrets.volume,
         )
-        return place(
+        return run_container(
             service,
             self._args.engine,
             self,
-            depends_on=[secrets.staged],
-            labels={"softfactory.secrets-revision": secrets.version},
+            depends_on=[secrets.written],
+            labels={"softfactory.secrets-revision": secrets.revision},
         )
 
     def _elasticsearch(self) -> docker.Container:
         engine = self._args.engine
         image = hashlib.sha256(engine.settings.images.reference("elasticsearch").encode()).hexdigest()[:8]
-        configuration = engine.volume("elasticsearch", f"config-{image}", self, fate=VolumePolicy.DELETE)
+        configuration = engine.volume("elasticsearch", f"config-{image}", self, policy=VolumePolicy.DELETE)
         service = ContainerSpec(
             name="elasticsearch",
             image="elasticsearch",
@@ -195,7 +195,7 @@ class Demo(pulumi.ComponentResource):
             memory=2048,  # the heap, and as much again for the plugins of the full distribution
             processes=None,  # uid 1000 is many a desktop's user, whose own threads would count
         )
-        return place(service, engine, self)
+        return run_container(service, engine, self)
 
 
 def _package_index() -> dict[str, pulumi.Output[str]]:

@@ -1,4 +1,4 @@
-"""The Docker engine of one environment: provider, network, images, volumes, and everything's names and labels."""
+"""The Docker host of one environment: provider, network, images, volumes, and the names and labels of them all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,20 +14,19 @@ PROJECT = "softfactory-monitoring"
 
 @dataclass(frozen=True, kw_only=True)
 class DockerHost:
-    """Where containers are placed, and what was `seen` there before. Make it with `DockerHost.of`, once per program.
-
-    `waits_for` comes before every container that is placed here, see `after`.
+    """Where containers run, and the `existing_containers` there before the update. Create one per program, with
+    `DockerHost.create`. Every container that runs here waits for `depends_on`; see `with_depends_on`.
     """
 
     settings: Settings
     provider: docker.Provider
     network: docker.Network
-    seen: Mapping[str, ContainerState]
-    waits_for: tuple[pulumi.Input[docker.Container], ...] = ()
+    existing_containers: Mapping[str, ContainerState]
+    depends_on: tuple[pulumi.Input[docker.Container], ...] = ()
     _images: dict[str, docker.RemoteImage] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings, seen: Mapping[str, ContainerState]) -> "DockerHost":
+    def create(cls, settings: Settings, existing_containers: Mapping[str, ContainerState]) -> "DockerHost":
         """The engine that the settings name, with the environment's own network on it."""
         provider = docker.Provider("engine", host=settings.docker_host)
         network = docker.Network(
@@ -36,11 +35,11 @@ class DockerHost:
             labels=[docker.NetworkLabelArgs(label=k, value=v) for k, v in _labels(settings, "network").items()],
             opts=pulumi.ResourceOptions(provider=provider),
         )
-        return cls(settings=settings, provider=provider, network=network, seen=seen)
+        return cls(settings=settings, provider=provider, network=network, existing_containers=existing_containers)
 
-    def after(self, *steps: pulumi.Input[docker.Container]) -> "DockerHost":
-        """The same engine for what may only be touched once these steps of the update have ended well."""
-        return replace(self, waits_for=(*self.waits_for, *steps))
+    def with_depends_on(self, *steps: pulumi.Input[docker.Container]) -> "DockerHost":
+        """The same host, for what may only be touched after these steps of the update have succeeded."""
+        return replace(self, depends_on=(*self.depends_on, *steps))
 
     def name(self, service: str) -> str:
         """The name of a service's container, e.g. `softfactory-prometheus`."""
@@ -50,7 +49,7 @@ class DockerHost:
         return _labels(self.settings, service)
 
     def image(self, key: str) -> docker.RemoteImage:
-        """The pinned image of that key, pulled once; it stays on the engine, where another stack may use it."""
+        """The pinned image of that key, pulled once; it stays on the host, because another stack may use it."""
         if key not in self._images:
             self._images[key] = docker.RemoteImage(
                 f"image-{key}",
@@ -61,10 +60,10 @@ class DockerHost:
         return self._images[key]
 
     def volume(
-        self, service: str, role: str, parent: pulumi.Resource, fate: VolumePolicy | None = None
+        self, service: str, role: str, parent: pulumi.Resource, policy: VolumePolicy | None = None
     ) -> docker.Volume:
-        """The volume `<prefix>-<service>-<role>`; its fate on destroy is the environment's unless given."""
-        kept = (fate or self.settings.volume_policy) is VolumePolicy.RETAIN
+        """The volume `<name_prefix>-<service>-<role>`; without `policy`, the environment's volume policy applies."""
+        kept = (policy or self.settings.volume_policy) is VolumePolicy.RETAIN
         return docker.Volume(
             f"{service}-{role}",
             name=f"{self.name(service)}-{role}",

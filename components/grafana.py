@@ -3,9 +3,9 @@
 import pulumi
 import pulumi_docker as docker
 
-from components.container import SECRETS, ContainerSpec, HealthCheck, place
+from components.container import SECRETS, ContainerSpec, HealthCheck, run_container
 from components.docker_host import DockerHost
-from components.secret_files import stage
+from components.secret_files import secret_files
 from desired_state import GRAFANA_ADMIN, GRAFANA_PASSWORD
 from rules.grafana import JOB
 
@@ -27,7 +27,7 @@ class Grafana(pulumi.ComponentResource):
         super().__init__("softfactory:monitoring:Grafana", name, None, opts)
         engine, settings = args.engine, args.engine.settings
         data = engine.volume("grafana", "data", self)
-        secrets = stage(engine, "grafana", USER, {GRAFANA_PASSWORD: args.admin_password}, self)
+        secrets = secret_files(engine, "grafana", USER, {GRAFANA_PASSWORD: args.admin_password}, self)
         service = ContainerSpec(
             name="grafana",
             image="grafana",
@@ -54,5 +54,5 @@ class Grafana(pulumi.ComponentResource):
             memory=512,
             secrets=secrets.volume,
         )
-        self.container = place(service, engine, self, depends_on=[secrets.staged])
+        self.container = run_container(service, engine, self, depends_on=[secrets.written])
         self.register_outputs({"url": settings.published("grafana")})

@@ -1,34 +1,34 @@
-"""Prometheus with its data and the configuration release that it runs."""
+"""Prometheus with its data volume and the rollout of its configuration."""
 
 import pulumi
 import pulumi_docker as docker
 
 from components.config_rollout import ConfigRollout, ConfigRolloutArgs
-from components.container import ContainerSpec, HealthCheck, place
+from components.container import ContainerSpec, HealthCheck, run_container
 from components.docker_host import DockerHost
 from desired_state import ConfigRevision
 from rules.prometheus import JOB
 from stacks.settings import VolumePolicy
 
-HOME = "/etc/prometheus"
+CONFIG_DIR = "/etc/prometheus"
 DATA = "/prometheus"
 USER = "65534:65534"  # nobody, as in the official image
 
 
 class PrometheusArgs:
-    """`live` is what the running one says of its release."""
+    """`loaded` is the revision that the running Prometheus reports."""
 
-    def __init__(self, *, engine: DockerHost, release: ConfigRevision, live: str) -> None:
+    def __init__(self, *, engine: DockerHost, release: ConfigRevision, loaded: str) -> None:
         self.engine = engine
         self.release = release
-        self.live = live
+        self.loaded = loaded
 
 
 class Prometheus(pulumi.ComponentResource):
-    """Making it releases its configuration; `start` places the container, on an engine that waits for all releases.
+    """The constructor rolls the configuration out; `start` runs the container, once all rollouts have completed.
 
-    `released` resolves once the release is live, or staged for a container that is about to start. `url` is the
-    published address; it resolves when the container is healthy and runs the wanted release.
+    `released` resolves once the revision is loaded, or staged for a container that is about to start. `url` is the
+    published URL; it resolves once the container is healthy and runs the desired revision.
     """
 
     released: pulumi.Output[docker.Container]
@@ -37,7 +37,7 @@ class Prometheus(pulumi.ComponentResource):
     def __init__(self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("softfactory:monitoring:Prometheus", name, None, opts)
         engine, settings = args.engine, args.engine.settings
-        configuration = engine.volume("prometheus", "config", self, fate=VolumePolicy.DELETE)
+        configuration = engine.volume("prometheus", "config", self, policy=VolumePolicy.DELETE)
         data = engine.volume("prometheus", "data", self)
         self._service = ContainerSpec(
             name="prometheus",
@@ -45,7 +45,7 @@ class Prometheus(pulumi.ComponentResource):
             user=USER,
             # Arguments replace the image's own: what is left out here would be unset.
             command=(
-                f"--config.file={HOME}/current/prometheus.yml",
+                f"--config.file={CONFIG_DIR}/current/prometheus.yml",
                 f"--storage.tsdb.path={DATA}",
                 f"--storage.tsdb.retention.time={settings.retention}",
                 "--web.enable-lifecycle",
@@ -53,7 +53,7 @@ class Prometheus(pulumi.ComponentResource):
                 "--web.route-prefix=/",  # whatever path that has
             ),
             ports={JOB.port: settings.ports.prometheus},
-            volumes={HOME: configuration.name, DATA: data.name},
+            volumes={CONFIG_DIR: configuration.name, DATA: data.name},
             health=HealthCheck.http(JOB.port, "/-/ready"),
             memory=1024,
         )
@@ -63,16 +63,16 @@ class Prometheus(pulumi.ComponentResource):
                 engine=engine,
                 service=self._service,
                 release=args.release,
-                home=HOME,
+                home=CONFIG_DIR,
                 url=f"http://prometheus:{JOB.port}",
                 volume=configuration,
-                live=args.live,
+                loaded=args.loaded,
             ),
             pulumi.ResourceOptions(parent=self),
-        ).done
+        ).completed
 
     def start(self, engine: DockerHost) -> None:
-        container = place(self._service, engine, self)
+        container = run_container(self._service, engine, self)
         self.url = pulumi.Output.all(container.id, self.released).apply(
             lambda _: engine.settings.published("prometheus")
         )

@@ -12,7 +12,7 @@ from readiness import checks
 from rules.render import digest
 
 
-def verify(
+def readiness_gate(
     desired: DesiredState,
     endpoints: pulumi.Output[checks.Endpoints],
     after: Sequence[pulumi.Input[object]],

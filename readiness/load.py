@@ -18,7 +18,7 @@ from stacks.types import Url, shown
 GENERATED: Final = Path(__file__).parent.parent / ".local"  # where set-up keeps dev's state and passphrase
 
 
-def prepare(
+def load_and_validate(
     stack: str, config: pulumi.Config, client: Callable[[], httpx.Client]
 ) -> tuple[DesiredState, dict[str, pulumi.Output[str]]]:
     """The stack's plan, and its secrets by name.

@@ -21,7 +21,7 @@ class ObservedState:
     containers: Mapping[str, ContainerState] = field(default_factory=dict)
 
 
-def look(settings: Settings, client: Callable[[], httpx.Client]) -> ObservedState:
+def observe(settings: Settings, client: Callable[[], httpx.Client]) -> ObservedState:
     """What the environment's engine and services say now; never fails."""
     prometheus, alertmanager = settings.published("prometheus"), settings.published("alertmanager")
     with client() as http:

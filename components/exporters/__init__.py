@@ -10,11 +10,11 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.container import place
+from components.container import run_container
 from components.docker_host import DockerHost
 from components.exporters import elasticsearch, node, postgres, redis
 from components.exporters.model import ExporterSpec
-from components.secret_files import stage
+from components.secret_files import secret_files
 from stacks.exporters import Exporters as ExportersSettings
 
 # Each has `spec(server, password)`, for the settings of its list in `exporters`.
@@ -69,13 +69,13 @@ def _run(
 ) -> docker.Container:
     service = spec.container
     if not spec.secret_files:
-        return place(service, engine, parent, depends_on=upstreams)
-    secrets = stage(engine, service.name, service.user, spec.secret_files, parent, image=service.image)
+        return run_container(service, engine, parent, depends_on=upstreams)
+    secrets = secret_files(engine, service.name, service.user, spec.secret_files, parent, image=service.image)
     # An exporter reads its password when it starts, so a new one must restart it.
-    return place(
+    return run_container(
         replace(service, secrets=secrets.volume),
         engine,
         parent,
-        depends_on=[secrets.staged, *upstreams],
-        labels={"softfactory.secrets-revision": secrets.version},
+        depends_on=[secrets.written, *upstreams],
+        labels={"softfactory.secrets-revision": secrets.revision},
     )

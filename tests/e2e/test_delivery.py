@@ -251,7 +251,7 @@ def test_what_amtool_refuses_leaves_the_old_routing(told: Stack) -> None:
     with told.changed("routing/templates/slack.tmpl", ".CommonLabels.severity", ".CommonLabel.severity"):
         refused = told.up(check=False)
     assert refused.returncode != 0
-    assert "can't evaluate field" in refused.stdout and "what was live before is still live" in refused.stdout
+    assert "can't evaluate field" in refused.stdout and "the previous revision stays active" in refused.stdout
     assert (told.identity("alertmanager"), probes.alertmanager_hash(told.http, address)) == before
     sent = told.ops("test-alert", "--severity", "critical", "--stack", NAME)
     assert sent.returncode == 0, sent.stdout + sent.stderr

@@ -86,7 +86,7 @@ def test_a_refused_release_holds_everything_back_and_the_next_good_update_brings
     with with_images(stack, **others):
         with stack.changed("rules/redis.py", "{{ $labels.instance }}: Redis", "{{ $labels.instance }: Redis"):
             refused = stack.up(check=False)
-            assert_refused(refused, "prometheus-release failed", "unexpected", "what was live before is still live")
+            assert_refused(refused, "prometheus-release failed", "unexpected", "the previous revision stays active")
             assert seen() == before
             pending = stack.pulumi("preview", "--stack", NAME).stdout
             for part in ("prometheus-release", "alertmanager", "grafana", "redis-exporter-redis"):
@@ -116,7 +116,10 @@ def test_a_secret_file_that_alertmanager_could_not_read_is_named(stack: Stack) -
                 "secrets={},",
             ):
                 refused = stack.up(check=False)
-            said = "/run/secrets/inbox_url, named in alertmanager.yml, is left from before: not staged any more"
+            said = (
+                "/run/secrets/inbox_url, named in alertmanager.yml, is left over from an earlier update: not staged any"
+                " more"
+            )
             assert_refused(refused, "alertmanager-release failed", said)
             assert _routing(stack) == before[1]
             assert _secret(stack) == address, "what runs has lost its secret"
@@ -156,7 +159,7 @@ def test_a_release_that_failed_for_a_passing_reason_succeeds_with_unchanged_inpu
             failed = stack.up(check=False)
         finally:
             stack.container("prometheus").unpause()
-        assert_refused(failed, "what was live before was put back")
+        assert_refused(failed, "rolled back to the previous revision")
         assert eventually(stack.release, "Prometheus answers again") == live
         stack.up()
         assert stack.release() != live

@@ -12,7 +12,7 @@ import pytest
 import readiness.load
 from clients import probes
 from desired_state import DesiredState, build_desired_state, load_desired_state
-from readiness.load import prepare
+from readiness.load import load_and_validate
 from stacks.settings import Settings, load_settings
 from tests.checkers import STACKS
 from tests.unit.factories import planned
@@ -62,10 +62,12 @@ class Program:
             computed=computed,
         )
 
-    def prepare(self) -> Run:
+    def load_and_validate(self) -> Run:
         """Runs what comes before the first resource, and no more."""
         return run(
-            lambda: prepare(self.environment, pulumi.Config(), probes.client), stack=self.environment, secrets=SECRETS
+            lambda: load_and_validate(self.environment, pulumi.Config(), probes.client),
+            stack=self.environment,
+            secrets=SECRETS,
         )
 
 

@@ -16,7 +16,7 @@ from components.docker_host import DockerHost
 from components.grafana_provisioning import GrafanaProvisioning, GrafanaProvisioningArgs
 from components.secret_files import SCRIPT
 from desired_state import DesiredState
-from readiness.gate import verify
+from readiness.gate import readiness_gate
 from stacks.images import OFFICIAL
 from stacks.settings import ReadinessGate, Settings, load_settings
 from tests.unit.fake_stack import FakeStack, nanoseconds
@@ -39,7 +39,7 @@ SERVICE = ContainerSpec(
 def engine(settings: Settings) -> DockerHost:
     """An engine for what is refused before anything is registered on it."""
     made: list[DockerHost] = []
-    run(lambda: made.append(DockerHost.of(settings, {})))
+    run(lambda: made.append(DockerHost.create(settings, {})))
     return made[0]
 
 
@@ -54,8 +54,8 @@ def test_a_health_check_over_http_asks_the_service_itself() -> None:
 
 
 def test_the_fingerprint_is_stable_and_of_the_image() -> None:
-    assert SERVICE.fingerprint("sha256:1") == replace(SERVICE).fingerprint("sha256:1")
-    assert SERVICE.fingerprint("sha256:1") != SERVICE.fingerprint("sha256:2")
+    assert SERVICE.replacement_hash("sha256:1") == replace(SERVICE).replacement_hash("sha256:1")
+    assert SERVICE.replacement_hash("sha256:1") != SERVICE.replacement_hash("sha256:2")
 
 
 @pytest.mark.parametrize(
@@ -69,19 +69,19 @@ def test_the_fingerprint_is_stable_and_of_the_image() -> None:
     ],
 )
 def test_the_fingerprint_changes_with_what_makes_the_engine_replace_the_container(changed: ContainerSpec) -> None:
-    assert changed.fingerprint("sha256:1") != SERVICE.fingerprint("sha256:1")
+    assert changed.replacement_hash("sha256:1") != SERVICE.replacement_hash("sha256:1")
 
 
 def test_the_fingerprint_stays_where_the_running_container_stays() -> None:
-    assert replace(SERVICE, memory=512).fingerprint("sha256:1") == SERVICE.fingerprint("sha256:1")
-    assert replace(SERVICE, env=dict(reversed({"A": "1", "B": "2"}.items()))).fingerprint("x") == (
-        replace(SERVICE, env={"A": "1", "B": "2"}).fingerprint("x")
+    assert replace(SERVICE, memory=512).replacement_hash("sha256:1") == SERVICE.replacement_hash("sha256:1")
+    assert replace(SERVICE, env=dict(reversed({"A": "1", "B": "2"}.items()))).replacement_hash("x") == (
+        replace(SERVICE, env={"A": "1", "B": "2"}).replacement_hash("x")
     )
 
 
 def test_an_image_is_pulled_once_however_many_use_it() -> None:
     def program() -> None:
-        one = DockerHost.of(load_settings("staging"), {})
+        one = DockerHost.create(load_settings("staging"), {})
         assert one.image("redis") is one.image("redis")
 
     assert len(run(program).succeeded().of(IMAGE)) == 1
@@ -131,7 +131,9 @@ def end(
         endpoints = pulumi.Output.secret(stack.endpoints())
         after = [pulumi.Output.from_input("").apply(deploy)]
         settings = program.settings.model_copy(update={"verification": strictness})
-        pulumi.export("readiness", verify(replace(program.desired, settings=settings), endpoints, after, stack.client))
+        pulumi.export(
+            "readiness", readiness_gate(replace(program.desired, settings=settings), endpoints, after, stack.client)
+        )
 
     return run(ends, preview=preview, computed=computed)
 
@@ -270,21 +272,21 @@ class Stager:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.stage = folder / "stage"
+        self.secret_files = folder / "stage"
         self.secrets = folder / "secrets"
-        for path in (self.stage, self.secrets, folder / "bin"):
+        for path in (self.secret_files, self.secrets, folder / "bin"):
             path.mkdir()
         chown = folder / "bin" / "chown"
         chown.write_text(f'#!/bin/sh\necho "$@" >> {folder}/chowned\n', encoding="utf-8")
         chown.chmod(0o755)
 
     def run(self, **files: str) -> "subprocess.CompletedProcess[str]":
-        for path in self.stage.iterdir():
+        for path in self.secret_files.iterdir():
             path.unlink()
         for name, text in files.items():
-            (self.stage / name).write_text(text, encoding="utf-8")
+            (self.secret_files / name).write_text(text, encoding="utf-8")
         return subprocess.run(
-            ["sh", "-c", SCRIPT.replace("/stage", str(self.stage)).replace("/run/secrets", str(self.secrets))],
+            ["sh", "-c", SCRIPT.replace("/stage", str(self.secret_files)).replace("/run/secrets", str(self.secrets))],
             env={"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "OWNER": "472:0"},
             capture_output=True,
             text=True,

@@ -142,7 +142,7 @@ def test_a_page_lets_its_reader_choose_the_instance_and_go_to_the_others(uid: st
 @pytest.mark.parametrize("uid", MODELS)
 def test_a_page_marks_alerts_and_deployments_with_a_name(uid: str) -> None:
     alerts, deployments = MODELS[uid]["annotations"]["list"]
-    assert (alerts["titleFormat"], deployments["textFormat"]) == ("{{alertname}}", "release {{release}}")
+    assert (alerts["titleFormat"], deployments["textFormat"]) == ("{{alertname}}", "revision {{revision}}")
     if uid != "overview":
         assert re_services(alerts["expr"]) >= {uid}
 

@@ -193,7 +193,7 @@ def test_the_token_is_nowhere_but_in_the_provider(done: Run) -> None:
 
 def test_the_token_is_asked_for_and_the_password_is_not(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(SECRETS, "grafana_admin_password")
-    program.prepare().succeeded()
+    program.load_and_validate().succeeded()
     monkeypatch.delitem(SECRETS, "grafana_token")
     done = program.run(preview=True)
     assert str(done.error).endswith("set each with:\n  pulumi config set --stack staging --secret grafana_token")

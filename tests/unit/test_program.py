@@ -233,8 +233,8 @@ def test_two_runs_register_the_same_and_verification_comes_after_everything_else
         asked_before[resource.name] = [path for path in program.stack.paths("grafana") if path != "/api/org"]
         return {}
 
-    again = program.run(computed=note).succeeded()
-    assert {r.urn: r.inputs for r in again.resources} == {r.urn: r.inputs for r in deployed("dev").resources}
+    always_run = program.run(computed=note).succeeded()
+    assert {r.urn: r.inputs for r in always_run.resources} == {r.urn: r.inputs for r in deployed("dev").resources}
     assert "/api/datasources" in program.stack.paths("grafana")
     assert len(asked_before) > 30 and not any(asked_before.values())
 
@@ -486,10 +486,10 @@ def test_no_state_or_key_of_prod_lies_in_this_folder(
         done = prod.run()
         assert "prod is a production environment: set PULUMI_BACKEND_URL" in str(done.error) and done.resources == []
     else:
-        prod.prepare().succeeded()
+        prod.load_and_validate().succeeded()
     dev = Program("dev", monkeypatch)
     monkeypatch.setenv("PULUMI_BACKEND_URL", backend)
-    dev.prepare().succeeded()
+    dev.load_and_validate().succeeded()
 
 
 def test_prometheus_looks_once_there_is_something_to_see() -> None:

@@ -9,11 +9,10 @@ import pytest
 import desired_state
 from clients.probes import ContainerState
 from components.config_rollout import ConfigRollout, ConfigRolloutArgs
-from components.container import ContainerSpec, HealthCheck, place
+from components.container import ContainerSpec, HealthCheck, run_container
 from components.docker_host import DockerHost
-from components.job import JobSpec
-from components.job import run as run_once
-from components.secret_files import Secrets, SecretsArgs
+from components.job import JobSpec, run_job
+from components.secret_files import SecretFiles, SecretFilesArgs
 from stacks.settings import Settings, load_settings
 from tests.unit.pulumi_recorder import CONTAINER, Computed, Recorded, Run, identity, run
 
@@ -47,7 +46,7 @@ def ended(name: str, exit_code: int = 0, *, running: bool = False) -> dict[str, 
 def deploy(
     settings: Settings,
     *,
-    live: str = "",
+    loaded: str = "",
     seen: Mapping[str, ContainerState] | None = None,
     preview: bool = False,
     computed: Computed | None = None,
@@ -55,11 +54,11 @@ def deploy(
     """A service with a secret and a release, and a container of another service beside it."""
 
     def program() -> None:
-        engine = DockerHost.of(settings, seen or {})
+        engine = DockerHost.create(settings, seen or {})
         parent = pulumi.ComponentResource("test:app", "app-parent")
-        secrets = Secrets(
+        secrets = SecretFiles(
             STAGER,
-            SecretsArgs(engine=engine, service="app", image="grafana", user="7:7", files={"word": "planted"}),
+            SecretFilesArgs(engine=engine, service="app", image="grafana", user="7:7", files={"word": "planted"}),
         )
         volume = engine.volume("app", "config", parent)
         service = ContainerSpec(
@@ -79,12 +78,14 @@ def deploy(
                 home="/etc/app",
                 url="http://app:1",
                 volume=volume,
-                live=live,
+                loaded=loaded,
                 secrets=secrets,
             ),
         )
-        place(service, engine, parent, depends_on=[release.done])
-        place(ContainerSpec(name="other", image="redis", user="7:7", health=HealthCheck.http(1, "/")), engine, parent)
+        run_container(service, engine, parent, depends_on=[release.completed])
+        run_container(
+            ContainerSpec(name="other", image="redis", user="7:7", health=HealthCheck.http(1, "/")), engine, parent
+        )
 
     return run(program, stack="staging", preview=preview, computed=computed)
 
@@ -109,19 +110,19 @@ def runs_again(done: Run, name: str = SHOT) -> bool:
 
 
 def test_the_release_that_is_live_is_not_released_again(settings: Settings) -> None:
-    done = deploy(settings, live=RELEASE.confirmation, seen=ended(NAME)).succeeded()
+    done = deploy(settings, loaded=RELEASE.confirmation, seen=ended(NAME)).succeeded()
     assert not runs_again(done)
 
 
-@pytest.mark.parametrize("live", ["", "171717"])
-def test_while_another_release_is_live_every_update_tries_again(live: str, settings: Settings) -> None:
-    done = deploy(settings, live=live, seen=ended(NAME)).succeeded()
+@pytest.mark.parametrize("loaded", ["", "171717"])
+def test_while_another_release_is_live_every_update_tries_again(loaded: str, settings: Settings) -> None:
+    done = deploy(settings, loaded=loaded, seen=ended(NAME)).succeeded()
     assert runs_again(done)
 
 
 def test_a_failed_attempt_is_repeated_though_its_release_is_live(settings: Settings) -> None:
     # It ended after the service had loaded the release: the state would hold its exit code for ever.
-    done = deploy(settings, live=RELEASE.confirmation, seen=ended(NAME, 143)).succeeded()
+    done = deploy(settings, loaded=RELEASE.confirmation, seen=ended(NAME, 143)).succeeded()
     assert runs_again(done)
 
 
@@ -136,14 +137,14 @@ def test_one_release_s_attempts_are_not_another_s(settings: Settings) -> None:
 
 
 def test_staged_secrets_stay_until_they_change(settings: Settings) -> None:
-    done = deploy(settings, live="171717", seen=ended("softfactory-app-secrets")).succeeded()
+    done = deploy(settings, loaded="171717", seen=ended("softfactory-app-secrets")).succeeded()
     assert not runs_again(done, STAGER)
-    failed = deploy(settings, live="171717", seen=ended("softfactory-app-secrets", 1)).succeeded()
+    failed = deploy(settings, loaded="171717", seen=ended("softfactory-app-secrets", 1)).succeeded()
     assert runs_again(failed, STAGER)
 
 
 def test_a_failed_release_fails_the_update_in_the_checkers_words_and_holds_the_service_back(settings: Settings) -> None:
-    words = "release 0a1b2c: checking\nrule 1: parse error\nrelease 0a1b2c: FAILED: the checker refused it\n"
+    words = "revision 0a1b2c: checking\nrule 1: parse error\nrevision 0a1b2c: FAILED: the checker rejected it\n"
     done = deploy(settings, computed=failing(SHOT, 1, words))
     assert isinstance(done.error, pulumi.RunError)
     assert "app-release failed (exit code 1)" in str(done.error)
@@ -179,9 +180,9 @@ def test_the_service_comes_after_its_release_and_the_release_after_its_secrets(s
 def test_a_release_is_told_what_it_needs_to_know(settings: Settings) -> None:
     shot = deploy(settings).one(CONTAINER, SHOT)
     env = dict(line.split("=", 1) for line in shot.inputs["envs"])
-    assert env["RELEASE"] == RELEASE.hash and env["CONFIRMATION"] == RELEASE.confirmation
+    assert env["REVISION"] == RELEASE.hash and env["LOADED_MARKER"] == RELEASE.confirmation
     assert env["SECRETS"] == "word"
-    assert env["KIND"] == "app" and env["HOME_DIR"] == "/etc/app" and env["URL"] == "http://app:1"
+    assert env["SERVICE"] == "app" and env["HOME_DIR"] == "/etc/app" and env["URL"] == "http://app:1"
     uploads = {upload["file"]: upload["content"] for upload in shot.inputs["uploads"]}
     assert uploads[f"{env['IN']}/app.yml"] == "a: 1\n" and uploads[f"{env['IN']}/rules/x.yml"] == "b: 2\n"
     assert "timeout 90 sh /release/config_rollout.sh" in shot.inputs["command"][0]
@@ -194,8 +195,10 @@ def test_a_release_is_told_what_it_needs_to_know(settings: Settings) -> None:
 
 def test_secrets_that_were_staged_anew_are_looked_at_by_a_new_release(settings: Settings) -> None:
     done = deploy(settings)
-    (staged,) = [line for line in done.one(CONTAINER, SHOT).inputs["envs"] if line.startswith("STAGED=")]
-    assert staged == f"STAGED={identity(done.one(CONTAINER, STAGER))}"  # the stager's container, a new one each time
+    (staged,) = [line for line in done.one(CONTAINER, SHOT).inputs["envs"] if line.startswith("SECRETS_REVISION=")]
+    assert (
+        staged == f"SECRETS_REVISION={identity(done.one(CONTAINER, STAGER))}"
+    )  # the stager's container, a new one each time
 
 
 def test_every_variable_of_the_script_is_given(settings: Settings) -> None:
@@ -208,10 +211,10 @@ def test_every_variable_of_the_script_is_given(settings: Settings) -> None:
 
 def test_what_is_run_once_says_nothing_of_itself_where_it_printed_nothing(settings: Settings) -> None:
     def program() -> None:
-        engine = DockerHost.of(settings, {})
+        engine = DockerHost.create(settings, {})
         parent = pulumi.ComponentResource("test:app", "app-parent")
         shot = JobSpec(name="once", image="redis", user="7:7", command="false", env=[], uploads=[], mounts=[])
-        pulumi.export("ran", run_once(shot, engine, parent).apply(lambda container: container.name))
+        pulumi.export("ran", run_job(shot, engine, parent).apply(lambda container: container.name))
 
     done = run(program, stack="staging", computed=failing("once", 2))
     assert str(done.error).strip() == "once failed (exit code 2):"

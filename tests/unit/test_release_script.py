@@ -99,9 +99,9 @@ class Machine:
                 "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
                 "FAKE": f"{self.folder}/fake",
                 "VOLUME": str(self.volume),
-                "KIND": self.kind,
-                "RELEASE": name,
-                "CONFIRMATION": confirmation,
+                "SERVICE": self.kind,
+                "REVISION": name,
+                "LOADED_MARKER": confirmation,
                 "SERVICE_SPEC": self.spec,
                 "IN": str(files),
                 "HOME_DIR": str(self.volume),
@@ -190,7 +190,7 @@ def test_a_running_service_is_reloaded_and_confirms(each_kind: Machine) -> None:
     each_kind.started("one")
     assert each_kind.release("two") == 0, each_kind.output
     assert each_kind.current == "two"
-    assert each_kind.told("events") == ["reload"] and "live" in each_kind.output
+    assert each_kind.told("events") == ["reload"] and "loaded" in each_kind.output
     assert each_kind.told("slept") == []
 
 
@@ -211,7 +211,7 @@ def test_what_the_checker_refuses_changes_nothing_and_is_told_in_its_words(each_
     assert each_kind.release("two") == 1
     assert each_kind.current == "one"
     assert 'group "x", rule 1: parse error' in each_kind.output
-    assert "two: FAILED: the checker refused it" in each_kind.output
+    assert "two: FAILED: the checker rejected it" in each_kind.output
     assert each_kind.told("asked") == []
 
 
@@ -243,7 +243,7 @@ def test_the_messages_that_alertmanager_would_send_are_tried(tmp_path: Path, fau
     assert text == ['{{ template "a" . }}', '{{ template "b" . }}']
     assert fault in machine.output
     if fault:
-        assert "the checker refused it; what was live before is still live" in machine.output
+        assert "the checker rejected it; the previous revision stays active" in machine.output
 
 
 @pytest.mark.parametrize("line", ["    url_file: '{}'", '  - url_file: "{}"', "credentials_file:   {}"])
@@ -260,7 +260,7 @@ def test_a_secret_that_is_left_from_before_is_not_one_of_this_update(machine: Ma
     machine.extra = f"      url_file: {machine.folder}/secrets/webhook_url\n"
     machine.secrets = "redis_password webhook_url_2"
     assert machine.release("one") == 1
-    assert "webhook_url, named in prometheus.yml, is left from before" in machine.output
+    assert "webhook_url, named in prometheus.yml, is left over from an earlier update" in machine.output
     machine.secrets = "redis_password webhook_url"
     assert machine.release("one") == 0, machine.output
 
@@ -270,7 +270,7 @@ def test_a_refused_reload_puts_the_old_release_back(machine: Machine) -> None:
     machine.answer("reload", f"case $(readlink $VOLUME/current) in */two) {ERROR_500} ;; esac; {LOAD}")
     assert machine.release("two") == 1
     assert machine.current == "one"
-    assert "500 Internal Server Error" in machine.output and "refused to reload" in machine.output
+    assert "500 Internal Server Error" in machine.output and "rejected the reload" in machine.output
     assert machine.told("events") == ["reload"]  # with the old one again
 
 
