@@ -130,7 +130,7 @@ def _refused(status: int, auth: GrafanaAuth | None) -> str:
     """What of a login is refused, why, and what to do."""
     lacking = status == httpx.codes.FORBIDDEN
     if auth is None or auth.user:
-        cause = 'its password is not the stack\'s secret; see "A password" in docs/guide.md'
+        cause = 'its password is not the stack\'s secret; see "Rotating secrets" in docs/guide.md'
         if auth and lacking:
             cause = f"{auth.user} is no administrator; log in as one"
         return f"the credentials ({status}): {cause}"

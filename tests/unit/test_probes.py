@@ -132,7 +132,7 @@ def test_silence_and_errors_are_one_error_that_names_part_address_and_cause(prob
 @pytest.mark.parametrize(
     ("auth", "status", "told"),
     [
-        (AUTH, 401, 'the credentials (401): its password is not the stack\'s secret; see "A password"'),
+        (AUTH, 401, 'the credentials (401): its password is not the stack\'s secret; see "Rotating secrets"'),
         (AUTH, 403, "the credentials (403): admin is no administrator; log in as one"),
         (TOKEN, 401, "the token (401): it has expired, was deleted, or is for another Grafana; make a new one there"),
         (TOKEN, 403, "the token (403): its service account has not the role Admin; give it that there"),
