@@ -182,7 +182,8 @@ def _unmatched_routes(tree: RoutingTree, settings: Settings, label_sets: LabelSe
     taken = {id(route) for labels in every for route in tree.match(labels)}  # two routes may be equal
     routes = iter(tree.routes[tree.internal :])
     for place, route in _given_routes(settings):
-        if taken.isdisjoint(id(next(routes)) for _ in route.receivers):
+        ours = [id(next(routes)) for _ in route.receivers]  # one for each receiver
+        if taken.isdisjoint(ours):
             nothing = _no_such_alert(route.all_matchers, every)
             yield f"{place}: {nothing or 'the routes before it take every alert that it matches; move it before them'}"
 

@@ -352,6 +352,13 @@ def test_a_route_that_no_alert_takes_is_refused(wrong: dict[str, Any], said: str
     assert refused(routes=routes).startswith(f"notifications.routes.2: {said}")
 
 
+def test_a_route_that_matches_nothing_is_named_by_its_own_place() -> None:
+    """Whatever receivers the routes before it have."""
+    routes = [route("critical", "oncall", "alerts"), route("warn", "dba"), route("warning", "alerts", "audit")]
+    assert refused(receivers=TEAM, routes=routes).startswith("notifications.routes.1: no alert of this environment")
+
+
+
 # --- time intervals --------------------------------------------------------------------------------------------------
 
 HOURS = {"weekdays": ["monday:friday"], "start_time": "09:00", "end_time": "17:00", "time_zone": "Europe/Berlin"}
