@@ -358,7 +358,6 @@ def test_a_route_that_matches_nothing_is_named_by_its_own_place() -> None:
     assert refused(receivers=TEAM, routes=routes).startswith("notifications.routes.1: no alert of this environment")
 
 
-
 # --- time intervals --------------------------------------------------------------------------------------------------
 
 HOURS = {"weekdays": ["monday:friday"], "start_time": "09:00", "end_time": "17:00", "time_zone": "Europe/Berlin"}
