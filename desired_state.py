@@ -43,7 +43,11 @@ class InvalidStackError(Exception):
 
     def __init__(self, problems: Iterable[str], settings: str = "") -> None:
         self.problems = tuple(problems)
-        head = f"the plan has problems, with the settings of {settings}:" if settings else "the plan has problems:"
+        head = (
+            f"the desired state is invalid, with the settings of {settings}:"
+            if settings
+            else "the desired state is invalid:"
+        )
         super().__init__("\n  ".join((head, *self.problems)))
 
 

@@ -1,1 +1,1 @@
-"""What runs where: Pulumi components that put a plan on a Docker engine."""
+"""Pulumi component resources that put the desired state on a Docker host."""

@@ -56,7 +56,7 @@ SEVERITIES: Final = ValueMap(
 
 
 class PanelFactory:
-    """Draws signals with this environment's thresholds; one for all dashboards of a plan.
+    """Draws signals with this environment's thresholds; one for all its dashboards.
 
     `watched` are the names of the jobs that have targets, `pages` the uids of the dashboards that are made. `links` are
     the addresses at which people reach other parts, by their titles.

@@ -220,7 +220,9 @@ def capture_metrics(
         _write_metrics(out, service, inventory)
         return
     try:
-        settings = load_settings(stack)  # not the plan: that refuses rules whose metrics are still to be captured
+        settings = load_settings(
+            stack
+        )  # not the desired state: rules whose metrics are still to be captured are invalid
     except SettingsError as error:
         _fail(str(error))
     out.mkdir(parents=True, exist_ok=True)
@@ -371,7 +373,7 @@ def _plan(stack: str) -> tuple[Settings, DesiredState]:
 
 
 def _alertmanager(http: httpx.Client, stack: str) -> str:
-    """Its address by the settings alone: at night nobody mends a plan first."""
+    """Its URL by the settings alone: at night nobody fixes invalid rules first."""
     try:
         settings = load_settings(stack)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""Whether what a plan expects is live: the one list of checks behind `up`'s verification and `health`."""
+"""Whether what is desired is deployed and ready: the one list of checks behind `up`'s gate and `health`."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The end of an update: it fails unless what the plan expects is live."""
+"""The end of an update: it fails unless what is desired is deployed and ready."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ def readiness_gate(
     after: Sequence[pulumi.Input[object]],
     client: Callable[[], httpx.Client],
 ) -> pulumi.Output[str]:
-    """A line that says what is live, once everything in `after` is deployed; silent in preview.
+    """A line that says what is ready, once everything in `after` is deployed; a preview does not check.
 
-    The update fails with every problem, one a line, where the strictness in the settings says so. An update with
-    --target that leaves out something of the plan is not judged: what is live cannot be what is declared. One with
-    --exclude is.
+    The update fails with all problems, one a line, if `verification` in the settings says so. An update with --target
+    that leaves out part of the desired state is not judged, because what runs cannot be what is desired. One with
+    --exclude is judged.
     """
     declared = _digest(desired)
 
@@ -30,9 +30,9 @@ def readiness_gate(
         await pulumi.Output.all(*after).future()
         return declared
 
-    # Pulumi does not tell a program of --target. What it leaves out it answers for with the state of before: for this
-    # resource with the plan that was last deployed as a whole. An awaitable, unlike an output, makes it depend on
-    # nothing, so that --target-dependents leaves it out too.
+    # Pulumi does not tell a program about --target. For a resource that --target leaves out, it answers with the
+    # previous state: for this one, with the hash that was last deployed in full. An awaitable, unlike an output, makes
+    # it depend on nothing, so that --target-dependents leaves it out too.
     whole = pulumi.Stash("plan", input=once_deployed())
     judged = pulumi.Output.all(endpoints, whole.input, *after).apply(
         lambda seen: _judge(desired, seen[0], seen[1] == declared, client)

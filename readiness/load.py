@@ -27,7 +27,7 @@ GENERATED: Final = Path(__file__).parent.parent / ".local"  # where set-up keeps
 def load_and_validate(
     stack: str, config: pulumi.Config, client: Callable[[], httpx.Client]
 ) -> tuple[DesiredState, dict[str, pulumi.Output[str]]]:
-    """The stack's plan, and its secrets by name.
+    """The stack's desired state, and its secrets by name.
 
     Raises RunError, whose message says what, where and what to do, one line for each problem.
     """

@@ -1,4 +1,4 @@
-"""What runs before the program begins, as far as it can be asked: it decides what an update tries again."""
+"""What runs before the program begins, as far as it answers: it decides what an update retries."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from stacks.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedState:
-    """`releases` maps prometheus and alertmanager to what each says of its configuration (empty where it does not
+    """`releases` maps prometheus and alertmanager to what each says of its configuration (empty if it does not
     answer); `containers` maps a container's name to its state.
     """
 
@@ -22,7 +22,7 @@ class ObservedState:
 
 
 def observe(settings: Settings, client: Callable[[], httpx.Client]) -> ObservedState:
-    """What the environment's engine and services say now; never fails."""
+    """What the environment's Docker host and services report now; never fails."""
     prometheus, alertmanager = settings.published("prometheus"), settings.published("alertmanager")
     with client() as http:
         releases = {

@@ -39,7 +39,7 @@ DEMO_SERVERS: Final = {"postgres": "postgres:5432", "redis": "redis:6379", "elas
 class SettingsError(Exception):
     """The settings of a stack cannot be used; the message says what, where and what to do.
 
-    `rest` is what can be used of them, where that makes settings: the plan finds further problems there.
+    `rest` is the valid part of them, if it makes settings: validation finds further problems there.
     """
 
     def __init__(self, message: str, rest: "Settings | None" = None) -> None:

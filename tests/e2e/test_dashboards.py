@@ -160,7 +160,7 @@ def test_bad_pages_are_one_message_with_a_line_for_each_and_change_nothing(stack
             for change in changes:
                 all_changed.enter_context(stack.changed(*change))
         refused = stack.up(check=False)
-    assert_refused(refused, f"the plan has problems, with the settings of stacks/{NAME}.yaml:")
+    assert_refused(refused, f"the desired state is invalid, with the settings of stacks/{NAME}.yaml:")
     diagnostics = refused.stdout.partition("Diagnostics:")[2].splitlines()
     problems = [line.strip() for line in diagnostics if line.strip().startswith("dashboards")]
     said = [words for _, words in BAD_PAGES]

@@ -479,7 +479,7 @@ def load(folder: Path, **changes: Any) -> str:
 def test_what_does_not_fit_the_model_is_told_with_the_file(tmp_path: Path) -> None:
     message = load(tmp_path, alert_overrides={"ApiDwon": {}})
     assert message.startswith(
-        "the plan has problems, with the settings of stacks/mine.yaml:\n  alert_overrides.ApiDwon: no such"
+        "the desired state is invalid, with the settings of stacks/mine.yaml:\n  alert_overrides.ApiDwon: no such"
     )
 
 

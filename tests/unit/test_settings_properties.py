@@ -224,7 +224,7 @@ def assert_is_for_people(message: str) -> None:
     assert "stacks/mine.yaml" in head or " is not YAML: " in head
     assert message.replace("\n", "").replace("\t", "").isprintable() or " is not YAML: " in head
     assert not any(words in message for words in ("validation error", "nput should", "[type=", "Traceback"))
-    if head.endswith("cannot be used:") or head.startswith("the plan has problems"):
+    if head.endswith("cannot be used:") or head.startswith("the desired state is invalid"):
         assert problems
         for problem in problems:
             assert problem.startswith("  ") and ": " in problem
