@@ -113,7 +113,7 @@ def test_what_changes_in_grafana_or_in_the_code_is_put_right_by_one_update(stack
 
     with (
         stack.changed("dashboards/__init__.py", PAGE, ""),
-        stack.changed("dashboards/elasticsearch.py", 'draw.page("Elasticsearch",', 'draw.page("The search",'),
+        stack.changed("dashboards/elasticsearch.py", '"Elasticsearch",', '"The search",'),
     ):
         verified = stack.up().stdout
         assert f"{len(TITLES) - 1} dashboards: live" in verified

@@ -293,7 +293,7 @@ def test_a_lost_state_is_recovered_and_takes_nothing_of_theirs(small: Stack, the
     resources = exported["deployment"]["resources"]
     exported["deployment"]["resources"] = [r for r in resources if not r["type"].startswith("grafana:")]
     small.pulumi("stack", "import", "--stack", small.name, stdin=json.dumps(exported))
-    done = small.ops("recover", "--stack", small.name)
+    done = small.ops("recover", "--stack", small.name, stdin="y\n")  # a demo alone is not asked about
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"removed, it comes back: {FOLDER} of Grafana" in done.stdout
     assert theirs.ours() == ALL_OF_OURS
