@@ -15,8 +15,9 @@ NOT_DEPLOYED: Final = "-"  # the environment has no such alert
 HEAD: Final = """# Alert routing table
 
 For each alert and each environment: the receivers that `notifications` in `stacks/<stack>.yaml` routes it to, and in
-parentheses the time intervals outside which they are not notified. Tests compare this table with the routing tree and
-with amtool's answers on the deployed files. After a change, `make routes WRITE=1` writes it again: review the diff.
+parentheses the time intervals in which alone they are notified; `time_intervals` in that file says when these are.
+Tests compare this table with the routing tree and with amtool's answers on the deployed files. After a change,
+`make routes WRITE=1` writes it again: review the diff.
 
 """
 

@@ -20,14 +20,14 @@ UNSTORED = "write to WAL"  # in the error of a rule that was evaluated well, but
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    """How a running stack is reached; `engine_host` is None for the default one."""
+    """How a running stack is reached; `docker_host` is None for the default one."""
 
     prometheus: str
     alertmanager: str
     grafana: str
     grafana_auth: GrafanaAuth
     prefix: str
-    engine_host: str | None = None
+    docker_host: str | None = None
 
     @classmethod
     def of(cls, settings: Settings, grafana_auth: GrafanaAuth) -> "Endpoints":
@@ -37,7 +37,7 @@ class Endpoints:
             grafana=settings.published("grafana"),
             grafana_auth=grafana_auth,
             prefix=settings.name_prefix,
-            engine_host=settings.docker_host,
+            docker_host=settings.docker_host,
         )
 
     def container(self, service: str) -> str:
@@ -85,7 +85,7 @@ def find_problems(expected: ReadinessSpec, endpoints: Endpoints, http: httpx.Cli
             found.append(Finding(part=part, cause=str(error), remediation=remediation))
 
     def engine() -> Iterable[Finding]:
-        states = probes.containers(endpoints.prefix, endpoints.engine_host)
+        states = probes.containers(endpoints.prefix, endpoints.docker_host)
         containers.update({state.name: state for state in states})
         return _containers(endpoints, expected, containers)
 

@@ -47,7 +47,7 @@ def problems(desired: DesiredState, login: GrafanaAuth, http: httpx.Client) -> l
                 found += _own_grafana(settings, login, http, containers)
             return found
     except ClientError as error:
-        return [f"{error}; start it, or give its address (engine_host in the settings, or DOCKER_HOST)"]
+        return [f"{error}; start it, or give its address (docker_host in the settings, or DOCKER_HOST)"]
     except (docker.errors.DockerException, OSError) as error:
         return [f"the Docker engine answers no longer: {error}"]
 

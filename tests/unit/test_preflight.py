@@ -279,7 +279,7 @@ def test_without_an_engine_there_is_one_problem(stack: FakeStack, desired: Desir
     stack.engine_error = OSError("no such file")
     (problem,) = problems(stack, desired)
     assert problem.startswith("the Docker engine does not answer at")
-    assert problem.endswith("start it, or give its address (engine_host in the settings, or DOCKER_HOST)")
+    assert problem.endswith("start it, or give its address (docker_host in the settings, or DOCKER_HOST)")
 
 
 @pytest.mark.parametrize(

@@ -308,14 +308,14 @@ def test_a_base_url_can_be_followed_by_a_path(tmp_path: Path, address: Any) -> N
 
 
 @pytest.mark.parametrize("host", ["engine", "ssh://", "ssh://-o Proxy", "ftp://engine", "", 2375])
-def test_an_engine_host_is_an_address_that_docker_understands(tmp_path: Path, host: Any) -> None:
+def test_an_docker_host_is_an_address_that_docker_understands(tmp_path: Path, host: Any) -> None:
     assert "docker_host: " in problem(tmp_path, docker_host=host)
 
 
 @pytest.mark.parametrize(
     "host", ["ssh://ops@engine.internal", "ssh://engine:2222", "tcp://10.0.0.7:2376", "unix:///run/docker.sock"]
 )
-def test_an_engine_host_may_be_far_or_near(tmp_path: Path, host: str) -> None:
+def test_an_docker_host_may_be_far_or_near(tmp_path: Path, host: str) -> None:
     assert load(tmp_path, f"environment: dev\ndocker_host: {host}").docker_host == host
 
 
