@@ -275,7 +275,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path) ->
         "alert_overrides: {'https://me:s3cret@hooks.internal/': 1}",
         "images: {overrides: {redis: 'https://me:s3cret@hooks.internal/redis'}}",
         "images: {overrides: {'https://me:s3cret@hooks.internal/redis': 1}}",
-        "notifications: {planned_work: {x1: {matchers: ['https://me:s3cret@hooks.internal/redis']}}}",
+        "notifications: {maintenance_windows: {x1: {matchers: ['https://me:s3cret@hooks.internal/redis']}}}",
         "retention: !!timestamp https://me:s3cret@hooks.internal/",
         "name_prefix: [https://me:s3cret@hooks.internal/, ']",
         "name_prefix: !!python/object:x https://me:s3cret@hooks.internal/",

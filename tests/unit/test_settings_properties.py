@@ -282,7 +282,7 @@ FAULTS: dict[Place, tuple[Any, ...]] = {
     ("verification",): ("loose", 1, None),
     ("demo",): ("true", 1, None, {}),
     ("notifications", "receivers", "inbox", "webhook", "url"): URLS,
-    ("notifications", "receivers", "alerts", "slack", "channel"): ("alert_overrides", "#", "", "# a", 5, None),
+    ("notifications", "receivers", "alerts", "slack", "channel"): ("alerts", "#", "", "# a", 5, None),
     ("notifications", "receivers", "oncall", "pagerduty", "url"): URLS,
     ("notifications", "routes", 0, "group_wait"): ("0s", "soon", 5, "1y"),
     ("notifications", "routes", 0, "match", "severity"): (5, True, ["critical"]),
