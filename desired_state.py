@@ -11,7 +11,7 @@ from typing import Any, Final
 from dashboards import dashboard_models, full_models, to_text
 from routing.alert_labels import label_sets
 from routing.render import alertmanager_files, template_problems
-from routing.routes import RoutingTree, routing_tree
+from routing.routes import HOST_INSTANCE, RoutingTree, routing_tree
 from rules import ALERTS, JOBS, RECORDING_RULES, SLOS, alertmanager, grafana, maintenance, node, prometheus
 from rules.maintenance import maintenance_files
 from rules.metrics import catalogues
@@ -290,7 +290,7 @@ def _stack_targets(settings: Settings) -> dict[str, tuple[ScrapeTarget, ...]]:
     own: dict[str, tuple[ScrapeTarget, ...]] = {
         prometheus.JOB.name: (_own(prometheus.JOB, "prometheus", "prometheus"),),
         alertmanager.JOB.name: (_own(alertmanager.JOB, "alertmanager", "alertmanager"),),
-        node.JOB.name: (_own(node.JOB, "node-exporter", "docker-host"),),
+        node.JOB.name: (_own(node.JOB, "node-exporter", HOST_INSTANCE),),
     }
     if settings.existing_grafana is None:
         own[grafana.JOB.name] = (_own(grafana.JOB, "grafana", "grafana"),)
