@@ -62,7 +62,7 @@ alerts: ## List a stack's alerts: severity, name, hold time, what each means
 	@supply/setup python
 	@.venv/bin/python -m ops alerts --stack $(STACK)
 
-routes: ## List who is told of each alert of a stack, how soon and how often; WRITE=1 writes docs/routes.md anew
+routes: ## List the receivers of each alert of a stack, how soon and how often; WRITE=1 writes docs/routes.md again
 	@supply/setup python
 	@.venv/bin/python -m ops routes --stack $(STACK) $(if $(WRITE),--write)
 

@@ -88,7 +88,7 @@ def _inventory(
 def capture_all(
     http: httpx.Client, prometheus: str, grafana: str, jobs: tuple[ScrapeJob, ...]
 ) -> dict[str, MetricsInventory]:
-    """The catalogues by service; a job without a scrape is left out. The closed network's Grafana is told by name."""
+    """The inventories by service, without jobs that are not scraped; the Grafana mock has a name of its own."""
     found = {job.service: capture(http, prometheus, job) for job in jobs}
     captured = {service: inventory for service, inventory in found.items() if inventory}
     if "grafana" in captured and probes.is_grafana_mock(http, grafana):

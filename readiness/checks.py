@@ -48,7 +48,7 @@ class Endpoints:
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One thing that is not as expected, and what to do about it. `stack_owned`: a part of the stack itself, not
-    something that it watches; `final`: waiting cannot mend it.
+    something that it watches; `final`: waiting cannot fix it.
     """
 
     part: str

@@ -499,7 +499,7 @@ ROUNDS: Mapping[str, Mapping[str, Trouble]] = {
         "a silence": Trouble(provoke=silenced, panels=(("alertmanager", "Silences"),)),
     },
     "while something is away": {
-        "an outage that nobody is told of": Trouble(
+        "an outage that notifies nobody": Trouble(
             provoke=outage_that_nobody_is_told_of,
             panels=(
                 ("overview", "Firing alerts"),

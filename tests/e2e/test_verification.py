@@ -185,7 +185,7 @@ def test_all_that_does_not_do_its_work_is_named_at_once_each_in_one_line_with_wh
             assert "node-exporter" not in part.stdout
         assert stack.release() == live
 
-        # Nothing of what is broken here is an alert within seconds: it would be told, and its end could not be.
+        # Nothing of what is broken here is an alert within seconds: it would notify, and could not resolve.
         faults.enter_context(broken(stack, "inbox", "stop", "start"))  # which nothing but the engine tells
         faults.enter_context(hung(stack, "elasticsearch-exporter-elasticsearch", "elasticsearch"))
         inbox, elastic = (f"{PREFIX}-{service}" for service in ("inbox", "elasticsearch-exporter-elasticsearch"))

@@ -1,7 +1,7 @@
 """The servers that the stack runs exporters for: any number of a kind, each with everything of its own."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pulumi
 import pytest
@@ -25,8 +25,7 @@ from tests.unit.pulumi_program import SECRETS, Program
 from tests.unit.pulumi_recorder import CONTAINER, VOLUME, Run, run, texts
 
 KINDS: dict[str, type[ExporterSettings]] = {
-    name: field.annotation.__args__[0]  # type: ignore[union-attr]
-    for name, field in Exporters.model_fields.items()
+    name: get_args(field.annotation)[0] for name, field in Exporters.model_fields.items()
 }
 ONE = {"address": "db-1.internal:5432", "instance": "db-1", "username": "monitoring", "database": "shop"}
 TWO = {"address": "db-2.internal:5432", "instance": "db-2", "username": "monitoring", "database": "shop"}
@@ -205,7 +204,7 @@ def test_an_instance_that_a_target_has_too_is_one_message() -> None:
     assert caught.value.problems == ("scrape_targets.postgres: the instance db-2 is there twice",)
 
 
-# --- what an exporter is told ----------------------------------------------------------------------------------------
+# --- what an exporter is given ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def test_a_rule_file_says_all_that_the_person_on_call_needs() -> None:
 
 
 def test_an_alert_over_all_jobs_keeps_the_service_of_its_series() -> None:
-    # TargetDown about Redis must be RedisDown's equal in service and instance, or it is not held back.
+    # TargetDown about Redis must be RedisDown's equal in service and instance, or it is not inhibited.
     of_all = replace(LOAD, by=("service", "job", "instance"), expr="min by ($by) (up)")
     made = rule(alert(when=of_all.below(1)))
     assert made["expr"] == "(\nmin by (service, job, instance) (up)\n) < 1"
